@@ -1,0 +1,70 @@
+# The front door.  The build itself is CMake's: see CMakePresets.json, cmake/README.md.
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+JOBS ?= $(shell nproc)
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+export CTEST_PARALLEL_LEVEL ?= $(JOBS)
+
+.PHONY: help demo test test-slow test-clang test-threads bench fuzz tidy interop install release dev clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo         build, then take a manual from HTML to an answering model (examples/postgres-manual)'
+	@echo 'make test         build with sanitizers and run the fast tests'
+	@echo 'make test-slow    the tests labelled slow, in the release build'
+	@echo 'make test-clang   the fast tests, built with clang'
+	@echo 'make test-threads the fast tests under ThreadSanitizer'
+	@echo 'make bench        run the benchmarks; results go to bench/results/<machine>.csv'
+	@echo 'make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser'
+	@echo 'make tidy         layers, format, house rules, clang-tidy'
+	@echo 'make interop      check what loom writes with the tools of others (Python packages)'
+	@echo 'make release      build/release/loom'
+	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make deps-GROUP   install the Debian packages of a GROUP in packages.txt'
+	@echo 'make clean        remove build/'
+
+deps-%:
+	@sh cmake/install_packages.sh $*
+
+dev: deps-build deps-test
+	cmake --preset dev && cmake --build --preset dev
+
+test: deps-build deps-test
+	@start=$$(date +%s); cmake --workflow --preset dev && echo "make test: $$(($$(date +%s) - start)) s"
+
+test-slow: release
+	ctest --preset slow
+
+test-clang: deps-build deps-test deps-fuzz
+	cmake --workflow --preset ci-clang
+
+test-threads: deps-build deps-fuzz
+	cmake --workflow --preset tsan
+
+release: deps-build
+	cmake --workflow --preset release
+
+demo: deps-demo release
+	examples/postgres-manual/demo.sh build/release/loom
+
+bench: release
+	sh bench/run.sh build/release
+
+fuzz: deps-build deps-fuzz
+	cmake --workflow --preset fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh build/fuzz
+
+tidy: deps-build deps-tidy
+	sh tests/tidy/all.sh
+
+interop: deps-interop release
+	python3 -m venv build/interop-venv
+	build/interop-venv/bin/pip install --quiet --requirement tests/interop/requirements.txt
+	PATH="$(CURDIR)/build/interop-venv/bin:$$PATH" tests/interop/run.sh build/release/loom
+
+install: release
+	DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX) --strip
+
+clean:
+	rm -rf build

@@ -1,0 +1,75 @@
+# Our own modules.  src/LAYERS is the one place that says who may use whom: LOOM_MODULES (lowest first) and
+# LOOM_USES_<module> come from it, so what a module may not include it cannot link either.
+
+file(STRINGS ${CMAKE_SOURCE_DIR}/src/LAYERS rows REGEX "^[a-z]")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/LAYERS)
+foreach(row IN LISTS rows)
+  separate_arguments(row UNIX_COMMAND "${row}")
+  list(POP_FRONT row module)
+  foreach(dep IN LISTS row)
+    if(NOT dep IN_LIST LOOM_MODULES)
+      message(FATAL_ERROR "src/LAYERS: '${dep}' is not above '${module}'")
+    elseif(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${dep}/CMakeLists.txt)   # the tree is still growing
+      list(REMOVE_ITEM row ${dep})
+    endif()
+  endforeach()
+  list(APPEND LOOM_MODULES ${module})
+  list(TRANSFORM row PREPEND loom_ OUTPUT_VARIABLE LOOM_USES_${module})
+endforeach()
+
+# Source groups of a module that are compiled for more than the baseline CPU; each is a row of the kernel
+# tables, chosen at run time.  Other processors build without them.
+set(LOOM_ISA_AVX2 -mavx2 -mfma -mf16c)
+set(LOOM_ISA_AVX512 ${LOOM_ISA_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
+set(LOOM_ISA_AVX512VNNI ${LOOM_ISA_AVX512} -mavx512vnni)
+set(LOOM_ISA_AVX512BF16 ${LOOM_ISA_AVX512} -mavx512bf16)
+set(LOOM_ISAS AVX2 AVX512 AVX512VNNI AVX512BF16)
+
+# ext::<name> for each name of an EXTERN list, or an error that names the known ones.
+function(loom_extern_targets out)
+  set(targets)
+  foreach(name IN LISTS ARGN)
+    if(NOT name IN_LIST LOOM_EXTERNS)
+      list(JOIN LOOM_EXTERNS " " known)
+      message(FATAL_ERROR "EXTERN ${name}: unknown; cmake/LoomFeatures.cmake has: ${known}")
+    endif()
+    list(APPEND targets ext::${name})
+  endforeach()
+  set(${out} ${targets} PARENT_SCOPE)
+endfunction()
+
+# loom_module(tensor SOURCES a.c AVX2 a_avx2.c AVX512 a_avx512.c EXTERN dnnl): the library loom_tensor.
+function(loom_module module)
+  cmake_parse_arguments(A "" "" "SOURCES;EXTERN;${LOOM_ISAS}" ${ARGN})
+  if(A_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "loom_module(${module}): what is '${A_UNPARSED_ARGUMENTS}'?")
+  endif()
+  loom_extern_targets(externs ${A_EXTERN})
+  add_library(loom_${module} STATIC ${A_SOURCES})
+  target_include_directories(loom_${module} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(loom_${module} PUBLIC ${LOOM_USES_${module}} PRIVATE loom_flags ${externs})
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    foreach(isa IN LISTS LOOM_ISAS)
+      target_sources(loom_${module} PRIVATE ${A_${isa}})
+      set_source_files_properties(${A_${isa}} PROPERTIES COMPILE_OPTIONS
+        "${LOOM_ISA_${isa}};$<$<NOT:$<CONFIG:Debug>>:-O3>")
+    endforeach()
+  endif()
+endfunction()
+
+# loom_program(loom cli SOURCES main.c): an installed program that links a module and what is below it.
+function(loom_program name module)
+  cmake_parse_arguments(A "" "" "SOURCES;EXTERN" ${ARGN})
+  loom_extern_targets(externs ${A_EXTERN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE loom_${module} loom_flags ${externs})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  install(TARGETS ${name} RUNTIME)
+endfunction()
+
+# A change of what includes what is refused by the build itself, before any test runs.
+add_custom_target(layers ALL
+  COMMAND sh cmake/check_layers.sh
+  WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+  COMMENT "src/LAYERS: who includes whom"
+  VERBATIM)
