@@ -11,7 +11,6 @@ macro(loom_extern name)   # loom_extern(icu icu-uc icu-i18n): pkg-config modules
   pkg_check_modules(LOOM_EXT_${name} REQUIRED QUIET IMPORTED_TARGET ${ARGN})
   add_library(ext::${name} INTERFACE IMPORTED)
   target_link_libraries(ext::${name} INTERFACE PkgConfig::LOOM_EXT_${name})
-  list(JOIN LOOM_EXT_${name}_VERSION " " version)
   list(APPEND LOOM_EXTERNS ${name})
 endmacro()
 
@@ -38,12 +37,7 @@ add_library(ext::dnnl INTERFACE IMPORTED)
 target_include_directories(ext::dnnl INTERFACE ${LOOM_DNNL_INCLUDE})
 target_link_libraries(ext::dnnl INTERFACE ${LOOM_DNNL_LIBRARY})
 
-foreach(lib m dl)
-  add_library(ext::${lib} INTERFACE IMPORTED)
-  target_link_libraries(ext::${lib} INTERFACE ${lib})
-endforeach()
-
-list(APPEND LOOM_EXTERNS dnnl m dl)
+list(APPEND LOOM_EXTERNS dnnl)
 
 # Every module may use threads, OpenMP and libm; they need no EXTERN.
 target_link_libraries(loom_flags INTERFACE OpenMP::OpenMP_C Threads::Threads m)

@@ -23,9 +23,9 @@ target_compile_options(loom_flags INTERFACE
   -include ${CMAKE_SOURCE_DIR}/src/base/banned.h)
 
 # What a program that reads the network wants; glibc's checks need an optimised build.
-target_compile_options(loom_flags INTERFACE -fstack-protector-strong
+target_compile_options(loom_flags INTERFACE -fPIE -fstack-protector-strong
   $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
-target_link_options(loom_flags INTERFACE LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+target_link_options(loom_flags INTERFACE -pie LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 
 if(LOOM_WERROR)
   target_compile_options(loom_flags INTERFACE -Werror)
