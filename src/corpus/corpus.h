@@ -1,0 +1,75 @@
+#ifndef LM_CORPUS_CORPUS_H
+#define LM_CORPUS_CORPUS_H
+/* corpus/corpus.h - the stages that turn sources into training data.  Each writes its files below out_dir
+ * (which exists and is empty or holds a killed run's leftovers), and appends one JSON object of metrics.
+ * Output bytes depend on inputs, options and version only.  All may return LM_ESTOP. */
+
+#include "base/option.h"
+#include "base/str.h"
+
+/* ---- collect: corpus/collect.c -> out_dir/documents.jsonl.zst ---- */
+
+struct lm_source {
+    const char *name;      // "postgres-manual"
+    const char *path;      // file or folder
+    const char *license;   // SPDX or free text
+    const char *author;
+    struct lm_opt_list labels;    // partitions and topics; pass to every document
+    struct lm_opt_list include;   // globs on the relative path; empty: every supported file
+    struct lm_opt_list exclude;
+    const char *base_url;         // prefix of the documents' url; NULL: file path relative to the source
+};
+extern const struct lm_opt_table lm_source_options;   // one source, as in loom.yaml `collect: sources:`
+
+/* HTML, text, Markdown, JSONL (plain, .gz, .zst).  Unsupported files are counted by type in the metrics.
+ * LM_ENOENT when nothing at all was found. */
+enum lm_rc lm_collect(const struct lm_source *sources, size_t count, const char *out_dir, struct lm_buf *metrics,
+                      struct lm_err *err);
+
+/* ---- prepare: corpus/prepare.c -> documents.jsonl.zst, removed.jsonl, report.json ---- */
+
+struct lm_prepare_config {
+    bool lowercase;
+    struct lm_opt_list languages;   // keep these; empty keeps all
+    double language_confidence_min;
+    int64_t words_min, words_max;
+    double duplicate_line_share_max, symbol_share_max, alpha_word_share_min, top_ngram_share_max;
+    struct lm_opt_list anonymize;   // pii names, or "none"
+    double pii_score_min;
+    bool dedup_documents, dedup_paragraphs;
+    int64_t dedup_paragraph_chars_min;
+};
+extern const struct lm_opt_table lm_prepare_options;
+
+enum lm_rc lm_prepare(const struct lm_prepare_config *config, const char *const *inputs, size_t input_count,
+                      const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
+
+/* ---- pairs: corpus/pairs.c -> pairs.jsonl ----
+ * Question-answer pairs from the structure of documents: rules in a table (reference pages with a NAME line and
+ * a synopsis, definition lists of settings).  Fields: id, snapshot, question, answer, document, split. */
+
+struct lm_pairs_config {
+    double heldout_share;       // by document, by hash of its id
+    int64_t answer_chars_max;
+};
+extern const struct lm_opt_table lm_pairs_options;
+
+enum lm_rc lm_pairs_build(const struct lm_pairs_config *config, const char *const *inputs, size_t input_count,
+                          const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
+
+/* ---- tokens: corpus/tokens.c -> train.tokens, heldout.tokens, tokens.db ---- */
+
+struct lm_tokens_config {
+    double heldout_share;   // by document: held out when hash(id) falls below it
+    bool table;             // write tokens.db
+};
+extern const struct lm_opt_table lm_tokens_options;
+
+enum lm_rc lm_tokens_build(const struct lm_tokens_config *config, const char *tokenizer_path,
+                           const char *const *inputs, size_t input_count, const char *out_dir,
+                           struct lm_buf *metrics, struct lm_err *err);
+
+/* True when the document belongs to the held-out set: the one rule for tokens and pairs. */
+bool lm_heldout(struct lm_str document_id, double share);
+
+#endif

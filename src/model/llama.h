@@ -1,0 +1,78 @@
+#ifndef LM_MODEL_LLAMA_H
+#define LM_MODEL_LLAMA_H
+/* model/llama.h - the Llama-2 family: configuration, parameter table, weights in memory.
+ *
+ * Letters: B batch, T positions, C width (dim), H heads, K KV heads, D head width (C / H), F feed-forward width,
+ * V vocabulary, L layers.  Weights are f32, row-major, as Hugging Face stores them: a product is y = x W^T with
+ * W (out, in); RoPE rotates halves (d, d + D/2).  Touvron et al. 2023, arXiv:2307.09288.
+ *
+ * One slab holds all parameters; tensors of one kind lie together, layer by layer, in the order of the table
+ * below.  Training uses the same layout for gradients and optimiser moments. */
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+
+struct lm_llama_config {
+    int64_t vocab_size, dim, layers, heads, kv_heads, ffn_dim, context;
+    double rope_theta, norm_eps;
+    bool tied;   // the head is the embedding
+    int64_t bos_id, eos_id;
+};
+
+enum lm_llama_tensor {
+    LM_LLAMA_EMBED,       // (V, C)
+    LM_LLAMA_ATTN_NORM,   // (L, C)
+    LM_LLAMA_WQ,          // (L, H*D, C)
+    LM_LLAMA_WK,          // (L, K*D, C)
+    LM_LLAMA_WV,          // (L, K*D, C)
+    LM_LLAMA_WO,          // (L, C, H*D)
+    LM_LLAMA_FFN_NORM,    // (L, C)
+    LM_LLAMA_W_GATE,      // (L, F, C)
+    LM_LLAMA_W_UP,        // (L, F, C)
+    LM_LLAMA_W_DOWN,      // (L, C, F)
+    LM_LLAMA_NORM,        // (C)
+    LM_LLAMA_HEAD,        // (V, C); no storage of its own when tied
+    LM_LLAMA_TENSOR_COUNT,
+};
+
+/* One row per kind: Hugging Face name ("model.layers.%d.self_attn.q_proj.weight"), and its shape. */
+struct lm_llama_tensor_info {
+    const char *hf_name;   // with one %d when per_layer
+    bool per_layer, is_matrix;
+};
+extern const struct lm_llama_tensor_info lm_llama_tensors[LM_LLAMA_TENSOR_COUNT];
+
+/* Rows and columns of one layer's tensor (rows = 1 for a vector). */
+void lm_llama_shape(const struct lm_llama_config *config, enum lm_llama_tensor tensor, size_t *ret_rows,
+                    size_t *ret_cols);
+size_t lm_llama_layer_count(const struct lm_llama_config *config, enum lm_llama_tensor tensor);   // L or 1
+size_t lm_llama_parameter_count(const struct lm_llama_config *config);
+enum lm_rc lm_llama_config_check(const struct lm_llama_config *config, struct lm_err *err);
+
+/* Offsets of every kind in a slab of lm_llama_parameter_count floats; HEAD == EMBED when tied. */
+void lm_llama_offsets(const struct lm_llama_config *config, size_t ret[LM_LLAMA_TENSOR_COUNT]);
+
+/* Owns the slab.  Zero-initialised is empty. */
+struct lm_llama {
+    struct lm_llama_config config;
+    float *params;                            // the slab, 64-byte aligned
+    float *tensor[LM_LLAMA_TENSOR_COUNT];     // first layer of each kind, inside the slab
+    size_t parameter_count;
+};
+
+void lm_llama_init(struct lm_llama *m, const struct lm_llama_config *config);   // zeroed weights; checked config
+void lm_llama_release(struct lm_llama *m);
+float *lm_llama_at(const struct lm_llama *m, enum lm_llama_tensor tensor, size_t layer);
+
+/* Random start: normal(0, 0.02), output projections (WO, W_DOWN) divided by sqrt(2 L), norms 1.  Depends on
+ * the seed only. */
+void lm_llama_random(struct lm_llama *m, uint64_t seed);
+
+/* ---- Hugging Face folders: model/hf_folder.c (config.json, model.safetensors, generation_config.json) ----
+ * The caller adds tokenizer.json and tokenizer_config.json. */
+enum lm_rc lm_llama_save(const struct lm_llama *m, const char *dir, struct lm_err *err);
+enum lm_rc lm_llama_load(struct lm_llama *ret, const char *dir, struct lm_err *err);
+enum lm_rc lm_llama_load_config(struct lm_llama_config *ret, const char *dir, struct lm_err *err);
+
+#endif
