@@ -2,9 +2,9 @@
 #define LM_MODEL_LLAMA_H
 /* model/llama.h - the Llama-2 family: configuration, parameter table, weights in memory.
  *
- * Letters: B batch, T positions, C width (dim), H heads, K KV heads, D head width (C / H), F feed-forward width,
- * V vocabulary, L layers.  Weights are f32, row-major, as Hugging Face stores them: a product is y = x W^T with
- * W (out, in); RoPE rotates halves (d, d + D/2).  Touvron et al. 2023, arXiv:2307.09288.
+ * Letters: B batch, T positions, C width (dim), H heads, K KV heads, D head width (C / H), F feed-forward
+ * width, V vocabulary, L layers.  Weights are f32, row-major, as Hugging Face stores them: a product is y = x
+ * W^T with W (out, in); RoPE rotates halves (d, d + D/2).  Touvron et al. 2023, arXiv:2307.09288.
  *
  * One slab holds all parameters; tensors of one kind lie together, layer by layer, in the order of the table
  * below.  Training uses the same layout for gradients and optimiser moments. */
@@ -16,8 +16,8 @@
 struct lm_llama_config {
     int64_t vocab_size, dim, layers, heads, kv_heads, ffn_dim, context;
     double rope_theta, norm_eps;
-    bool tied;   // the head is the embedding
-    int64_t bos_id, eos_id;
+    bool tied;                // the head is the embedding
+    int64_t bos_id, eos_id;   // -1: none
 };
 
 enum lm_llama_tensor {
@@ -56,12 +56,13 @@ void lm_llama_offsets(const struct lm_llama_config *config, size_t ret[LM_LLAMA_
 /* Owns the slab.  Zero-initialised is empty. */
 struct lm_llama {
     struct lm_llama_config config;
-    float *params;                            // the slab, 64-byte aligned
-    float *tensor[LM_LLAMA_TENSOR_COUNT];     // first layer of each kind, inside the slab
+    float *params;                          // the slab, 64-byte aligned
+    float *tensor[LM_LLAMA_TENSOR_COUNT];   // first layer of each kind, inside the slab
     size_t parameter_count;
 };
 
-void lm_llama_init(struct lm_llama *m, const struct lm_llama_config *config);   // zeroed weights; checked config
+void lm_llama_init(struct lm_llama *m,
+                   const struct lm_llama_config *config);   // zeroed weights; checked config
 void lm_llama_release(struct lm_llama *m);
 float *lm_llama_at(const struct lm_llama *m, enum lm_llama_tensor tensor, size_t layer);
 
@@ -69,10 +70,18 @@ float *lm_llama_at(const struct lm_llama *m, enum lm_llama_tensor tensor, size_t
  * the seed only. */
 void lm_llama_random(struct lm_llama *m, uint64_t seed);
 
-/* ---- Hugging Face folders: model/hf_folder.c (config.json, model.safetensors, generation_config.json) ----
- * The caller adds tokenizer.json and tokenizer_config.json. */
+/* ---- Hugging Face folders: model/hf_config.c, model/hf_folder.c ----
+ * config.json, generation_config.json, model.safetensors (f32 when written; f32, f16, bf16 when read).  The
+ * caller adds tokenizer.json and tokenizer_config.json.  What the family has and loom does not compute
+ * (scaled RoPE, biases, other activations) is refused by name, as is a tensor that is missing, unknown or of
+ * another shape. */
 enum lm_rc lm_llama_save(const struct lm_llama *m, const char *dir, struct lm_err *err);
 enum lm_rc lm_llama_load(struct lm_llama *ret, const char *dir, struct lm_err *err);
 enum lm_rc lm_llama_load_config(struct lm_llama_config *ret, const char *dir, struct lm_err *err);
+
+/* config.json alone.  Parsing checks; ids that are absent are -1. */
+enum lm_rc lm_llama_config_parse(struct lm_llama_config *ret, struct lm_str json, const char *name,
+                                 struct lm_err *err);
+void lm_llama_config_json(const struct lm_llama_config *config, struct lm_buf *ret);
 
 #endif

@@ -1,8 +1,14 @@
 #ifndef LM_MODEL_SAFETENSORS_H
 #define LM_MODEL_SAFETENSORS_H
-/* model/safetensors.h - named tensors in one file: 8 bytes header length, JSON header, raw data.
+/* model/safetensors.h - named tensors in one file.
+ *
+ *     0    8      N, length of the header, little-endian
+ *     8    N      JSON: {"__metadata__":{"k":"v"},"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}
+ *     8+N  ...    raw little-endian data; offsets count from here
+ *
  * https://github.com/huggingface/safetensors (format section).  Everything is checked before the first use:
- * header length, offsets in range, ascending, without gaps or overlap, size = product of the shape. */
+ * header length, offsets in range, without gaps or overlap, to the last byte; size = product of the shape;
+ * no name twice.  Tensors need not be aligned: read them with memcpy or lm_tensor_to_f32. */
 
 #include "base/err.h"
 #include "base/file.h"
@@ -26,8 +32,9 @@ struct lm_safetensors {
     struct lm_map map;
     struct lm_arena arena;
     struct lm_tensor_view *tensors;   // in file order
+    uint32_t *by_name;                // indexes of tensors, sorted by name
     size_t count;
-    struct lm_str metadata;           // JSON object "__metadata__", "" when absent
+    struct lm_str metadata;   // JSON object "__metadata__", "" when absent
 };
 
 enum lm_rc lm_safetensors_open(struct lm_safetensors *st, const char *path, struct lm_err *err);
@@ -36,7 +43,11 @@ enum lm_rc lm_safetensors_parse(struct lm_safetensors *st, struct lm_str bytes, 
 void lm_safetensors_close(struct lm_safetensors *st);
 const struct lm_tensor_view *lm_safetensors_find(const struct lm_safetensors *st, const char *name);
 
-/* Writes whole or absent.  metadata: JSON object of strings, or empty. */
+/* F32, F16 and BF16 widened to f32, without loss; false for another type.  ret holds bytes / type size
+ * floats. */
+bool lm_tensor_to_f32(const struct lm_tensor_view *tensor, float *ret);
+
+/* Writes whole or absent, tensors in the order given.  metadata: JSON object of strings, or empty. */
 enum lm_rc lm_safetensors_write(const char *path, const struct lm_tensor_view *tensors, size_t count,
                                 struct lm_str metadata, struct lm_err *err);
 
