@@ -16,17 +16,15 @@ fi
 
 missing=
 for package in $wanted; do
-    status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-    case $status in *not-installed* | "") missing="$missing $package" ;; *installed*) ;; *) missing="$missing $package" ;; esac
+    dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
 echo "installing:$missing" >&2
-as_root=
+apt="env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3"
 if [ "$(id -u)" != 0 ]; then
-    as_root=sudo
     command -v sudo >/dev/null || { echo "run as root: apt-get install$missing" >&2; exit 1; }
+    apt="sudo $apt"
 fi
-export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
-$as_root apt-get install -qq -y --no-install-recommends $missing
+$apt update
+$apt install -y --no-install-recommends $missing >/dev/null
