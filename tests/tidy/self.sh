@@ -18,7 +18,7 @@ rule() {
 rule "path of one machine" "$(printf '%s\n' "$files" |
     xargs grep -nIE '(^|[^A-Za-z0-9._/-])(/work/|/root/|/tmp/(bash_jobs|build-))')"
 rule "TODO without an issue number" "$(printf '%s\n' "$sources" |
-    xargs grep -nIE '\b(TODO|FIXME)\b' | grep -vE '(TODO|FIXME) ?\(?#[0-9]+')"
+    xargs grep -nIE '([/*#] *(TODO|FIXME)\b|\b(TODO|FIXME):)' | grep -vE '(TODO|FIXME) ?\(?#[0-9]+')"
 rule "tab" "$(printf '%s\n' "$c_files" | xargs grep -nI "$(printf '\t')")"
 rule "space at the end of a line" "$(printf '%s\n' "$sources" | xargs grep -nI ' $')"
 rule "no newline at the end of the file" "$(printf '%s\n' "$sources" | while read -r file; do
