@@ -1,11 +1,12 @@
 #ifndef LM_CORPUS_CORPUS_H
 #define LM_CORPUS_CORPUS_H
 /* corpus/corpus.h - the stages that turn sources into training data.  Each writes its files below out_dir
- * (which exists and is empty or holds a killed run's leftovers), and appends one JSON object of metrics.
+ * (which exists and is empty), and appends one JSON object of metrics.
  * Output bytes depend on inputs, options and version only.  All may return LM_ESTOP. */
 
 #include "base/option.h"
 #include "base/str.h"
+#include "token/tokenizer.h"
 
 /* ---- collect: corpus/collect.c -> out_dir/documents.jsonl.zst ---- */
 
@@ -56,6 +57,12 @@ extern const struct lm_opt_table lm_pairs_options;
 
 enum lm_rc lm_pairs_build(const struct lm_pairs_config *config, const char *const *inputs, size_t input_count,
                           const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
+
+/* ---- tokenizer: corpus/vocabulary.c -> what lm_tokenizer_train writes ----
+ * Trains on the documents' content; held-out documents (lm_heldout with this share) do not shape the vocabulary. */
+enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double heldout_share,
+                               const char *const *inputs, size_t input_count, const char *out_dir,
+                               struct lm_buf *metrics, struct lm_err *err);
 
 /* ---- tokens: corpus/tokens.c -> train.tokens, heldout.tokens, tokens.db ---- */
 

@@ -4,11 +4,12 @@
  *
  *     .loom/artifacts/<id>/manifest.json    id = first 32 hex digits of SHA-256 over the sorted file table
  *     .loom/artifacts/<id>/<files...>       (path, size, SHA-256 of each) and the recipe
- *     .loom/work/<recipe>/                  being made; safe to delete; kept after a crash so a stage can resume
+ *     .loom/work/<recipe>/                  being made; safe to delete; kept after a crash so a stage can
+ * resume
  *
- * A recipe names the making: stage, its code version, canonical options, the ids of its inputs.  Equal recipes
- * give equal artifacts, so a stage whose recipe has an artifact is not run again.  A manifest holds no time and
- * no machine: it, too, is the same bits everywhere.
+ * A recipe names the making: stage, its code version, canonical options, the ids of its inputs.  Equal
+ * recipes give equal artifacts, so a stage whose recipe has an artifact is not run again.  A manifest holds
+ * no time and no machine: it, too, is the same bits everywhere.
  *
  * Threads: none of its own; one process may make one recipe at a time (a lock file in work/ says so). */
 
@@ -25,9 +26,9 @@ struct lm_artifact_input {
 };
 
 struct lm_recipe {
-    const char *stage;     // "prepare"
-    int64_t code_version;  // raised when the same options would give other bytes
-    struct lm_str options; // canonical JSON object (lm_opt_to_json with recipe = true)
+    const char *stage;       // "prepare"
+    int64_t code_version;    // raised when the same options would give other bytes
+    struct lm_str options;   // canonical JSON object (lm_opt_to_json with recipe = true)
     const struct lm_artifact_input *inputs;
     size_t input_count;
 };
@@ -42,7 +43,7 @@ struct lm_artifact_file {
 struct lm_artifact {
     char id[LM_ARTIFACT_ID];
     char recipe[LM_SHA256_HEX];
-    const char *dir;     // absolute or as the store was opened
+    const char *dir;   // absolute or as the store was opened
     const char *stage;
     struct lm_str options;   // JSON
     struct lm_str metrics;   // JSON object, what the stage reported
@@ -60,8 +61,8 @@ enum lm_rc lm_artifact_find(const char *store_dir, const struct lm_recipe *recip
                             struct lm_artifact *ret, struct lm_err *err);
 
 /* By id (a unique prefix of at least 6 digits is enough). */
-enum lm_rc lm_artifact_load(const char *store_dir, const char *id, struct lm_arena *arena, struct lm_artifact *ret,
-                            struct lm_err *err);
+enum lm_rc lm_artifact_load(const char *store_dir, const char *id, struct lm_arena *arena,
+                            struct lm_artifact *ret, struct lm_err *err);
 
 /* All of them, ordered by id. */
 enum lm_rc lm_artifact_list(const char *store_dir, struct lm_arena *arena, struct lm_artifact **ret,
@@ -72,17 +73,19 @@ enum lm_rc lm_artifact_verify(const struct lm_artifact *artifact, struct lm_err 
 
 /* A making in progress. */
 struct lm_making {
-    char *store_dir, *work_dir;   // write output files below work_dir/out, scratch (checkpoints) below work_dir
+    char *store_dir,
+        *work_dir;   // write output files below work_dir/out, scratch (checkpoints) below work_dir
     char *out_dir;
     char recipe[LM_SHA256_HEX];
     int lock_fd;
 };
 
-/* LM_EEXIST if another process is making it.  A folder left by a killed run is handed over as it is. */
+/* LM_EEXIST if another process is making it. */
 enum lm_rc lm_making_begin(struct lm_making *making, const char *store_dir, const struct lm_recipe *recipe,
                            struct lm_err *err);
 
-/* Hashes out/, writes the manifest, renames into artifacts/, removes the work folder.  metrics: JSON object. */
+/* Hashes out/, writes the manifest, renames into artifacts/, removes the work folder.  metrics: JSON object.
+ */
 enum lm_rc lm_making_commit(struct lm_making *making, const struct lm_recipe *recipe, struct lm_str metrics,
                             struct lm_arena *arena, struct lm_artifact *ret, struct lm_err *err);
 
