@@ -2,24 +2,24 @@
 #define LM_MONITOR_METRICS_H
 /* monitor/metrics.h - counters, gauges and histograms, and their Prometheus text.
  *
- * To add a metric: a row in lm_metric_table.  Labels have fixed value sets or come from configuration; never a
- * user or a key.  Updates are lock-free and may come from any thread. */
+ * To add a metric: a row in lm_metric_table.  Labels have fixed value sets or come from configuration; never
+ * a user or a key.  Updates are lock-free and may come from any thread. */
 
 #include "base/str.h"
 
 enum lm_metric {
-    LM_METRIC_REQUESTS,             // loom_http_requests_total{route,status}
-    LM_METRIC_DECISIONS,            // loom_decisions_total{rule}
-    LM_METRIC_REQUEST_SECONDS,      // gen_ai_server_request_duration_seconds{model}
-    LM_METRIC_FIRST_TOKEN_SECONDS,  // gen_ai_server_time_to_first_token_seconds{model}
-    LM_METRIC_TOKEN_SECONDS,        // gen_ai_server_time_per_output_token_seconds{model}
-    LM_METRIC_TOKENS,               // gen_ai_client_token_usage{model,type=input|output}, histogram
-    LM_METRIC_RUNNING,              // loom_sequences_running{model}
-    LM_METRIC_WAITING,              // loom_sequences_waiting{model}
-    LM_METRIC_KV_USAGE,             // loom_kv_cache_usage_ratio{model}
-    LM_METRIC_FEEDBACK,             // loom_feedback_total{rating}
-    LM_METRIC_AUDIT_RECORDS,        // loom_audit_records_total
-    LM_METRIC_RSS,                  // process_resident_memory_bytes
+    LM_METRIC_REQUESTS,              // loom_http_requests_total{route,status}
+    LM_METRIC_DECISIONS,             // loom_decisions_total{rule}
+    LM_METRIC_REQUEST_SECONDS,       // gen_ai_server_request_duration_seconds{model}
+    LM_METRIC_FIRST_TOKEN_SECONDS,   // gen_ai_server_time_to_first_token_seconds{model}
+    LM_METRIC_TOKEN_SECONDS,         // gen_ai_server_time_per_output_token_seconds{model}
+    LM_METRIC_TOKENS,                // gen_ai_client_token_usage{model,type=input|output}, histogram
+    LM_METRIC_RUNNING,               // loom_sequences_running{model}
+    LM_METRIC_WAITING,               // loom_sequences_waiting{model}
+    LM_METRIC_KV_USAGE,              // loom_kv_cache_usage_ratio{model}
+    LM_METRIC_FEEDBACK,              // loom_feedback_total{rating}
+    LM_METRIC_AUDIT_RECORDS,         // loom_audit_records_total
+    LM_METRIC_RSS,                   // process_resident_memory_bytes
     LM_METRIC_COUNT,
 };
 
@@ -28,7 +28,8 @@ struct lm_metrics *lm_metrics_new(void);
 void lm_metrics_free(struct lm_metrics *m);
 
 /* label1, label2: values in the order of the metric's row, NULL when the row has fewer. */
-void lm_metric_add(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2, double by);
+void lm_metric_add(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
+                   double by);
 void lm_metric_set(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
                    double value);
 void lm_metric_observe(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
