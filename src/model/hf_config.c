@@ -238,8 +238,9 @@ static enum lm_rc read_config(struct reader *r, struct lm_err *err)
     struct lm_llama_config *c = &r->config;
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
-    if (lm_llama_config_check(c, err) != LM_OK)
-        return lm_err_prefix(err, LM_EFORMAT, "%s", r->name);
+    struct lm_err why = { 0 };
+    if (lm_llama_config_check(c, &why) != LM_OK)
+        return lm_fail(err, LM_EFORMAT, "%s: %s", r->name, why.text);
     if (r->head_dim != 0 && r->head_dim != c->dim / c->heads)
         return lm_fail(err, LM_EFORMAT,
                        "%s: head_dim %lld is not supported (only hidden_size / num_attention_heads = %lld)",

@@ -367,33 +367,37 @@ static void add_header_entry(struct lm_buf *header, const struct lm_tensor_view 
                   (unsigned long long)(begin + t->bytes));
 }
 
+void lm_safetensors_header(const struct lm_tensor_view *tensors, size_t count, struct lm_str metadata,
+                           struct lm_buf *ret)
+{
+    const size_t start = ret->len;
+    uint64_t len = 0, at = 0;
+    lm_buf_add(ret, &len, LENGTH_BYTES);   // set when known
+    lm_buf_putc(ret, '{');
+    if (metadata.len > 0) {
+        lm_json_key(ret, "__metadata__");
+        lm_buf_add_str(ret, metadata);
+    }
+    for (size_t i = 0; i < count; at += tensors[i].bytes, i++)
+        add_header_entry(ret, &tensors[i], at);
+    lm_buf_putc(ret, '}');
+    while ((ret->len - start) % ALIGN_BYTES != 0)
+        lm_buf_putc(ret, ' ');
+    len = ret->len - start - LENGTH_BYTES;
+    memcpy(ret->ptr + start, &len, LENGTH_BYTES);
+}
+
 enum lm_rc lm_safetensors_write(const char *path, const struct lm_tensor_view *tensors, size_t count,
                                 struct lm_str metadata, struct lm_err *err)
 {
-    struct lm_buf header = { 0 };
     struct lm_writer w = { 0 };
-    lm_buf_putc(&header, '{');
-    if (metadata.len > 0) {
-        lm_json_key(&header, "__metadata__");
-        lm_buf_add_str(&header, metadata);
-    }
-    uint64_t at = 0;
-    for (size_t i = 0; i < count; at += tensors[i].bytes, i++)
-        add_header_entry(&header, &tensors[i], at);
-    lm_buf_putc(&header, '}');
-    while (header.len % ALIGN_BYTES != 0)
-        lm_buf_putc(&header, ' ');
-
-    enum lm_rc rc = lm_writer_open(&w, path, err);
-    if (rc == LM_OK) {
-        const uint64_t header_len = header.len;
-        fwrite(&header_len, 1, LENGTH_BYTES, w.stream);
-        fwrite(header.ptr, 1, header.len, w.stream);
-        for (size_t i = 0; i < count; i++)
-            if (tensors[i].bytes > 0)
-                fwrite(tensors[i].data, 1, tensors[i].bytes, w.stream);
-        rc = lm_writer_commit(&w, err);   // reports what any of the writes met
-    }
+    LM_TRY(lm_writer_open(&w, path, err));
+    struct lm_buf header = { 0 };
+    lm_safetensors_header(tensors, count, metadata, &header);
+    fwrite(header.ptr, 1, header.len, w.stream);
     lm_buf_release(&header);
-    return rc;
+    for (size_t i = 0; i < count; i++)
+        if (tensors[i].bytes > 0)
+            fwrite(tensors[i].data, 1, tensors[i].bytes, w.stream);
+    return lm_writer_commit(&w, err);   // reports what any of the writes met
 }

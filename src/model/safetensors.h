@@ -51,4 +51,8 @@ bool lm_tensor_to_f32(const struct lm_tensor_view *tensor, float *ret);
 enum lm_rc lm_safetensors_write(const char *path, const struct lm_tensor_view *tensors, size_t count,
                                 struct lm_str metadata, struct lm_err *err);
 
+/* What stands before the data: length, JSON, blanks up to a multiple of 8 bytes.  Appends. */
+void lm_safetensors_header(const struct lm_tensor_view *tensors, size_t count, struct lm_str metadata,
+                           struct lm_buf *ret);
+
 #endif

@@ -1,0 +1,2 @@
+loom_fuzz(hf_config model)
+loom_fuzz(safetensors model)
