@@ -49,11 +49,10 @@ enum lm_rc lm_dir_make(const char *path, struct lm_err *err)
         if (part[i] != '/' && part[i] != '\0')
             continue;
         part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && !lm_path_is_dir(part)) {
-            if (errno == EEXIST)
-                return lm_fail(err, LM_EEXIST, "cannot make folder '%s': '%s' is a file", path, part);
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
             return lm_fail_errno(err, LM_EIO, "cannot make folder '%s'", part);
-        }
+        if (!lm_path_is_dir(part))
+            return lm_fail(err, LM_EEXIST, "cannot make folder '%s': '%s' is a file", path, part);
         part[i] = path[i];
         if (path[i] == '\0')
             break;

@@ -30,9 +30,12 @@ void lm_time_text(int64_t wall_ms, char ret[LM_TIME_TEXT])
 {
     enum { DAY_AND_TIME = 19 };
 
-    int64_t ms = wall_ms % 1000;
-    ms += ms < 0 ? 1000 : 0;
-    const time_t seconds = (time_t)((wall_ms - ms) / 1000);
+    int64_t seconds_all = wall_ms / 1000, ms = wall_ms % 1000;
+    if (ms < 0) {   // before 1970: round down, as the clock does
+        seconds_all--;
+        ms += 1000;
+    }
+    const time_t seconds = (time_t)seconds_all;
     struct tm tm;
     /* A year of more than four digits does not fit the notation. */
     if (!gmtime_r(&seconds, &tm) || tm.tm_year < 0 || tm.tm_year > 9999 - 1900 ||
