@@ -140,26 +140,39 @@ static const char *find_quote(const struct lm_json_reader *r, const char *at, bo
     }
 }
 
-/* Escapes become bytes; runs between them are copied.  The escapes are checked even if nobody wants the text.
- */
+/* Escapes become bytes.  Text is copied a word at a time while it is looked through: `out` is never ahead of
+ * `at`, so the word that is stored fits, and what is wrong of it is overwritten. */
 static enum lm_rc decode(struct lm_json_reader *r, const char *at, const char *end, struct lm_err *err)
 {
-    char unwanted[4];
-    char *text = r->arena ? lm_arena_alloc(r->arena, (size_t)(end - at) + 1) : NULL;
-    char *out = text ? text : unwanted;
+    char *text = lm_arena_alloc(r->arena, (size_t)(end - at) + 1), *out = text;
     while (at < end) {
-        const char *stop = lm_json_run_end(at, end);
-        if (text) {
-            memcpy(out, at, (size_t)(stop - at));
-            out += stop - at;
-        } else {
-            out = unwanted;
+        if (end - at >= 8) {
+            const uint64_t word = lm_json_load8(at), stops = lm_json_stops(word);
+            const size_t len = stops ? (size_t)__builtin_ctzll(stops) / 8 : 8;
+            memcpy(out, &word, sizeof(word));
+            out += len;
+            at += len;
+            if (!stops)
+                continue;
+        } else if (*at != '\\') {
+            *out++ = *at++;
+            continue;
         }
-        at = stop;
-        if (at < end)
-            LM_TRY(read_escape(r, &at, end, &out, err));
+        LM_TRY(read_escape(r, &at, end, &out, err));
     }
-    r->text = text ? (struct lm_str){ text, (size_t)(out - text) } : LM_STR("");
+    r->text = (struct lm_str){ text, (size_t)(out - text) };
+    text[r->text.len] = '\0';
+    return LM_OK;
+}
+
+/* A skipped string is checked, but not kept. */
+static enum lm_rc check_escapes(const struct lm_json_reader *r, const char *at, const char *end,
+                                struct lm_err *err)
+{
+    while ((at = lm_json_run_end(at, end)) < end) {
+        char unwanted[4], *out = unwanted;
+        LM_TRY(read_escape(r, &at, end, &out, err));
+    }
     return LM_OK;
 }
 
@@ -177,7 +190,7 @@ static enum lm_rc read_string(struct lm_json_reader *r, struct lm_err *err)
         return fail_at(r, good, "the string is not valid UTF-8", err);
     r->text = (struct lm_str){ first, (size_t)(quote - first) };
     if (escaped)
-        LM_TRY(decode(r, first, quote, err));
+        LM_TRY(r->arena ? decode(r, first, quote, err) : check_escapes(r, first, quote, err));
     r->at = quote + 1;
     return LM_OK;
 }

@@ -29,7 +29,17 @@ static inline uint64_t lm_json_stops(uint64_t word)
 }
 
 /* The first byte in at..end that ends a run; end if none does. */
-const char *lm_json_run_end(const char *at, const char *end);
+static inline const char *lm_json_run_end(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        const uint64_t stops = lm_json_stops(lm_json_load8(at));
+        if (stops)
+            return at + __builtin_ctzll(stops) / 8;
+    }
+    while (at < end && *at != '"' && *at != '\\' && (uint8_t)*at >= 0x20)
+        at++;
+    return at;
+}
 
 /* The first byte in at..end that is not part of well-formed UTF-8 (Unicode 15, table 3-7); end if all is. */
 const char *lm_json_utf8_end(const char *at, const char *end);

@@ -4,47 +4,49 @@
 #include <inttypes.h>
 #include <math.h>
 
-static void escape(struct lm_buf *buf, char c)
+enum { ESCAPE_MAX = 6 };   // \u001f
+
+/* Writes the escape of a quote, a backslash or a control character; returns its length. */
+static size_t escape(char c, char ret[ESCAPE_MAX])
 {
-    switch (c) {
-    case '"':
-        lm_buf_add(buf, "\\\"", 2);
-        return;
-    case '\\':
-        lm_buf_add(buf, "\\\\", 2);
-        return;
-    case '\b':
-        lm_buf_add(buf, "\\b", 2);
-        return;
-    case '\f':
-        lm_buf_add(buf, "\\f", 2);
-        return;
-    case '\n':
-        lm_buf_add(buf, "\\n", 2);
-        return;
-    case '\r':
-        lm_buf_add(buf, "\\r", 2);
-        return;
-    case '\t':
-        lm_buf_add(buf, "\\t", 2);
-        return;
-    default:
-        lm_buf_printf(buf, "\\u%04x", (unsigned)(uint8_t)c);
+    static const char letters[128] = {
+        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+    };
+    const char letter = letters[(uint8_t)c];
+    ret[0] = '\\';
+    if (letter) {
+        ret[1] = letter;
+        return 2;
     }
+    memcpy(ret + 1, "u00", 3);
+    ret[4] = "0123456789abcdef"[(uint8_t)c >> 4];
+    ret[5] = "0123456789abcdef"[(uint8_t)c & 15];
+    return ESCAPE_MAX;
 }
 
-/* A run without escapes: copied as a whole, but for ill-formed bytes. */
-static void add_run(struct lm_buf *buf, const char *at, const char *end)
+/* Well-formed text, with short pieces gathered so that dense escapes do not cost a call each. */
+static void add_escaped(struct lm_buf *buf, const char *at, const char *end)
 {
+    char pieces[256];
+    size_t len = 0;
     while (at < end) {
-        const char *good = lm_json_utf8_end(at, end);
-        lm_buf_add(buf, at, (size_t)(good - at));
-        at = good;
-        if (at < end) {
-            lm_buf_add(buf, "\xef\xbf\xbd", 3);   // U+FFFD
-            at += lm_json_utf8_bad_len(at, end);
+        const char *stop = lm_json_run_end(at, end);
+        const size_t run = (size_t)(stop - at);
+        if (run + ESCAPE_MAX > sizeof(pieces) - len) {
+            lm_buf_add(buf, pieces, len);
+            len = 0;
         }
+        if (run + ESCAPE_MAX > sizeof(pieces)) {
+            lm_buf_add(buf, at, run);
+        } else {
+            memcpy(pieces + len, at, run);
+            len += run;
+        }
+        if (stop < end)
+            len += escape(*stop++, pieces + len);
+        at = stop;
     }
+    lm_buf_add(buf, pieces, len);
 }
 
 void lm_json_str(struct lm_buf *buf, struct lm_str s)
@@ -52,12 +54,13 @@ void lm_json_str(struct lm_buf *buf, struct lm_str s)
     lm_buf_putc(buf, '"');
     const char *at = s.ptr, *end = s.ptr + s.len;
     while (at < end) {
-        const char *stop = lm_json_run_end(at, end);
-        add_run(buf, at, stop);
-        if (stop == end)
-            break;
-        escape(buf, *stop);
-        at = stop + 1;
+        const char *good = lm_json_utf8_end(at, end);
+        add_escaped(buf, at, good);
+        at = good;
+        if (at < end) {
+            lm_buf_add(buf, "\xef\xbf\xbd", 3);   // U+FFFD
+            at += lm_json_utf8_bad_len(at, end);
+        }
     }
     lm_buf_putc(buf, '"');
 }

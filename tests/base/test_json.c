@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "base/json.h"
+#include "base/json_utf8.h"
 #include "base/rng.h"
 
 #include <math.h>
@@ -327,6 +328,71 @@ static void any_code_point_survives_a_round_trip(void **state)
     lm_buf_release(&json);
 }
 
+/* By arithmetic: decode, then ask whether the value needed that many bytes and may be encoded at all. */
+static size_t naive_utf8_end(const uint8_t *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        const size_t need = text[at] < 0x80   ? 1
+                            : text[at] < 0xc0 ? 9
+                            : text[at] < 0xe0 ? 2
+                            : text[at] < 0xf0 ? 3
+                                              : 4;
+        if (need > len - at || text[at] >= 0xf8)
+            return at;
+        uint32_t code = need == 1 ? text[at] : text[at] & (0xffu >> (need + 1));
+        for (size_t i = 1; i < need; i++) {
+            if (text[at + i] >> 6 != 2)
+                return at;
+            code = code << 6 | (text[at + i] & 0x3f);
+        }
+        const size_t least = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+        if (need != least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+            return at;
+        at += need;
+    }
+    return at;
+}
+
+static void utf8_is_checked_as_by_arithmetic(void **state)
+{
+    (void)state;
+    /* The ends of every range of table 3-7, and whole characters, or most texts would end at once. */
+    static const char *const pieces[] = {
+        "\x01", "\x7f", "\x80", "\x8f", "\x90", "\x9f", "\xa0", "\xbf", "\xc0", "\xc1", "\xc2", "\xdf",
+        "\xe0", "\xe1", "\xec", "\xed", "\xee", "\xef", "\xf0", "\xf1", "\xf3", "\xf4", "\xf5", "\xff",
+    };
+    static const char *const whole[] = { "x",
+                                         "twelve bytes",
+                                         "\xc2\x80",
+                                         "\xdf\xbf",
+                                         "\xe0\xa0\x80",
+                                         "\xed\x9f\xbf",
+                                         "\xef\xbf\xbf",
+                                         "\xe1\x80\x80",
+                                         "\xf0\x90\x80\x80",
+                                         "\xf4\x8f\xbf\xbf",
+                                         "\xf1\x80\x80\x80" };
+    struct lm_rng rng = lm_rng_make(8, 8);
+    struct lm_buf text = { 0 };
+    size_t passed = 0;
+    for (int round = 0; round < 100000; round++) {
+        lm_buf_reset(&text);
+        const uint64_t good = lm_rng_below(&rng, 12);
+        for (uint64_t i = 0; i < good; i++)
+            lm_buf_puts(&text, whole[lm_rng_below(&rng, sizeof(whole) / sizeof(whole[0]))]);
+        for (uint64_t i = lm_rng_below(&rng, 5); i > 0; i--)
+            lm_buf_puts(&text, pieces[lm_rng_below(&rng, sizeof(pieces) / sizeof(pieces[0]))]);
+        if (!text.ptr)
+            continue;
+        const size_t expected = naive_utf8_end((const uint8_t *)text.ptr, text.len);
+        assert_ptr_equal(lm_json_utf8_end(text.ptr, text.ptr + text.len), text.ptr + expected);
+        passed += expected == text.len;
+    }
+    assert_true(passed > 10000 && passed < 90000);
+    lm_buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +407,7 @@ int main(void)
         cmocka_unit_test(the_writer_puts_commas_where_they_belong),
         cmocka_unit_test(ill_formed_text_is_written_as_replacement_characters),
         cmocka_unit_test(any_code_point_survives_a_round_trip),
+        cmocka_unit_test(utf8_is_checked_as_by_arithmetic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
