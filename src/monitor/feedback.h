@@ -23,6 +23,8 @@ struct lm_feedback {
     struct lm_str reason, correction;   // may be empty
 };
 
+enum { LM_FEEDBACK_TEXT_MAX = 64 << 10 };   // bytes of a reason, of a correction
+
 enum lm_rc lm_feedback_schema(struct lm_db *db, struct lm_err *err);
 enum lm_rc lm_answer_store(struct lm_db *db, const struct lm_answer *answer, struct lm_err *err);
 /* LM_ENOENT for an unknown answer, LM_EDENIED when it is another user's.  Said again, it replaces the first.

@@ -2,8 +2,8 @@
 #define LM_MONITOR_METRICS_H
 /* monitor/metrics.h - counters, gauges and histograms, and their Prometheus text.
  *
- * To add a metric: a row in lm_metric_table.  Labels have fixed value sets or come from configuration; never
- * a user or a key.  Updates are lock-free and may come from any thread. */
+ * To add a metric: a name here and a row in metrics.c.  Labels have fixed value sets or come from
+ * configuration; never a user or a key.  Updates are lock-free and may come from any thread. */
 
 #include "base/str.h"
 
@@ -23,11 +23,15 @@ enum lm_metric {
     LM_METRIC_COUNT,
 };
 
+/* Label pairs a metric may have; whatever comes beyond is counted under the label value "other". */
+enum { LM_METRIC_SERIES_MAX = 4096 };
+
 struct lm_metrics;
 struct lm_metrics *lm_metrics_new(void);
 void lm_metrics_free(struct lm_metrics *m);
 
-/* label1, label2: values in the order of the metric's row, NULL when the row has fewer. */
+/* label1, label2: values in the order of the metric's row, NULL when the row has fewer.  add: counters (by >=
+ * 0) and gauges; set: gauges; observe: histograms. */
 void lm_metric_add(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
                    double by);
 void lm_metric_set(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
