@@ -12,17 +12,20 @@
 
 struct lm_tokenizer;
 
-enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err);   // file or folder
-enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret, struct lm_err *err);
+enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret,
+                             struct lm_err *err);   // file or folder
+enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                              struct lm_err *err);
 void lm_tokenizer_free(struct lm_tokenizer *t);
 
-uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t);   // highest id + 1
+uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t);                // highest id + 1
 struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t, uint32_t id);   // the bytes a token stands for
 bool lm_tokenizer_is_special(const struct lm_tokenizer *t, uint32_t id);
-bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content, uint32_t *ret);   // special by content
-uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t);   // id that ends a document
-const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t);  // of the tokenizer.json read, 32 bytes
-struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t);     // the file as read, to copy beside a model
+bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content,
+                       uint32_t *ret);                              // special by content
+uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t);    // id that ends a document
+const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t);   // of the tokenizer.json read, 32 bytes
+struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t);   // the file as read, to copy beside a model
 
 struct lm_tokens {
     uint32_t *ids;
@@ -34,8 +37,8 @@ struct lm_encoder;
 struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t);
 void lm_encoder_free(struct lm_encoder *e);
 
-/* Appends the ids of `text`.  allow_special: text that spells a special token becomes that token; otherwise it
- * stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
+/* Appends the ids of `text`.  allow_special: text that spells a special token becomes that token; otherwise
+ * it stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret);
 
 /* Appends the bytes of the ids; LM_EINVAL for an id outside the vocabulary. */
@@ -54,17 +57,17 @@ void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret);
 /* ---- training: token/bpe_train.c -> tokenizer.json, tokenizer_config.json, vocab.json, vocab.bin ---- */
 
 struct lm_tokenizer_config {
-    int64_t vocab_size;            // with special tokens and the 256 bytes
-    int64_t frequency_min;         // a pair must occur this often
-    int pretokenizer;              // gpt2 | llama3 | smollm (choices in the option table)
-    struct lm_opt_list special;    // in id order from 0; default <|endoftext|>, <|im_start|>, <|im_end|>
-    const char *chat_template;     // file; NULL: the built-in ChatML template
+    int64_t vocab_size;           // with special tokens and the 256 bytes
+    int64_t frequency_min;        // a pair must occur this often
+    int pretokenizer;             // gpt2 | llama3 | smollm (choices in the option table)
+    struct lm_opt_list special;   // in id order from 0; default <|endoftext|>, <|im_start|>, <|im_end|>
+    const char *chat_template;    // file; NULL: the built-in ChatML template
 };
 extern const struct lm_opt_table lm_tokenizer_options;
 
 /* Trains on the content of document files.  Ties as Hugging Face: higher count, then smaller pair of ids. */
-enum lm_rc lm_tokenizer_train(const struct lm_tokenizer_config *config, const struct lm_str *texts, size_t count,
-                              const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
+enum lm_rc lm_tokenizer_train(const struct lm_tokenizer_config *config, const struct lm_str *texts,
+                              size_t count, const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
 
 /* ---- chat: token/chat.c ---- */
 
@@ -73,11 +76,12 @@ struct lm_chat_message {
     struct lm_str content;   // never parsed for special tokens
 };
 
-/* Appends the prompt of a conversation by the tokenizer's template: <|im_start|>role LF content <|im_end|> LF.
- * Control tokens come from the template only.  add_generation: opens the assistant's turn.  When mask is not
- * NULL it gets one byte per id: 1 where the assistant speaks (content and its end token), else 0. */
+/* Appends the prompt of a conversation by the tokenizer's template: <|im_start|>role LF content <|im_end|>
+ * LF. Control tokens come from the template only.  add_generation: opens the assistant's turn.  When mask is
+ * not NULL it gets one byte per id: 1 where the assistant speaks (content and its end token), else 0. */
 enum lm_rc lm_chat_encode(struct lm_encoder *e, const struct lm_chat_message *messages, size_t count,
-                          bool add_generation, struct lm_tokens *ret, struct lm_buf *mask, struct lm_err *err);
+                          bool add_generation, struct lm_tokens *ret, struct lm_buf *mask,
+                          struct lm_err *err);
 uint32_t lm_chat_end(const struct lm_tokenizer *t);   // the id that ends a turn; end of text when no template
 
 #endif

@@ -1,0 +1,77 @@
+/* token/decode.c - ids to bytes, at once or one at a time. */
+#include "token/tokenizer_impl.h"
+
+static bool is_left_out(const struct lm_tokenizer *t, uint32_t id, bool skip_special)
+{
+    return skip_special && t->vocab.items[id].kind == LM_TOKEN_SPECIAL;
+}
+
+enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
+                     struct lm_buf *ret, struct lm_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] >= t->vocab.size || t->vocab.items[ids[i]].kind == LM_TOKEN_HOLE)
+            return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids",
+                           ids[i], i, t->vocab.size);
+    for (size_t i = 0; i < count; i++)
+        if (!is_left_out(t, ids[i], skip_special))
+            lm_buf_add_str(ret, lm_vocab_bytes(&t->vocab, ids[i]));
+    return LM_OK;
+}
+
+static const char replacement[] = "\xef\xbf\xbd";   // U+FFFD
+
+/* Bytes that belong together at the start of s, and whether they are one: a whole character (true); the
+ * longest start of one, or one byte that starts none (false).  More bytes could only help if that is all of
+ * s. */
+static bool character_at(const unsigned char *s, size_t len, size_t *ret_len)
+{
+    // clang-format off
+    static const struct { unsigned char first, last, len, second_min, second_max; } forms[] = {
+        { 0x00, 0x7f, 1, 0x80, 0xbf }, { 0xc2, 0xdf, 2, 0x80, 0xbf }, { 0xe0, 0xe0, 3, 0xa0, 0xbf },
+        { 0xe1, 0xec, 3, 0x80, 0xbf }, { 0xed, 0xed, 3, 0x80, 0x9f }, { 0xee, 0xef, 3, 0x80, 0xbf },
+        { 0xf0, 0xf0, 4, 0x90, 0xbf }, { 0xf1, 0xf3, 4, 0x80, 0xbf }, { 0xf4, 0xf4, 4, 0x80, 0x8f },
+    };
+    // clang-format on
+    *ret_len = 1;
+    for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
+        if (s[0] < forms[f].first || s[0] > forms[f].last)
+            continue;
+        size_t have = 1;
+        while (have < forms[f].len && have < len && s[have] >= (have == 1 ? forms[f].second_min : 0x80) &&
+               s[have] <= (have == 1 ? forms[f].second_max : 0xbf))
+            have++;
+        *ret_len = have;
+        return have == forms[f].len;
+    }
+    return false;
+}
+
+void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, uint32_t id, bool skip_special,
+                    struct lm_buf *ret)
+{
+    LM_ASSERT(id < t->vocab.size);
+    if (is_left_out(t, id, skip_special))
+        return;
+    const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    for (size_t i = 0; i < bytes.len; i++) {
+        s->held[s->held_len++] = (unsigned char)bytes.ptr[i];
+        while (s->held_len > 0) {
+            size_t len = 0;
+            const bool whole = character_at(s->held, s->held_len, &len);
+            const bool could_start = s->held[0] >= 0xc2 && s->held[0] <= 0xf4;
+            if (!whole && len == s->held_len && could_start)
+                break;   // wait for the rest
+            lm_buf_add(ret, whole ? (const char *)s->held : replacement, whole ? len : 3);
+            s->held_len -= len;
+            memmove(s->held, s->held + len, s->held_len);
+        }
+    }
+}
+
+void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret)
+{
+    if (s->held_len > 0)
+        lm_buf_puts(ret, replacement);
+    s->held_len = 0;
+}

@@ -1,0 +1,161 @@
+/* token/encode.c - text to ids.
+ *
+ * Text is cut at added tokens, what lies between goes through the pre-tokeniser in batches of pieces.  For a
+ * batch all keys and hashes come first and the table lines are fetched meanwhile; then one probe a piece.
+ * What the cache does not know is merged by the list (bpe.c) and kept. */
+#include "token/cache.h"
+#include "token/normal.h"
+#include "token/tokenizer_impl.h"
+
+enum { BATCH = 256 };   // pieces
+
+struct lm_encoder {
+    const struct lm_tokenizer *t;
+    struct lm_cache cache;
+    struct lm_bpe_scratch scratch;
+    struct lm_buf normal;
+    uint32_t *ids;   // of one piece, while it is merged
+    size_t ids_cap;
+    uint32_t ends[BATCH];
+    struct lm_cache_key keys[BATCH];
+    size_t homes[BATCH];
+};
+
+struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
+{
+    struct lm_encoder *e = lm_zalloc(1, sizeof(*e));
+    e->t = t;
+    lm_cache_init(&e->cache);
+    return e;
+}
+
+void lm_encoder_free(struct lm_encoder *e)
+{
+    if (!e)
+        return;
+    lm_cache_release(&e->cache);
+    lm_bpe_scratch_release(&e->scratch);
+    lm_buf_release(&e->normal);
+    free(e->ids);
+    free(e);
+}
+
+const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e)
+{
+    return e->t;
+}
+
+void lm_tokens_release(struct lm_tokens *tokens)
+{
+    free(tokens->ids);
+    *tokens = (struct lm_tokens){ 0 };
+}
+
+/* One id a byte.  A byte that UTF-8 never has may have no token: it reads as U+FFFD then. */
+static size_t bytes_to_ids(const struct lm_bpe *bpe, struct lm_str piece, uint32_t *ids)
+{
+    static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
+    size_t count = 0;
+    for (size_t i = 0; i < piece.len; i++) {
+        const uint32_t id = bpe->byte_id[(uint8_t)piece.ptr[i]];
+        if (id != LM_TOKEN_NONE) {
+            ids[count++] = id;
+            continue;
+        }
+        for (size_t k = 0; k < sizeof(replacement); k++)
+            ids[count++] = bpe->byte_id[replacement[k]];
+    }
+    return count;
+}
+
+/* The ids of a piece that the cache does not know, into e->ids. */
+static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
+{
+    const struct lm_tokenizer *t = e->t;
+    lm_grow(&e->ids, &e->ids_cap, piece.len * 3, sizeof(*e->ids));
+    if (t->ignore_merges) {
+        const uint32_t whole = lm_token_map_find(&t->model, &t->vocab, piece);
+        if (whole != LM_TOKEN_NONE && t->vocab.items[whole].kind != LM_TOKEN_SPECIAL) {
+            e->ids[0] = whole;
+            return 1;
+        }
+    }
+    return lm_bpe_merge(&t->bpe, &e->scratch, e->ids, bytes_to_ids(&t->bpe, piece, e->ids));
+}
+
+/* Appends the ids of piece `i` of the batch; the caller has made room. */
+static uint32_t *emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out)
+{
+    const struct lm_cache_entry *hit = lm_cache_find(&e->cache, e->keys[i], e->homes[i], piece);
+    if (hit && hit->count <= LM_CACHE_INLINE_IDS) {
+        memcpy(out, hit->ids, sizeof(hit->ids));   // all three: no branch on the count
+        return out + hit->count;
+    }
+    if (hit) {
+        memcpy(out, e->cache.more + hit->ids[0], hit->count * sizeof(*out));
+        return out + hit->count;
+    }
+    const size_t count = encode_piece(e, piece);
+    memcpy(out, e->ids, count * sizeof(*out));
+    const size_t mask = e->cache.mask;
+    lm_cache_put(&e->cache, e->keys[i], piece, e->ids, count);
+    if (e->cache.mask != mask)   // grown: the homes of the rest of the batch have moved
+        for (size_t k = i + 1; k < BATCH; k++)
+            e->homes[k] = lm_cache_home(&e->cache, e->keys[k]);
+    return out + count;
+}
+
+static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                         struct lm_tokens *ret)
+{
+    size_t at = start;
+    for (size_t i = 0; i < count; i++) {
+        const struct lm_str piece = { text.ptr + at, e->ends[i] - at };
+        e->keys[i] = lm_cache_key(piece, text.len - at >= sizeof(struct lm_cache_key));
+        e->homes[i] = lm_cache_home(&e->cache, e->keys[i]);
+        __builtin_prefetch(&e->cache.entries[e->homes[i]]);
+        at = e->ends[i];
+    }
+
+    const size_t bytes = at - start;   // a token has at least one, so this many ids are enough
+    const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
+    lm_grow(&ret->ids, &ret->cap, ret->len + room, sizeof(*ret->ids));
+    uint32_t *out = ret->ids + ret->len;
+    at = start;
+    for (size_t i = 0; i < count; i++) {
+        out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out);
+        at = e->ends[i];
+    }
+    ret->len = (size_t)(out - ret->ids);
+}
+
+static void encode_plain(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
+{
+    if (e->t->nfc)
+        text = lm_token_nfc(text, &e->normal);
+    size_t at = 0;
+    for (;;) {
+        const size_t start = at;
+        const size_t count = lm_pretoken_scan(e->t->grammar, text, &at, e->ends, BATCH);
+        if (count == 0)
+            return;
+        encode_batch(e, text, start, count, ret);
+    }
+}
+
+void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret)
+{
+    LM_ASSERT(text.len <= LM_TOKEN_TEXT_MAX);
+    const struct lm_tokenizer *t = e->t;
+    size_t at = 0;
+    while (at < text.len) {
+        uint32_t id = LM_TOKEN_NONE;
+        const size_t found = lm_added_next(&t->added, &t->vocab, text, at, allow_special, &id);
+        encode_plain(e, (struct lm_str){ text.ptr + at, found - at }, ret);
+        if (found == text.len)
+            return;
+        lm_grow(&ret->ids, &ret->cap, ret->len + 1, sizeof(*ret->ids));
+        ret->ids[ret->len++] = id;
+        at = found + t->vocab.items[id].len;
+    }
+}

@@ -1,0 +1,312 @@
+/* token/load.c - tokenizer.json to struct lm_tokenizer.
+ *
+ * Strict: what this file does not know it refuses by name, because a tokenizer that is nearly right is worse
+ * than none.  The bulk (vocab, merges) goes through the streaming reader, the small parts through
+ * load_parts.c. */
+#include "token/load.h"
+#include "base/file.h"
+#include "base/json.h"
+
+enum { FILE_BYTES_MAX = 512 << 20 };
+
+/* ---- objects as slices: the value of each known key, as text ---- */
+
+/* *ret_unknown: the first key that is not in the list. */
+static enum lm_rc slice_object(struct lm_token_load *l, struct lm_str json, const char *const *keys,
+                               size_t key_count, struct lm_str *ret, struct lm_str *ret_unknown,
+                               struct lm_err *err)
+{
+    struct lm_json_reader r;
+    lm_json_open(&r, json, l->name, &l->arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_OBJECT, err));
+    for (;;) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_OBJECT_END)
+            break;
+        size_t k = 0;
+        while (k < key_count && !lm_str_eq(r.text, lm_str(keys[k])))
+            k++;
+        if (k == key_count && ret_unknown->len == 0)
+            *ret_unknown = r.text;
+        const char *start = r.at;
+        LM_TRY(lm_json_skip(&r, err));
+        if (k < key_count)
+            ret[k] = lm_str_trim((struct lm_str){ start, (size_t)(r.at - start) });
+    }
+    return lm_json_want(&r, LM_JSON_END, err);
+}
+
+/* ---- model.vocab ---- */
+
+/* The bytes of a token as written; text that is not in the printable form of bytes stands for itself. */
+static struct lm_str token_bytes(struct lm_token_load *l, struct lm_str text, bool *ret_printable)
+{
+    lm_buf_reset(&l->bytes);
+    *ret_printable = lm_text_to_bytes(text, &l->bytes);
+    return *ret_printable ? lm_buf_str(&l->bytes) : text;
+}
+
+static enum lm_rc put_token(struct lm_token_load *l, struct lm_str text, struct lm_str number,
+                            struct lm_err *err)
+{
+    struct lm_vocab *v = &l->t->vocab;
+    int64_t id = -1;
+    if (!lm_str_to_i64(number, &id) || id < 0 || id >= LM_VOCAB_SIZE_MAX)
+        return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' has id %.*s, outside 0..%d", l->name, (int)text.len,
+                       text.ptr, (int)number.len, number.ptr, LM_VOCAB_SIZE_MAX - 1);
+    if ((size_t)id < v->size && v->items[id].kind != LM_TOKEN_HOLE)
+        return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' has id %lld, which another token has too", l->name,
+                       (int)text.len, text.ptr, (long long)id);
+    bool printable = false;
+    const struct lm_str bytes = token_bytes(l, text, &printable);
+    if (bytes.len == 0)
+        return lm_fail(err, LM_EFORMAT, "%s: token id %lld is empty", l->name, (long long)id);
+    if (printable && lm_token_map_find(&l->t->model, v, bytes) != LM_TOKEN_NONE)
+        return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' is there twice", l->name, (int)text.len, text.ptr);
+    lm_vocab_set(v, (uint32_t)id, bytes, LM_TOKEN_MODEL);
+    if (printable)
+        lm_token_map_put(&l->t->model, v, (uint32_t)id);
+    return LM_OK;
+}
+
+static enum lm_rc read_vocab(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+{
+    struct lm_json_reader r;
+    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: vocab", l->name), &l->arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_OBJECT, err));
+    for (;;) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_OBJECT_END)
+            return LM_OK;
+        const struct lm_str text = r.text;
+        LM_TRY(lm_json_want(&r, LM_JSON_NUMBER, err));
+        LM_TRY(put_token(l, text, r.text, err));
+    }
+}
+
+/* ---- model.merges ---- */
+
+/* A token that merges may use; LM_TOKEN_NONE for special ones, so that no text can make them. */
+static uint32_t find_token(struct lm_token_load *l, struct lm_str bytes)
+{
+    const uint32_t id = lm_token_map_find(&l->t->model, &l->t->vocab, bytes);
+    return id != LM_TOKEN_NONE && l->t->vocab.items[id].kind != LM_TOKEN_SPECIAL ? id : LM_TOKEN_NONE;
+}
+
+static enum lm_rc fail_merge(struct lm_token_load *l, size_t line, struct lm_str side, struct lm_err *err)
+{
+    return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is no ordinary token of the vocabulary", l->name,
+                   line, (int)side.len, side.ptr);
+}
+
+static enum lm_rc put_merge(struct lm_token_load *l, size_t line, struct lm_str left, struct lm_str right,
+                            struct lm_err *err)
+{
+    uint32_t id[2];
+    const struct lm_str side[2] = { left, right };
+    lm_buf_reset(&l->bytes);
+    for (size_t i = 0; i < 2; i++) {
+        const size_t start = l->bytes.len;
+        if (!lm_text_to_bytes(side[i], &l->bytes))
+            return fail_merge(l, line, side[i], err);
+        id[i] = find_token(l, (struct lm_str){ l->bytes.ptr + start, l->bytes.len - start });
+        if (id[i] == LM_TOKEN_NONE)
+            return fail_merge(l, line, side[i], err);
+    }
+    const uint32_t made = find_token(l, lm_buf_str(&l->bytes));
+    if (made == LM_TOKEN_NONE)
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
+                       line, (int)left.len, left.ptr, (int)right.len, right.ptr);
+    if (l->made[made] && !lm_bpe_find(&l->t->bpe, id[0], id[1]))
+        l->t->bpe.several_ways = true;
+    l->made[made] = true;
+    lm_bpe_put(&l->t->bpe, id[0], id[1], (uint32_t)line, made);
+    return LM_OK;
+}
+
+/* Both notations: "a b" and ["a","b"]. */
+static enum lm_rc read_merge(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
+                             size_t line, struct lm_err *err)
+{
+    struct lm_str left = { 0 }, right = r->text;
+    if (kind == LM_JSON_STRING) {
+        if (!lm_str_split(&right, ' ', &left) || left.len == 0 || right.len == 0 ||
+            lm_str_find(right, LM_STR(" ")) >= 0)
+            return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
+                           line, (int)r->text.len, r->text.ptr);
+        return put_merge(l, line, left, right, err);
+    }
+    if (kind != LM_JSON_ARRAY)
+        return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, line);
+    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+    left = r->text;
+    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+    right = r->text;
+    LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
+    return put_merge(l, line, left, right, err);
+}
+
+/* Lines in a list of merges, for the size of the table; never more than bytes / 5. */
+static enum lm_rc count_merges(struct lm_token_load *l, struct lm_str json, size_t *ret, struct lm_err *err)
+{
+    struct lm_json_reader r;
+    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), NULL);
+    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
+    for (*ret = 0;; ++*ret) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_ARRAY_END)
+            return LM_OK;
+        while (r.depth > 1)
+            LM_TRY(lm_json_next(&r, &kind, err));
+    }
+}
+
+static enum lm_rc read_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+{
+    size_t count = 0;
+    LM_TRY(count_merges(l, json, &count, err));
+    lm_bpe_init(&l->t->bpe, count);
+    l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
+    struct lm_json_reader r;
+    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), &l->arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
+    for (size_t line = 0;; line++) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_ARRAY_END)
+            return LM_OK;
+        LM_TRY(read_merge(l, &r, kind, line, err));
+    }
+}
+
+/* ---- the whole ---- */
+
+static enum lm_rc set_byte_ids(struct lm_token_load *l, struct lm_err *err)
+{
+    for (unsigned b = 0; b < 256; b++) {
+        const char byte = (char)b;
+        l->t->bpe.byte_id[b] = find_token(l, (struct lm_str){ &byte, 1 });
+        if (l->t->bpe.byte_id[b] != LM_TOKEN_NONE)
+            continue;
+        if (b != 0xc0 && b != 0xc1 && b < 0xf5)
+            return lm_fail(
+                err, LM_EFORMAT,
+                "%s: no ordinary token for byte 0x%02x; only byte-level vocabularies are supported", l->name,
+                b);
+        l->t->bytes_missing = true;
+    }
+    return LM_OK;
+}
+
+static void find_roles(struct lm_tokenizer *t)
+{
+    static const char *const ends[] = { "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>" };
+    t->end_of_text = t->turn_start = t->turn_end = LM_TOKEN_NONE;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && t->end_of_text == LM_TOKEN_NONE; i++)
+        lm_tokenizer_find(t, lm_str(ends[i]), &t->end_of_text);
+    for (uint32_t id = 0; id < t->vocab.size && t->end_of_text == LM_TOKEN_NONE; id++)
+        if (t->vocab.items[id].kind == LM_TOKEN_SPECIAL)
+            t->end_of_text = id;
+    lm_tokenizer_find(t, LM_STR("<|im_start|>"), &t->turn_start);
+    lm_tokenizer_find(t, LM_STR("<|im_end|>"), &t->turn_end);
+}
+
+static enum lm_rc check_unknown(struct lm_token_load *l, const char *where, struct lm_str unknown,
+                                struct lm_err *err)
+{
+    if (unknown.len == 0)
+        return LM_OK;
+    return lm_fail(err, LM_EFORMAT, "%s: unknown key '%.*s' %s", l->name, (int)unknown.len, unknown.ptr,
+                   where);
+}
+
+static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct lm_str added,
+                             struct lm_err *err)
+{
+    enum { VOCAB = LM_MODEL_OPTION_COUNT, MERGES, COUNT };
+    const char *keys[COUNT] = { [VOCAB] = "vocab", [MERGES] = "merges" };
+    for (size_t i = 0; i < LM_MODEL_OPTION_COUNT; i++)
+        keys[i] = lm_model_options[i].key;
+
+    struct lm_str values[COUNT] = { 0 }, unknown = { 0 };
+    LM_TRY(slice_object(l, json, keys, COUNT, values, &unknown, err));
+    LM_TRY(lm_load_options(l, values, err));   // first, so that another kind of model is refused by its name
+    LM_TRY(check_unknown(l, "in the model", unknown, err));
+    if (values[VOCAB].len == 0 || values[MERGES].len == 0)
+        return lm_fail(err, LM_EFORMAT, "%s: the model has no vocab or no merges", l->name);
+    LM_TRY(read_vocab(l, values[VOCAB], err));
+    LM_TRY(lm_load_added(l, added, err));
+    LM_TRY(read_merges(l, values[MERGES], err));
+    return set_byte_ids(l, err);
+}
+
+static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+{
+    enum {
+        VERSION,
+        TRUNCATION,
+        PADDING,
+        ADDED,
+        NORMALIZER,
+        PRE_TOKENIZER,
+        POST_PROCESSOR,
+        DECODER,
+        MODEL,
+        COUNT
+    };
+    // clang-format off
+    static const char *const keys[COUNT] = {
+        [VERSION] = "version", [ADDED] = "added_tokens", [NORMALIZER] = "normalizer",
+        [PRE_TOKENIZER] = "pre_tokenizer", [DECODER] = "decoder", [MODEL] = "model",
+        // Not used: lengths are the caller's business, and lm_encode adds no tokens of its own.
+        [TRUNCATION] = "truncation", [PADDING] = "padding", [POST_PROCESSOR] = "post_processor",
+    };
+    // clang-format on
+    struct lm_str values[COUNT] = { 0 }, unknown = { 0 };
+    LM_TRY(slice_object(l, json, keys, COUNT, values, &unknown, err));
+    if (!lm_str_eq(values[VERSION], LM_STR("\"1.0\"")))
+        return lm_fail(err, LM_EFORMAT, "%s: not a tokenizer.json of version \"1.0\"", l->name);
+    if (values[MODEL].len == 0)
+        return lm_fail(err, LM_EFORMAT, "%s: it has no model", l->name);
+    LM_TRY(check_unknown(l, "", unknown, err));
+    LM_TRY(lm_load_normalizer(l, values[NORMALIZER], err));
+    LM_TRY(lm_load_pre_tokenizer(l, values[PRE_TOKENIZER], err));
+    LM_TRY(lm_load_decoder(l, values[DECODER], err));
+    return read_model(l, values[MODEL], values[ADDED], err);
+}
+
+enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                              struct lm_err *err)
+{
+    struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name };
+    const enum lm_rc rc = read_all(&l, json, err);
+    lm_buf_release(&l.bytes);
+    lm_arena_release(&l.arena);
+    if (rc != LM_OK) {
+        lm_tokenizer_free(l.t);
+        return rc;
+    }
+    find_roles(l.t);
+    struct lm_sha256 sha;
+    lm_sha256_init(&sha);
+    lm_sha256_add(&sha, json.ptr, json.len);
+    lm_sha256_end(&sha, l.t->sha256);
+    lm_buf_add_str(&l.t->json, json);
+    *ret = l.t;
+    return LM_OK;
+}
+
+enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
+{
+    LM_FREE char *inside = lm_path_is_dir(path) ? lm_path_join(path, "tokenizer.json") : NULL;
+    struct lm_buf json = { 0 };
+    enum lm_rc rc = lm_file_read(inside ? inside : path, FILE_BYTES_MAX, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_parse(lm_buf_str(&json), inside ? inside : path, ret, err);
+    lm_buf_release(&json);
+    return rc;
+}

@@ -1,0 +1,46 @@
+#ifndef LM_TOKEN_PRETOKEN_H
+#define LM_TOKEN_PRETOKEN_H
+/* token/pretoken.h - cuts text into the pieces that BPE merges inside.
+ *
+ * A grammar is a regular expression of a small family; a row says which member, and the scanners are
+ * hand-written code made from the row.  Every byte belongs to exactly one piece, in order; a byte that is not
+ * UTF-8 counts as a character that is neither letter, number nor blank. */
+
+#include "base/str.h"
+
+enum lm_contractions { LM_CONTRACT_LOWER, LM_CONTRACT_ANY_CASE };
+
+/* What may stand before the letters of a word. */
+enum lm_word_prefix { LM_PREFIX_SPACE, LM_PREFIX_ANY };   // U+0020; any but \r, \n, letter and number
+
+enum { LM_NUMBER_UNLIMITED = 0 };
+#define LM_TOKEN_TEXT_MAX ((size_t)UINT32_MAX - 64)   // bytes of one text
+
+struct lm_grammar {
+    const char *name;      // as in the option --pretokenizer
+    const char *pattern;   // of the Split in tokenizer.json; NULL: ByteLevel's own (use_regex)
+    bool digits_apart;     // a Digits(individual_digits) runs first: each number character is cut out
+    bool nfc;              // the family normalises to NFC first: written by training, not done here
+    enum lm_contractions contractions;
+    enum lm_word_prefix prefix;
+    int number_max;   // characters of a number; LM_NUMBER_UNLIMITED: all, after an optional space
+    bool newlines;    // [\r\n]* after punctuation, and \s*[\r\n]+ before other blanks
+    size_t (*scan)(struct lm_str text, size_t *at, uint32_t *ret_ends, size_t ends_max);
+};
+
+enum lm_grammar_id {
+    LM_GRAMMAR_GPT2,
+    LM_GRAMMAR_LLAMA3,
+    LM_GRAMMAR_SMOLLM,
+    LM_GRAMMAR_QWEN2,
+    LM_GRAMMAR_COUNT
+};
+
+extern const struct lm_grammar lm_grammars[LM_GRAMMAR_COUNT];
+
+/* Pieces from *at on: writes at most ends_max ends (offsets in text), moves *at behind the last one, returns
+ * their number; 0 only at the end of the text, which may have LM_TOKEN_TEXT_MAX bytes. */
+size_t lm_pretoken_scan(const struct lm_grammar *g, struct lm_str text, size_t *at, uint32_t *ret_ends,
+                        size_t ends_max);
+
+#endif

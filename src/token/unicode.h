@@ -1,0 +1,22 @@
+#ifndef LM_TOKEN_UNICODE_H
+#define LM_TOKEN_UNICODE_H
+/* token/unicode.h - the character classes of pre-tokenisers: \p{L}, \p{N}, \s and the rest.
+ *
+ * Unicode 16.0, as in Hugging Face's tokenizers; the version is part of what a tokenizer means, so the tables
+ * are our own (gen_unicode.mjs makes them) and do not change with an installed library. */
+
+#include <stdint.h>
+
+enum lm_uclass { LM_UCLASS_OTHER, LM_UCLASS_LETTER, LM_UCLASS_NUMBER, LM_UCLASS_SPACE };
+
+extern const char lm_unicode_version[];
+extern const uint8_t lm_unicode_index[0x110000 / 128];   // block of 128 code points
+extern const uint8_t lm_unicode_blocks[][32];            // four classes a byte
+
+static inline enum lm_uclass lm_unicode_class(uint32_t cp)   // cp <= 0x10ffff
+{
+    const uint8_t four = lm_unicode_blocks[lm_unicode_index[cp >> 7]][(cp & 127) >> 2];
+    return (enum lm_uclass)(four >> (2 * (cp & 3)) & 3);
+}
+
+#endif

@@ -1,0 +1,147 @@
+#include "token/vocab.h"
+
+#include "base/hash.h"
+
+void lm_vocab_set(struct lm_vocab *v, uint32_t id, struct lm_str bytes, enum lm_token_kind kind)
+{
+    LM_ASSERT(id < LM_VOCAB_SIZE_MAX);
+    LM_ASSERT(v->bytes.len + bytes.len <= UINT32_MAX);
+
+    if (id >= v->size) {
+        lm_grow(&v->items, &v->cap, (size_t)id + 1, sizeof(*v->items));
+        memset(v->items + v->size, 0, (id + 1 - v->size) * sizeof(*v->items));
+        v->size = (size_t)id + 1;
+    }
+    v->items[id] = (struct lm_token){ (uint32_t)v->bytes.len, (uint32_t)bytes.len, kind };
+    lm_buf_add_str(&v->bytes, bytes);
+}
+
+void lm_vocab_release(struct lm_vocab *v)
+{
+    lm_buf_release(&v->bytes);
+    free(v->items);
+    *v = (struct lm_vocab){ 0 };
+}
+
+/* ---- bytes to id ---- */
+
+/* The slot that holds equal bytes, or the free one where they would go. */
+static uint32_t *find_slot(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes)
+{
+    for (size_t i = lm_hash64(bytes.ptr, bytes.len) & m->mask;; i = (i + 1) & m->mask)
+        if (m->slots[i] == LM_TOKEN_NONE || lm_str_eq(lm_vocab_bytes(v, m->slots[i]), bytes))
+            return &m->slots[i];
+}
+
+static void grow(struct lm_token_map *m, const struct lm_vocab *v)
+{
+    enum { SLOTS_MIN = 1024 };
+    const struct lm_token_map old = *m;
+    const size_t count = old.slots ? (old.mask + 1) * 2 : SLOTS_MIN;
+    m->mask = count - 1;
+    m->slots = lm_alloc(count * sizeof(*m->slots));
+    memset(m->slots, 0xff, count * sizeof(*m->slots));
+    for (size_t i = 0; old.slots && i <= old.mask; i++)
+        if (old.slots[i] != LM_TOKEN_NONE)
+            *find_slot(m, v, lm_vocab_bytes(v, old.slots[i])) = old.slots[i];
+    free(old.slots);
+}
+
+void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id)
+{
+    LM_ASSERT(id < v->size);
+    if (!m->slots || (m->len + 1) * 2 > m->mask)
+        grow(m, v);
+    uint32_t *slot = find_slot(m, v, lm_vocab_bytes(v, id));
+    m->len += *slot == LM_TOKEN_NONE;
+    *slot = id;
+}
+
+uint32_t lm_token_map_find(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes)
+{
+    return m->slots ? *find_slot(m, v, bytes) : LM_TOKEN_NONE;
+}
+
+void lm_token_map_release(struct lm_token_map *m)
+{
+    free(m->slots);
+    *m = (struct lm_token_map){ 0 };
+}
+
+/* ---- bytes as characters ---- */
+
+static bool stands_for_itself(uint32_t byte)
+{
+    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+}
+
+/* How many of the bytes below this one do not stand for themselves. */
+static uint32_t moved_below(uint32_t byte)
+{
+    if (byte <= 33)
+        return byte;
+    if (byte <= 126)
+        return 33;
+    if (byte <= 161)
+        return 33 + byte - 127;
+    return byte <= 173 ? 33 + 34 : 33 + 35;
+}
+
+uint32_t lm_byte_to_char(uint8_t byte)
+{
+    return stands_for_itself(byte) ? byte : 256 + moved_below(byte);
+}
+
+/* The byte that a code point stands for, or -1. */
+static int char_to_byte(uint32_t cp)
+{
+    if (cp < 256)
+        return stands_for_itself(cp) ? (int)cp : -1;
+    const uint32_t moved = cp - 256;
+    if (moved >= 68)
+        return -1;
+    return (int)(moved < 33 ? moved : moved < 67 ? moved - 33 + 127 : 173);
+}
+
+uint8_t lm_byte_in_order(size_t index)
+{
+    LM_ASSERT(index < 256);
+    size_t seen = 0;
+    for (uint32_t cp = 0;; cp++) {   // ends: 256 of the first 324 code points stand for a byte
+        const int byte = char_to_byte(cp);
+        if (byte >= 0 && seen++ == index)
+            return (uint8_t)byte;
+    }
+}
+
+void lm_bytes_to_text(struct lm_str bytes, struct lm_buf *ret)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        const uint32_t cp = lm_byte_to_char((uint8_t)bytes.ptr[i]);
+        if (cp < 128) {
+            lm_buf_putc(ret, (char)cp);
+        } else {
+            lm_buf_putc(ret, (char)(0xc0 | cp >> 6));
+            lm_buf_putc(ret, (char)(0x80 | (cp & 0x3f)));
+        }
+    }
+}
+
+bool lm_text_to_bytes(struct lm_str text, struct lm_buf *ret)
+{
+    const size_t before = ret->len;
+    for (size_t i = 0; i < text.len; i++) {
+        uint32_t cp = (uint8_t)text.ptr[i];
+        if (cp >= 0xc0 && cp < 0xe0 && i + 1 < text.len)   // all of them are below U+0800
+            cp = (cp & 0x1f) << 6 | ((uint8_t)text.ptr[++i] & 0x3f);
+        else if (cp >= 128)
+            cp = UINT32_MAX;
+        const int byte = cp == UINT32_MAX ? -1 : char_to_byte(cp);
+        if (byte < 0) {
+            ret->len = before;
+            return false;
+        }
+        lm_buf_putc(ret, (char)byte);
+    }
+    return true;
+}
