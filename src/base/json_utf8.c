@@ -54,10 +54,20 @@ static size_t sequence_at(const char *at, const char *end, bool *ret_whole)
     return len;
 }
 
+static bool is_ascii32(const char *at)
+{
+    return !((lm_json_load8(at) | lm_json_load8(at + 8) | lm_json_load8(at + 16) | lm_json_load8(at + 24)) &
+             LM_JSON_EACH(0x80));
+}
+
 /* From a place between characters, one character after the other. */
 static const char *search_end(const char *at, const char *end)
 {
     while (at < end) {
+        if (end - at >= 8 && !(lm_json_load8(at) & LM_JSON_EACH(0x80))) {
+            at += 8;
+            continue;
+        }
         bool whole;
         const size_t len = sequence_at(at, end, &whole);
         if (!whole)
@@ -67,37 +77,27 @@ static const char *search_end(const char *at, const char *end)
     return at;
 }
 
-/* Past the words that are ASCII. */
-static const char *ascii_end(const char *at, const char *end)
-{
-    const uint64_t high = LM_JSON_EACH(0x80);
-    while (end - at >= 32 &&
-           !((lm_json_load8(at) | lm_json_load8(at + 8) | lm_json_load8(at + 16) | lm_json_load8(at + 24)) &
-             high))
-        at += 32;
-    while (end - at >= 8 && !(lm_json_load8(at) & high))
-        at += 8;
-    return at;
-}
-
+/* Large steps: in text of one script the question "ASCII?" has the same answer nearly every time, which a
+ * finer one has not. */
 const char *lm_json_utf8_end(const char *at, const char *end)
 {
     const char *safe = at;   // between characters, and nothing bad before it
     uint64_t state = GOOD;
-    for (; end - at >= 8; at += 8) {
-        const uint64_t now = state & STATE_MASK;
-        if (now == BAD)
-            break;
-        if (now == GOOD) {
-            safe = at = ascii_end(at, end);
-            if (end - at < 8)
+    while (end - at >= 32 && (state & STATE_MASK) != BAD) {
+        if ((state & STATE_MASK) == GOOD) {
+            while (end - at >= 32 && is_ascii32(at))
+                at += 32;
+            safe = at;
+            if (end - at < 32)
                 break;
         }
-        for (size_t i = 0; i < 8; i++)
+        for (size_t i = 0; i < 32; i++)
             state = step(state, at[i]);
+        at += 32;
     }
-    /* The last few bytes, or the neighbourhood of the bad place. */
-    return search_end(safe, end);
+    if ((state & STATE_MASK) == GOOD)
+        safe = at;
+    return search_end(safe, end);   // the last few bytes, or the neighbourhood of the bad place
 }
 
 size_t lm_json_utf8_bad_len(const char *at, const char *end)
