@@ -89,6 +89,8 @@ static void malformed_texts_are_refused_with_place_and_expectation(void **state)
         { "\"ab\\ud800\"", "text: byte 3: half of a surrogate pair stands alone" },
         { "\"\\udc00\"", "text: byte 1: half of a surrogate pair stands alone" },
         { "\"\\ud800\\ud800\"", "text: byte 1: half of a surrogate pair stands alone" },
+        { "\"\\ud800\\ue000\"", "text: byte 1: half of a surrogate pair stands alone" },
+        { "\"\\ud800\\udbff\"", "text: byte 1: half of a surrogate pair stands alone" },
         { "\"a\x80\"", "text: byte 2: the string is not valid UTF-8" },
         { "\"\xc0\x80\"", "text: byte 1: the string is not valid UTF-8" },           // overlong
         { "\"\xed\xa0\x80\"", "text: byte 1: the string is not valid UTF-8" },       // surrogate

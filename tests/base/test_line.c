@@ -224,6 +224,17 @@ static void a_line_that_is_too_long_is_refused_with_its_number(void **state)
     put_file("l.raw", LM_STR("12345\n123456"));   // the last line, without LF
     assert_int_equal(read_lines("l.raw", 5, &got, &err), LM_ELIMIT);
     assert_contains(err.text, "l.raw:2:");
+
+    /* Not too long, though the CR comes with one read and the LF with the next. */
+    enum { READ_BYTES = 256 << 10 };
+    LM_FREE char *text = lm_alloc(READ_BYTES + 1);
+    memset(text, 'x', READ_BYTES - 1);
+    memcpy(text + READ_BYTES - 1, "\r\n", 2);
+    put_file("l.raw", (struct lm_str){ text, READ_BYTES + 1 });
+    lm_buf_reset(&got);
+    assert_int_equal(read_lines("l.raw", READ_BYTES - 1, &got, NULL), LM_ENOTHING);
+    assert_int_equal(got.len, READ_BYTES);
+    assert_int_equal(read_lines("l.raw", READ_BYTES - 2, &got, NULL), LM_ELIMIT);
     lm_buf_release(&got);
 }
 
