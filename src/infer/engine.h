@@ -3,8 +3,9 @@
 /* infer/engine.h - many sequences through one model: continuous batching, chunked prefill, sampling.
  *
  * One thread owns the engine and runs steps; others submit and cancel.  A step is one token of every decoding
- * sequence plus at most prefill_tokens of waiting prompts.  A sequence's tokens depend on its prompt, parameters
- * and seed only: not on the batch it shares, not on the number of threads.  No allocation per token. */
+ * sequence plus at most prefill_tokens of waiting prompts.  A sequence's tokens depend on its prompt,
+ * parameters and seed only: not on the batch it shares, not on the number of threads.  No allocation per
+ * token. */
 
 #include "base/err.h"
 #include "base/str.h"
@@ -13,27 +14,30 @@
 
 struct lm_engine;
 
+enum { LM_STOP_COUNT_MAX = 16, LM_STOP_BYTES_MAX = 1024 };
+
+/* 0 or a NULL config: the default. */
 struct lm_engine_config {
-    size_t sequences_max;       // decoded together; default 16
-    size_t queue_max;           // waiting requests; beyond it submit returns LM_ELIMIT
-    size_t prefill_tokens;      // prompt tokens per step; default 64
-    size_t kv_tokens_max;       // KV cache capacity over all sequences; 0 = sequences_max * context
+    size_t sequences_max;    // decoded together; 16
+    size_t queue_max;        // waiting requests, 64; beyond it submit returns LM_ELIMIT
+    size_t prefill_tokens;   // prompt tokens per step; 64
+    size_t kv_tokens_max;    // KV cache capacity over all sequences; sequences_max * context
 };
 
 struct lm_sampling {
-    size_t max_tokens;          // >= 1
-    double temperature;         // 0 = greedy
-    size_t top_k;               // 0 = off
-    double top_p, min_p;        // 1 and 0 = off
-    double repetition_penalty;  // 1 = off
+    size_t max_tokens;                            // >= 1
+    double temperature;                           // 0 = greedy
+    size_t top_k;                                 // 0 = off
+    double top_p, min_p;                          // 1 and 0 = off
+    double repetition_penalty;                    // 1 = off
     double presence_penalty, frequency_penalty;   // 0 = off
     uint64_t seed;
-    const struct lm_str *stop;  // stop strings, not part of the output; copied at submission
+    const struct lm_str *stop;   // stop strings, not part of the output; copied at submission
     size_t stop_count;
-    size_t top_logprobs;        // 0..20 alternatives per token
-    bool logprobs;
+    size_t top_logprobs;   // 0..20 alternatives per token
+    bool logprobs;         // of the chosen token; implied by top_logprobs
 };
-void lm_sampling_defaults(struct lm_sampling *s);
+void lm_sampling_defaults(struct lm_sampling *s);   // 256 tokens, temperature 1, the rest off
 
 enum lm_finish { LM_FINISH_NONE, LM_FINISH_STOP, LM_FINISH_LENGTH, LM_FINISH_CANCELLED };
 
@@ -42,24 +46,30 @@ struct lm_token_logprob {
     float logprob;
 };
 
-/* What a sequence tells its owner, in order.  Called on the engine thread: copy and return at once. */
+/* What a sequence tells its owner, in order: one event per token, and one without a token for a cancellation.
+ * A token that ends the text (end of text, end of turn) is a token like others, with no text of its own.
+ * Called on the engine thread: copy and return at once. */
 struct lm_engine_event {
-    struct lm_str text;          // new whole characters, possibly empty; stop strings are held back
+    struct lm_str text;   // new whole characters, possibly empty; stop strings are held back
     bool has_token;
-    struct lm_token_logprob token;
-    const struct lm_token_logprob *top;   // top_logprobs entries
+    struct lm_token_logprob token;        // logprob 0 unless asked for
+    const struct lm_token_logprob *top;   // top_logprobs entries, best first
     size_t top_count;
-    enum lm_finish finish;       // not NONE: the last event of the sequence
+    enum lm_finish finish;   // not NONE: the last event of the sequence
     size_t prompt_tokens, completion_tokens;
 };
 typedef void lm_engine_sink(void *user, const struct lm_engine_event *event);
 
-/* model and tokenizer are borrowed and must outlive the engine.  Starts the engine thread. */
+/* model and tokenizer are borrowed and must outlive the engine; without a tokenizer (NULL) there is no text.
+ * Packs a copy of the weights and starts the engine thread. */
 enum lm_rc lm_engine_new(const struct lm_llama *model, const struct lm_tokenizer *tokenizer,
                          const struct lm_engine_config *config, struct lm_engine **ret, struct lm_err *err);
-void lm_engine_free(struct lm_engine *e);   // cancels what runs, joins the thread
+void lm_engine_free(struct lm_engine *e);   // cancels what runs, joins the thread; NULL is fine
 
-/* LM_ELIMIT: queue full, or prompt + max_tokens exceed the context (the sentence gives both numbers). */
+/* LM_ELIMIT: queue full, or prompt + max_tokens exceed the context (the sentence gives both numbers).
+ * LM_EINVAL: a parameter out of range, an empty prompt, an id that the model does not know.  Otherwise the
+ * sink gets events until one with a finish; it may be called before this returns.  The sink may submit and
+ * cancel. */
 enum lm_rc lm_engine_submit(struct lm_engine *e, const uint32_t *prompt, size_t prompt_len,
                             const struct lm_sampling *sampling, lm_engine_sink *sink, void *user,
                             uint64_t *ret_ticket, struct lm_err *err);
@@ -72,14 +82,25 @@ struct lm_engine_stats {
 };
 struct lm_engine_stats lm_engine_stats(struct lm_engine *e);
 
-/* Submits, waits, and returns the whole text: for review and `loom generate`. */
+/* Submits, waits, and appends the whole text: for review and `loom generate`.  Not from a sink. */
 enum lm_rc lm_engine_complete(struct lm_engine *e, const uint32_t *prompt, size_t prompt_len,
                               const struct lm_sampling *sampling, struct lm_buf *ret_text,
                               enum lm_finish *ret_finish, struct lm_err *err);
 
-/* ---- scoring: infer/score.c ----
- * ret[i] = ln P(tokens[i] | tokens[0..i)) for i >= 1; ret[0] = 0.  Longer than the context: windows that overlap
- * by half, every token predicted exactly once. */
+/* ---- scoring: infer/score.c ---- */
+
+/* Holds the packed weights, so that many texts can be scored.  Owner: one thread. */
+struct lm_scorer;
+enum lm_rc lm_scorer_new(const struct lm_llama *model, struct lm_scorer **ret, struct lm_err *err);
+void lm_scorer_free(struct lm_scorer *s);   // NULL is fine
+
+/* ret[i] = ln P(tokens[i] | tokens[0..i)) for i >= 1; ret[0] = 0.  The same bits as an engine's logprobs,
+ * before their rounding to float.  Longer than the context: windows that overlap by half, every token
+ * predicted exactly once.  LM_EINVAL for an id that the model does not know. */
+enum lm_rc lm_scorer_run(struct lm_scorer *s, const uint32_t *tokens, size_t count, double *ret,
+                         struct lm_err *err);
+
+/* The same for one text, with a scorer made for it. */
 enum lm_rc lm_score(const struct lm_llama *model, const uint32_t *tokens, size_t count, double *ret,
                     struct lm_err *err);
 

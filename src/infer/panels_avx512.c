@@ -1,0 +1,37 @@
+/* AVX-512 row: 32 registers of 16 floats. */
+#include "infer/panels.h"
+#include "infer/panels_exp.h"
+
+#include <immintrin.h>
+
+typedef __m512 V;
+enum { VN = 16, TILE_VECTORS_MAX = 8 };
+#define TILE_PANELS(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 6 : 4)
+
+#define v_load(p) _mm512_loadu_ps(p)
+#define v_store(p, a) _mm512_storeu_ps(p, a)
+#define v_set1(f) _mm512_set1_ps(f)
+#define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_add(a, b) _mm512_add_ps(a, b)
+#define v_sub(a, b) _mm512_sub_ps(a, b)
+#define v_mul(a, b) _mm512_mul_ps(a, b)
+#define v_div(a, b) _mm512_div_ps(a, b)
+#define v_max(a, b) _mm512_max_ps(a, b)
+#define v_min(a, b) _mm512_min_ps(a, b)
+#define v_round(a) _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_zero_unless_ge(v, a, b) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), v)
+
+static inline V v_scale2(V p, V n)   // p 2^n
+{
+    const __m512i shifted = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
+}
+
+#include "infer/panels_body.h"
+
+const struct lm_panel_kernels lm_panels_avx512 = {
+    .product = product,
+    .softmax = softmax,
+    .swiglu = swiglu,
+    .rmsnorm = rmsnorm,
+};

@@ -1,0 +1,157 @@
+/* infer/panels_body.h - the kernels of panels.h over an abstract vector; included once by each ISA file.
+ *
+ * The file defines V (vector type), VN (its lanes: 8 or 16), the v_ functions below as intrinsics, and
+ * TILE_PANELS(rows): how many panels a tile of that many rows takes, so that accumulators, one row of weights
+ * and a broadcast fit the registers.  No include guard: it is a template.
+ *
+ * What happens to an element is, step by step, what panels.c does to it. */
+
+enum { PER_PANEL = LM_PANEL / VN, TILE_ROWS_MAX = 6 };
+
+/* One register tile: rows x (panels * 16) outputs.  Both counts are constants where it is called. */
+static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t panel_count, float *y,
+                                                       size_t y_stride, const float *x, size_t x_stride,
+                                                       const float *const *panels, size_t depth, bool add)
+{
+    V sum[TILE_ROWS_MAX * TILE_VECTORS_MAX];
+    const size_t width = panel_count * PER_PANEL;
+    for (size_t m = 0; m < rows; m++)
+        for (size_t v = 0; v < width; v++)
+            sum[m * width + v] = add ? v_load(y + m * y_stride + v * VN) : v_set1(0);
+    for (size_t k = 0; k < depth; k++) {
+        V weight[TILE_VECTORS_MAX];
+        for (size_t v = 0; v < width; v++)
+            weight[v] = v_load(panels[v / PER_PANEL] + k * LM_PANEL + v % PER_PANEL * VN);
+        for (size_t m = 0; m < rows; m++) {
+            const V input = v_set1(x[m * x_stride + k]);
+            for (size_t v = 0; v < width; v++)
+                sum[m * width + v] = v_fma(input, weight[v], sum[m * width + v]);
+        }
+    }
+    for (size_t m = 0; m < rows; m++)
+        for (size_t v = 0; v < width; v++)
+            v_store(y + m * y_stride + v * VN, sum[m * width + v]);
+}
+
+/* All panels for up to TILE_ROWS_MAX rows; `rows` is a constant here too. */
+static inline __attribute__((always_inline)) void tile_rows(const size_t rows, float *y, size_t y_stride,
+                                                            const float *x, size_t x_stride,
+                                                            const float *const *panels, size_t panel_count,
+                                                            size_t depth, bool add)
+{
+    size_t j = 0;
+    for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
+        tile(rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+    for (; j < panel_count; j++)
+        tile(rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+}
+
+static void product(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
+                    const float *const *panels, size_t panel_count, size_t depth, bool add)
+{
+#define ROWS(n)                                                                                              \
+    case n:                                                                                                  \
+        tile_rows(n, y, y_stride, x, x_stride, panels, panel_count, depth, add);                             \
+        return
+    for (; rows > TILE_ROWS_MAX; rows -= TILE_ROWS_MAX) {
+        tile_rows(TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add);
+        y += TILE_ROWS_MAX * y_stride;
+        x += TILE_ROWS_MAX * x_stride;
+    }
+    switch (rows) {
+        ROWS(1);
+        ROWS(2);
+        ROWS(3);
+        ROWS(4);
+        ROWS(5);
+        ROWS(6);
+    }
+#undef ROWS
+}
+
+static inline V vexp(V x)
+{
+    const V clamped = v_min(x, v_set1(LM_EXP_HIGH));
+    const V n = v_round(v_mul(clamped, v_set1(LM_EXP_LOG2E)));
+    const V r = v_fma(n, v_set1(LM_EXP_LN2_LOW), v_fma(n, v_set1(LM_EXP_LN2_HIGH), clamped));
+    V p = v_set1(lm_exp_poly[0]);
+    for (size_t i = 1; i < LM_EXP_TERMS; i++)
+        p = v_fma(p, r, v_set1(lm_exp_poly[i]));
+    return v_zero_unless_ge(v_scale2(p, n), x, v_set1(LM_EXP_LOW));
+}
+
+static double add_lanes(const V *sums)
+{
+    float lanes[LM_PANEL];
+    double sum = 0;
+    for (size_t v = 0; v < PER_PANEL; v++)
+        v_store(lanes + v * VN, sums[v]);
+    for (size_t i = 0; i < LM_PANEL; i++)
+        sum += (double)lanes[i];
+    return sum;
+}
+
+static inline void softmax_step(float *y, const float *x, V scale, V max, V *sums)
+{
+    for (size_t v = 0; v < PER_PANEL; v++) {
+        const V e = vexp(v_sub(v_mul(v_load(x + v * VN), scale), max));
+        sums[v] = v_add(sums[v], e);
+        if (y)
+            v_store(y + v * VN, e);
+    }
+}
+
+static double softmax(float *y, const float *x, size_t count, float scale, float *ret_max)
+{
+    const size_t whole = count / LM_PANEL * LM_PANEL, rest = count - whole;
+    float tail[LM_PANEL], lanes[VN], max = -__builtin_inff();
+    for (size_t i = 0; i < LM_PANEL; i++)
+        tail[i] = i < rest ? x[whole + i] : -__builtin_inff();
+
+    const V s = v_set1(scale);
+    V m = v_set1(max);
+    for (size_t i = 0; i < whole; i += VN)
+        m = v_max(v_mul(v_load(x + i), s), m);   // NaN in the first operand: the second
+    for (size_t i = 0; i < LM_PANEL; i += VN)
+        m = v_max(v_mul(v_load(tail + i), s), m);
+    v_store(lanes, m);
+    for (size_t i = 0; i < VN; i++)
+        max = lanes[i] > max ? lanes[i] : max;
+
+    V sums[PER_PANEL];
+    for (size_t v = 0; v < PER_PANEL; v++)
+        sums[v] = v_set1(0);
+    m = v_set1(max);
+    for (size_t i = 0; i < whole; i += LM_PANEL)
+        softmax_step(y ? y + i : y, x + i, s, m, sums);
+    softmax_step(tail, tail, s, m, sums);
+    if (y)
+        for (size_t i = 0; i < rest; i++)
+            y[whole + i] = tail[i];
+    *ret_max = max;
+    return add_lanes(sums);
+}
+
+static void swiglu(float *y, const float *gate, const float *up, size_t count)
+{
+    for (size_t i = 0; i < count; i += VN) {
+        const V g = v_load(gate + i);
+        const V e = vexp(v_sub(v_set1(0), g));
+        v_store(y + i, v_div(v_mul(g, v_load(up + i)), v_add(v_set1(1), e)));
+    }
+}
+
+static void rmsnorm(float *y, const float *x, const float *gain, size_t count, size_t dim, float eps)
+{
+    V sums[PER_PANEL];
+    for (size_t v = 0; v < PER_PANEL; v++)
+        sums[v] = v_set1(0);
+    for (size_t i = 0; i < count; i += LM_PANEL)
+        for (size_t v = 0; v < PER_PANEL; v++) {
+            const V a = v_load(x + i + v * VN);
+            sums[v] = v_fma(a, a, sums[v]);
+        }
+    const V scale = v_set1((float)(1 / __builtin_sqrt(add_lanes(sums) / (double)dim + (double)eps)));
+    for (size_t i = 0; i < count; i += VN)
+        v_store(y + i, v_mul(v_load(gain + i), v_mul(v_load(x + i), scale)));
+}

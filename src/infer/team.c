@@ -1,0 +1,158 @@
+#include "infer/team.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#define relax() _mm_pause()
+#else
+#define relax() ((void)0)
+#endif
+
+enum { SPINS = 2000 };   // about 20 to 40 us on current processors
+
+/* `claim` holds the number of chunks in its upper half and the next free one in its lower half.  Whoever
+ * raises the lower half by compare-and-swap owns that chunk of the job that is current at that moment; a
+ * thread that was away for any time can do no harm, because its swap fails or wins a chunk that is really
+ * free.  job and context change only while all chunks are done. */
+struct lm_team {
+    _Atomic uint64_t claim;
+    _Atomic size_t done;
+    lm_team_job *job;
+    void *context;
+    size_t size;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    _Atomic size_t sleepers;
+    _Atomic int stop;
+    pthread_t *threads;
+    struct seat *seats;
+};
+
+struct seat {
+    struct lm_team *team;
+    size_t worker;
+};
+
+static bool has_chunk(uint64_t claim)
+{
+    return (uint32_t)claim < claim >> 32;
+}
+
+/* Takes and runs one chunk; false if there is none. */
+static bool run_one(struct lm_team *t, size_t worker)
+{
+    uint64_t claim = atomic_load_explicit(&t->claim, memory_order_acquire);
+    while (has_chunk(claim))
+        if (atomic_compare_exchange_weak_explicit(&t->claim, &claim, claim + 1, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            t->job(t->context, (uint32_t)claim, worker);
+            atomic_fetch_add_explicit(&t->done, 1, memory_order_release);
+            return true;
+        }
+    return false;
+}
+
+/* Sequentially consistent on both sides: either the sleeper sees the new claim, or lm_team_run sees the
+ * sleeper. */
+static void sleep_until_work(struct lm_team *t)
+{
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add(&t->sleepers, 1);
+    while (!has_chunk(atomic_load(&t->claim)) && !atomic_load(&t->stop))
+        pthread_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_sub(&t->sleepers, 1);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void *worker_main(void *arg)
+{
+    const struct seat *seat = arg;
+    struct lm_team *t = seat->team;
+    size_t idle = 0;
+    while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
+        if (run_one(t, seat->worker)) {
+            idle = 0;
+        } else if (++idle < SPINS) {
+            relax();
+        } else {
+            sleep_until_work(t);
+            idle = 0;
+        }
+    }
+    return NULL;
+}
+
+struct lm_team *lm_team_new(size_t size)
+{
+    LM_ASSERT(size >= 1);
+
+    struct lm_team *t = lm_zalloc(1, sizeof *t);
+    t->threads = lm_zalloc(size, sizeof *t->threads);
+    t->seats = lm_zalloc(size, sizeof *t->seats);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    for (t->size = 1; t->size < size; t->size++) {
+        t->seats[t->size] = (struct seat){ t, t->size };
+        if (pthread_create(&t->threads[t->size], NULL, worker_main, &t->seats[t->size]) != 0)
+            break;   // fewer hands, same result
+    }
+    return t;
+}
+
+void lm_team_free(struct lm_team *t)
+{
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    atomic_store(&t->stop, 1);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    for (size_t i = 1; i < t->size; i++)
+        pthread_join(t->threads[i], NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+    free(t->threads);
+    free(t->seats);
+    free(t);
+}
+
+size_t lm_team_size(const struct lm_team *t)
+{
+    return t->size;
+}
+
+void lm_team_run(struct lm_team *t, size_t chunk_count, lm_team_job *job, void *context)
+{
+    LM_DASSERT(chunk_count < (size_t)1 << 31);
+
+    if (t->size == 1 || chunk_count <= 1) {
+        for (size_t i = 0; i < chunk_count; i++)
+            job(context, i, 0);
+        return;
+    }
+    t->job = job;
+    t->context = context;
+    atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+    atomic_store(&t->claim, (uint64_t)chunk_count << 32);
+    if (atomic_load(&t->sleepers) > 0) {
+        pthread_mutex_lock(&t->lock);
+        pthread_cond_broadcast(&t->wake);
+        pthread_mutex_unlock(&t->lock);
+    }
+    while (run_one(t, 0))
+        ;
+    for (size_t spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < chunk_count; spins++) {
+        if (spins < SPINS)
+            relax();
+        else
+            sched_yield();   // somebody else has the processor that our last chunk waits for
+    }
+}
