@@ -11,23 +11,23 @@
 
 /* ---- charset: text/charset.c ---- */
 
-/* Converts HTML or text bytes to UTF-8: BOM, then `declared` (from HTTP; may be empty), then <meta> within the
- * first 1024 bytes, then UTF-8 validity, then windows-1252; labels as in the WHATWG encoding standard.
+/* Converts HTML or text bytes to UTF-8: BOM, then `declared` (from HTTP; may be empty), then <meta> within
+ * the first 1024 bytes, then UTF-8 validity, then windows-1252; labels as in the WHATWG encoding standard.
  * Undecodable bytes become U+FFFD.  *ret_name is a static name such as "utf-8". */
 enum lm_rc lm_charset_to_utf8(struct lm_str bytes, struct lm_str declared, bool is_html, struct lm_buf *ret,
                               const char **ret_name, struct lm_err *err);
 
-bool lm_utf8_valid(struct lm_str s);                      // no surrogates, no overlong forms
+bool lm_utf8_valid(struct lm_str s);                                 // no surrogates, no overlong forms
 size_t lm_utf8_next(struct lm_str s, size_t at, uint32_t *ret_cp);   // bytes used; invalid: 1 and U+FFFD
-size_t lm_utf8_put(uint32_t cp, char ret[4]);             // bytes written, 1..4
-size_t lm_utf8_count(struct lm_str s);                    // code points
+size_t lm_utf8_put(uint32_t cp, char ret[4]);                        // bytes written, 1..4
+size_t lm_utf8_count(struct lm_str s);                               // code points
 
 /* ---- HTML to main text: text/html.c ---- */
 
 struct lm_html_result {
-    struct lm_str title;    // of <title> or the first heading; in the arena
-    struct lm_str text;     // Markdown-like: "# " headings, "- " lists, fenced code, "| " tables
-    struct lm_str language; // lang attribute, or empty
+    struct lm_str title;      // of <title> or the first heading; in the arena
+    struct lm_str text;       // Markdown-like: "# " headings, "- " lists, fenced code, "| " tables
+    struct lm_str language;   // lang attribute, or empty
     struct lm_str author, date_published;   // from <meta>, or empty
     size_t blocks_kept, blocks_dropped;
 };
@@ -42,12 +42,13 @@ enum lm_rc lm_html_extract(struct lm_str html, struct lm_arena *arena, struct lm
 /* ---- normalisation: text/normalize.c ---- */
 
 struct lm_normalize {
-    bool lowercase;           // off by default
-    bool keep_lines;          // keep line structure (default): blanks collapse inside a line, and at most one
-                              // blank line stays; code fences keep their indentation
+    bool lowercase;    // off by default
+    bool keep_lines;   // keep line structure (default): blanks collapse inside a line, and at most one
+                       // blank line stays; code fences keep their indentation
 };
 
-/* NFC, control characters (but TAB, LF) removed, CR LF to LF, exotic blanks to space, white space collapsed. */
+/* NFC, control characters (but TAB, LF) removed, CR LF to LF, exotic blanks to space, white space collapsed.
+ */
 enum lm_rc lm_normalize(struct lm_str text, struct lm_normalize how, struct lm_buf *ret, struct lm_err *err);
 
 /* ---- language: text/language.c ---- */
@@ -75,13 +76,13 @@ void lm_sentences_release(struct lm_sentences *s);
 /* ---- quality: text/quality.c ---- */
 
 struct lm_quality {
-    int64_t words;                 // runs of letters and digits
+    int64_t words;   // runs of letters and digits
     double mean_word_chars;
     double alpha_word_share;       // words with at least one letter
     double symbol_share;           // '#' and ellipses per word
     double duplicate_line_share;   // characters in repeated lines (first copy not counted) / characters
     double top_ngram_share;        // characters of the most repeated 3-gram (count >= 2) / characters
-    double stop_words;             // distinct English stop words found (of the, be, to, of, and, that, have, with)
+    double stop_words;   // distinct English stop words found (of the, be, to, of, and, that, have, with)
 };
 
 struct lm_quality lm_quality_measure(struct lm_str text, struct lm_arena *scratch);
@@ -91,11 +92,11 @@ struct lm_quality lm_quality_measure(struct lm_str text, struct lm_arena *scratc
 enum lm_pii_type {
     LM_PII_EMAIL,
     LM_PII_PHONE,
-    LM_PII_CARD,      // Luhn
-    LM_PII_IBAN,      // mod 97 and length per country
-    LM_PII_IP,        // v4 and v6
+    LM_PII_CARD,   // Luhn
+    LM_PII_IBAN,   // mod 97 and length per country
+    LM_PII_IP,     // v4 and v6
     LM_PII_DATE,
-    LM_PII_PERSON,    // after a title, or a known given name followed by a surname
+    LM_PII_PERSON,   // after a title, or a known given name followed by a surname
     LM_PII_TYPE_COUNT,
 };
 
@@ -105,7 +106,7 @@ extern const char *const lm_pii_placeholders[LM_PII_TYPE_COUNT];   // "[Email]",
 struct lm_pii_span {
     uint32_t start, end;   // bytes; spans are ordered and do not overlap
     enum lm_pii_type type;
-    float score;           // 0..1
+    float score;   // 0..1
 };
 
 struct lm_pii_spans {
@@ -119,7 +120,8 @@ enum lm_rc lm_pii_new(uint32_t type_mask, double score_min, struct lm_pii **ret,
 void lm_pii_free(struct lm_pii *pii);
 
 /* Fails closed: any error means the text must be withheld. */
-enum lm_rc lm_pii_find(const struct lm_pii *pii, struct lm_str text, struct lm_pii_spans *ret, struct lm_err *err);
+enum lm_rc lm_pii_find(const struct lm_pii *pii, struct lm_str text, struct lm_pii_spans *ret,
+                       struct lm_err *err);
 void lm_pii_spans_release(struct lm_pii_spans *spans);
 
 /* text with every span replaced by its placeholder. */
