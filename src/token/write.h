@@ -1,0 +1,20 @@
+#ifndef LM_TOKEN_WRITE_H
+#define LM_TOKEN_WRITE_H
+/* token/write.h - the files of a tokenizer. */
+
+#include "token/bpe_train.h"
+#include "token/tokenizer_impl.h"
+
+/* tokenizer.json as Hugging Face lays it out, without blanks. */
+void lm_write_tokenizer_json(const struct lm_learned *l, const struct lm_grammar *g, struct lm_buf *ret);
+
+/* tokenizer_config.json; chat_template "" leaves the key out. */
+void lm_write_tokenizer_config(struct lm_str end_of_text, struct lm_str chat_template, struct lm_buf *ret);
+
+/* vocab.json: {"token text":id,...} in the order of ids. */
+void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret);
+
+/* vocab.bin: docs/formats/vocab.md. */
+void lm_write_vocab_bin(const struct lm_tokenizer *t, struct lm_buf *ret);
+
+#endif
