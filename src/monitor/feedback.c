@@ -25,6 +25,36 @@ enum lm_rc lm_answer_store(struct lm_db *db, const struct lm_answer *answer, str
                      answer->text, answer->time_ms);
 }
 
+static const char *copy_text(struct lm_db_rows *rows, int column, struct lm_arena *arena)
+{
+    const struct lm_str s = lm_db_text(rows, column);
+    return lm_arena_strndup(arena, s.ptr, s.len);
+}
+
+enum lm_rc lm_answer_load(struct lm_db *db, const char *id, struct lm_arena *arena, struct lm_answer *ret,
+                          struct lm_err *err)
+{
+    struct lm_db_rows *rows = NULL;
+    LM_TRY(lm_db_query(
+        db, &rows, err,
+        "SELECT id, username, model, artifact, prompt, answer, time_ms FROM answers WHERE id = ?", "s", id));
+    enum lm_rc rc = lm_db_next(rows, err);
+    if (rc == LM_ENOTHING)
+        rc = lm_fail(err, LM_ENOENT, "there is no answer '%s'", id);
+    else if (rc == LM_OK)
+        *ret = (struct lm_answer){
+            .id = copy_text(rows, 0, arena),
+            .user = copy_text(rows, 1, arena),
+            .model = copy_text(rows, 2, arena),
+            .artifact = copy_text(rows, 3, arena),
+            .prompt = lm_str(copy_text(rows, 4, arena)),
+            .text = lm_str(copy_text(rows, 5, arena)),
+            .time_ms = lm_db_int(rows, 6),
+        };
+    lm_db_end(rows);
+    return rc;
+}
+
 static enum lm_rc check_owner(struct lm_db *db, const char *answer, const char *user, struct lm_err *err)
 {
     struct lm_db_rows *rows = NULL;

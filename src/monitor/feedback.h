@@ -27,6 +27,9 @@ enum { LM_FEEDBACK_TEXT_MAX = 64 << 10 };   // bytes of a reason, of a correctio
 
 enum lm_rc lm_feedback_schema(struct lm_db *db, struct lm_err *err);
 enum lm_rc lm_answer_store(struct lm_db *db, const struct lm_answer *answer, struct lm_err *err);
+/* In the arena.  LM_ENOENT for an unknown answer. */
+enum lm_rc lm_answer_load(struct lm_db *db, const char *id, struct lm_arena *arena, struct lm_answer *ret,
+                          struct lm_err *err);
 /* LM_ENOENT for an unknown answer, LM_EDENIED when it is another user's.  Said again, it replaces the first.
  */
 enum lm_rc lm_feedback_add(struct lm_db *db, const struct lm_feedback *feedback, int64_t now_ms,
