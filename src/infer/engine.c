@@ -219,7 +219,7 @@ static void sample_row(void *context, size_t chunk, size_t worker)
               r->len - r->prompt_len, &e->scratch[worker], &e->choices[chunk]);
 }
 
-/* Takes a finished request out of the running ones. */
+/* Takes a finished request out of the running ones: when its owner hears of the end, its place is free. */
 static void retire(struct lm_engine *e, struct lm_request *r)
 {
     lm_kv_give(lm_forward_kv(e->forward), r->block_count, r->blocks);
@@ -231,7 +231,6 @@ static void retire(struct lm_engine *e, struct lm_request *r)
     e->running_count = kept;
     note_usage(e);
     pthread_mutex_unlock(&e->lock);
-    lm_request_free(r);
 }
 
 static void count_step(struct lm_engine *e)
@@ -250,9 +249,16 @@ static void step(struct lm_engine *e)
     e->logits = lm_forward_run(e->forward, e->rows, e->row_count, &e->stride);
     lm_team_run(lm_forward_team(e->forward), e->sampled_count, sample_row, e);
     count_step(e);
-    for (size_t i = 0; i < e->sampled_count; i++)
-        if (lm_request_accept(&e->world, e->sampled[i], &e->choices[i], &e->text) != LM_FINISH_NONE)
-            retire(e, e->sampled[i]);
+    for (size_t i = 0; i < e->sampled_count; i++) {
+        struct lm_request *r = e->sampled[i];
+        struct lm_engine_event event;
+        lm_request_accept(&e->world, r, &e->choices[i], &e->text, &event);
+        if (event.finish != LM_FINISH_NONE)
+            retire(e, r);
+        r->sink(r->user, &event);
+        if (event.finish != LM_FINISH_NONE)
+            lm_request_free(r);
+    }
 }
 
 /* ---- the thread ---- */

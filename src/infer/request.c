@@ -121,8 +121,8 @@ static void end_text(struct lm_request *r, struct lm_buf *piece, struct lm_buf *
         lm_stop_filter_end(&r->filter, text);
 }
 
-enum lm_finish lm_request_accept(const struct lm_request_world *w, struct lm_request *r,
-                                 const struct lm_choice *choice, struct lm_request_text *scratch)
+void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
+                       struct lm_request_text *scratch, struct lm_engine_event *ret)
 {
     const uint32_t id = choice->token.id;
     r->tokens[r->len++] = id;
@@ -140,7 +140,7 @@ enum lm_finish lm_request_accept(const struct lm_request_world *w, struct lm_req
         finish = LM_FINISH_LENGTH;
         end_text(r, &scratch->piece, &scratch->text);
     }
-    const struct lm_engine_event event = {
+    *ret = (struct lm_engine_event){
         .text = lm_buf_str(&scratch->text),
         .has_token = true,
         .token = choice->token,
@@ -150,8 +150,6 @@ enum lm_finish lm_request_accept(const struct lm_request_world *w, struct lm_req
         .prompt_tokens = r->prompt_len,
         .completion_tokens = r->len - r->prompt_len,
     };
-    r->sink(r->user, &event);
-    return finish;
 }
 
 void lm_request_tell_cancelled(const struct lm_request *r)

@@ -53,9 +53,9 @@ struct lm_request_text {
     struct lm_buf piece, text;
 };
 
-/* Takes a token that was sampled and tells the sink.  Returns how the sequence stands. */
-enum lm_finish lm_request_accept(const struct lm_request_world *w, struct lm_request *r,
-                                 const struct lm_choice *choice, struct lm_request_text *scratch);
+/* Takes a token that was sampled; ret is what the sink is to be told, and borrows from choice and scratch. */
+void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
+                       struct lm_request_text *scratch, struct lm_engine_event *ret);
 void lm_request_tell_cancelled(const struct lm_request *r);
 
 #endif
