@@ -26,12 +26,13 @@ struct lm_shard {
     uint32_t token_bytes, vocab_size;
     uint64_t token_count, document_count, text_bytes;
     uint8_t tokenizer_sha256[32];
-    const void *tokens;                // uint16_t or uint32_t by token_bytes
-    const uint64_t *ends, *doc_bytes;  // [document_count]
-    const char *ids;                   // [document_count][32], not terminated
+    const void *tokens;                 // uint16_t or uint32_t by token_bytes
+    const uint64_t *ends, *doc_bytes;   // [document_count]
+    const char *ids;                    // [document_count][32], not terminated
 };
 
-enum lm_rc lm_shard_open(struct lm_shard *shard, const char *path, struct lm_err *err);   // checks everything
+enum lm_rc lm_shard_open(struct lm_shard *shard, const char *path,
+                         struct lm_err *err);   // checks everything, every token id too
 void lm_shard_close(struct lm_shard *shard);
 
 /* Copies tokens [at, at + count) widened to 32 bit; the range must lie in the shard. */

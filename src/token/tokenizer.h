@@ -59,8 +59,8 @@ void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret);
 struct lm_tokenizer_config {
     int64_t vocab_size;           // with special tokens and the 256 bytes
     int64_t frequency_min;        // a pair must occur this often
-    int pretokenizer;             // gpt2 | llama3 | smollm (choices in the option table)
-    struct lm_opt_list special;   // in id order from 0; default <|endoftext|>, <|im_start|>, <|im_end|>
+    int pretokenizer;             // gpt2 | llama3 | smollm | qwen2
+    struct lm_opt_list special;   // in id order from 0; empty: <|endoftext|>, <|im_start|>, <|im_end|>
     const char *chat_template;    // file; NULL: the built-in ChatML template
 };
 extern const struct lm_opt_table lm_tokenizer_options;
@@ -76,9 +76,9 @@ struct lm_chat_message {
     struct lm_str content;   // never parsed for special tokens
 };
 
-/* Appends the prompt of a conversation by the tokenizer's template: <|im_start|>role LF content <|im_end|>
- * LF. Control tokens come from the template only.  add_generation: opens the assistant's turn.  When mask is
- * not NULL it gets one byte per id: 1 where the assistant speaks (content and its end token), else 0. */
+/* Appends the prompt of a conversation in ChatML: <|im_start|>role LF content <|im_end|> LF.  Control tokens
+ * come from the template only.  add_generation: opens the assistant's turn.  When mask is not NULL it gets
+ * one byte per id: 1 where the assistant speaks (content and its end token), else 0. */
 enum lm_rc lm_chat_encode(struct lm_encoder *e, const struct lm_chat_message *messages, size_t count,
                           bool add_generation, struct lm_tokens *ret, struct lm_buf *mask,
                           struct lm_err *err);
