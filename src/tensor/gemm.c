@@ -14,10 +14,11 @@
 #error "tensor/gemm.c is written for oneDNN 2"
 #endif
 
-/* What a primitive is made for; compared as bytes, so always zeroed first. */
+/* What a primitive is made for: one tile of a product; the distances are of the whole matrices. */
 struct shape {
     size_t m, n, k;
-    bool a_t, b_t, accumulate, bf16;
+    size_t a_stride, b_stride, c_stride;   // between rows as stored
+    size_t a_t, b_t, accumulate, bf16;     // 0 or 1; size_t, so that shapes compare as bytes
 };
 
 /* Rounds one operand to bf16, into the layout the product wants. */
@@ -28,17 +29,22 @@ struct rounding {
     size_t bytes;
 };
 
+/* What one thread needs to run a product. */
+struct operands {
+    dnnl_memory_t a, b, c, scratchpad;
+};
+
 /* A product of one shape, ready to run. */
 struct prepared {
     struct shape shape;
     dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, c, scratchpad;
+    struct operands *operands;   // one per thread
     size_t scratchpad_bytes;
     struct rounding round_a, round_b;   // bf16 only
 };
 
 /* A weight in one of the layouts its products want: forward and backward have one each, as a rule. */
-enum { PACKS_MAX = 4 };
+enum { PACKS_MAX = 4, TILE_LARGE = 256, TILE_SMALL = 128 };
 struct pack {
     dnnl_memory_desc_t layout;
     void *data;
@@ -57,15 +63,22 @@ struct scratch {
     size_t bytes;
 };
 
+/* What belongs to one thread. */
+struct lane {
+    dnnl_stream_t stream;
+    struct scratch scratchpad;
+};
+
 struct lm_gemm {
     enum lm_gemm_type type;
     dnnl_engine_t engine;
-    dnnl_stream_t stream;
+    struct lane *lanes;
+    int threads;
     struct prepared *prepared;
     size_t prepared_count, prepared_cap;
     struct weight *weights;
     size_t weight_count, weight_cap;
-    struct scratch scratchpad, rounded_a, rounded_b;
+    struct scratch rounded_a, rounded_b;
 };
 
 static enum lm_rc check(dnnl_status_t status, const char *what, struct lm_err *err)
@@ -88,13 +101,25 @@ static void *scratch_get(struct scratch *s, size_t bytes)
     return s->data;
 }
 
-/* A (rows, cols) matrix stored by rows, or stored transposed. */
-static enum lm_rc describe(dnnl_memory_desc_t *ret, size_t rows, size_t cols, bool transposed,
+/* A (rows, cols) matrix with its rows `stride` apart, or with its columns, when it is stored transposed. */
+static enum lm_rc describe(dnnl_memory_desc_t *ret, size_t rows, size_t cols, size_t stride, bool transposed,
                            dnnl_data_type_t type, struct lm_err *err)
 {
     const dnnl_dims_t dims = { (dnnl_dim_t)rows, (dnnl_dim_t)cols };
-    const dnnl_dims_t strides = { transposed ? 1 : (dnnl_dim_t)cols, transposed ? (dnnl_dim_t)rows : 1 };
+    const dnnl_dims_t strides = { transposed ? 1 : (dnnl_dim_t)stride, transposed ? (dnnl_dim_t)stride : 1 };
     return check(dnnl_memory_desc_init_by_strides(ret, 2, dims, type, strides), "describe a matrix", err);
+}
+
+static enum lm_rc describe_a(dnnl_memory_desc_t *ret, const struct shape *s, dnnl_data_type_t type,
+                             struct lm_err *err)
+{
+    return describe(ret, s->m, s->k, s->a_stride, s->a_t, type, err);
+}
+
+static enum lm_rc describe_b(dnnl_memory_desc_t *ret, const struct shape *s, dnnl_data_type_t type,
+                             struct lm_err *err)
+{
+    return describe(ret, s->k, s->n, s->b_stride, s->b_t, type, err);
 }
 
 static enum lm_rc make_attributes(bool accumulate, dnnl_primitive_attr_t *ret, struct lm_err *err)
@@ -147,15 +172,18 @@ static enum lm_rc prepare_by(const struct lm_gemm *g, struct prepared *p, dnnl_p
     const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     TRY_DNNL(dnnl_primitive_create(&p->primitive, pd), "create a product");
     p->scratchpad_bytes = dnnl_memory_desc_get_size(pad);
-    LM_TRY(make_memory(g, a, &p->a, err));
-    LM_TRY(make_memory(g, b, &p->b, err));
-    LM_TRY(make_memory(g, c, &p->c, err));
-    LM_TRY(make_memory(g, pad, &p->scratchpad, err));
+    p->operands = lm_zalloc((size_t)g->threads, sizeof *p->operands);
+    for (int t = 0; t < g->threads; t++) {
+        LM_TRY(make_memory(g, a, &p->operands[t].a, err));
+        LM_TRY(make_memory(g, b, &p->operands[t].b, err));
+        LM_TRY(make_memory(g, c, &p->operands[t].c, err));
+        LM_TRY(make_memory(g, pad, &p->operands[t].scratchpad, err));
+    }
     if (!s->bf16)
         return LM_OK;
     dnnl_memory_desc_t a32, b32;
-    LM_TRY(describe(&a32, s->m, s->k, s->a_t, dnnl_f32, err));
-    LM_TRY(describe(&b32, s->k, s->n, s->b_t, dnnl_f32, err));
+    LM_TRY(describe_a(&a32, s, dnnl_f32, err));
+    LM_TRY(describe_b(&b32, s, dnnl_f32, err));
     LM_TRY(make_rounding(g, &p->round_a, &a32, a, err));
     return make_rounding(g, &p->round_b, &b32, b, err);
 }
@@ -165,9 +193,9 @@ static enum lm_rc prepare(const struct lm_gemm *g, struct prepared *p, struct lm
     const struct shape *s = &p->shape;
     const dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
     dnnl_memory_desc_t a, b, c;
-    LM_TRY(describe(&a, s->m, s->k, s->a_t, type, err));
-    LM_TRY(describe(&b, s->k, s->n, s->b_t, type, err));
-    LM_TRY(describe(&c, s->m, s->n, false, dnnl_f32, err));
+    LM_TRY(describe_a(&a, s, type, err));
+    LM_TRY(describe_b(&b, s, type, err));
+    LM_TRY(describe(&c, s->m, s->n, s->c_stride, false, dnnl_f32, err));
     if (s->bf16) {   // rounding copies anyway: let the product choose the layout
         const dnnl_dims_t dims = { (dnnl_dim_t)s->k, (dnnl_dim_t)s->n };
         TRY_DNNL(dnnl_memory_desc_init_by_tag(&b, 2, dims, type, dnnl_format_tag_any), "describe a weight");
@@ -195,70 +223,90 @@ static void rounding_release(struct rounding *r)
     dnnl_memory_destroy(r->to);
 }
 
-static void prepared_release(struct prepared *p)
+static void prepared_release(struct prepared *p, int threads)
 {
     dnnl_primitive_destroy(p->primitive);
-    dnnl_memory_destroy(p->a);
-    dnnl_memory_destroy(p->b);
-    dnnl_memory_destroy(p->c);
-    dnnl_memory_destroy(p->scratchpad);
+    for (int t = 0; p->operands && t < threads; t++) {
+        dnnl_memory_destroy(p->operands[t].a);
+        dnnl_memory_destroy(p->operands[t].b);
+        dnnl_memory_destroy(p->operands[t].c);
+        dnnl_memory_destroy(p->operands[t].scratchpad);
+    }
+    free(p->operands);
     rounding_release(&p->round_a);
     rounding_release(&p->round_b);
 }
 
-/* The product of this shape, made at its first use.  Some tens of shapes: a list is enough. */
-static enum lm_rc prepared_get(struct lm_gemm *g, const struct shape *shape, struct prepared **ret,
-                               struct lm_err *err)
+/* The place of the product of this shape, made at its first use.  Some tens of shapes: a list is enough. */
+static enum lm_rc prepared_get(struct lm_gemm *g, const struct shape *shape, size_t *ret, struct lm_err *err)
 {
     for (size_t i = 0; i < g->prepared_count; i++)
         if (memcmp(&g->prepared[i].shape, shape, sizeof *shape) == 0) {
-            *ret = &g->prepared[i];
+            *ret = i;
             return LM_OK;
         }
     struct prepared made = { .shape = *shape };
+    const int threads_before = omp_get_max_threads();
+    omp_set_num_threads(shape->bf16 ? g->threads : 1);   // a primitive divides its work when it is made
     const enum lm_rc rc = prepare(g, &made, err);
+    omp_set_num_threads(threads_before);
     if (rc != LM_OK) {
-        prepared_release(&made);
+        prepared_release(&made, g->threads);
         return rc;
     }
     lm_grow(&g->prepared, &g->prepared_cap, g->prepared_count + 1, sizeof made);
-    g->prepared[g->prepared_count] = made;
-    *ret = &g->prepared[g->prepared_count++];
+    *ret = g->prepared_count;
+    g->prepared[g->prepared_count++] = made;
     return LM_OK;
 }
 
-static struct shape shape_of(const struct lm_product *p, bool bf16)
+/* A tile (m, n) of a product. */
+static struct shape shape_of(const struct lm_product *p, size_t m, size_t n, bool bf16)
 {
-    struct shape s;
-    memset(&s, 0, sizeof s);   // padding too: shapes are compared as bytes
-    s.m = p->m;
-    s.n = p->n;
-    s.k = p->k;
-    s.a_t = p->a_t;
-    s.b_t = p->b_t;
-    s.accumulate = p->accumulate;
-    s.bf16 = bf16;
-    return s;
+    return (struct shape){
+        .m = m,
+        .n = n,
+        .k = p->k,
+        .a_stride = p->a_t ? p->m : p->k,
+        .b_stride = p->b_t ? p->k : p->n,
+        .c_stride = p->n,
+        .a_t = p->a_t,
+        .b_t = p->b_t,
+        .accumulate = p->accumulate,
+        .bf16 = bf16,
+    };
+}
+
+static bool bf16_works(struct lm_gemm *g, struct lm_err *ret_why)
+{
+    const struct lm_product trial = { .m = 64, .n = 64, .k = 64, .b_t = true };
+    const struct shape shape = shape_of(&trial, 64, 64, true);
+    size_t at;
+    return prepared_get(g, &shape, &at, ret_why) == LM_OK;
+}
+
+static enum lm_rc start(struct lm_gemm *g, struct lm_err *err)
+{
+    TRY_DNNL(dnnl_engine_create(&g->engine, dnnl_cpu, 0), "start its engine");
+    for (int t = 0; t < g->threads; t++)
+        TRY_DNNL(dnnl_stream_create(&g->lanes[t].stream, g->engine, dnnl_stream_default_flags),
+                 "start a stream");
+    return LM_OK;
 }
 
 enum lm_rc lm_gemm_new(enum lm_gemm_type wanted, struct lm_gemm **ret, struct lm_err *err)
 {
     struct lm_gemm *g = lm_zalloc(1, sizeof *g);
-    enum lm_rc rc = check(dnnl_engine_create(&g->engine, dnnl_cpu, 0), "start its engine", err);
-    if (rc == LM_OK)
-        rc = check(dnnl_stream_create(&g->stream, g->engine, dnnl_stream_default_flags), "start a stream",
-                   err);
+    g->threads = lm_threads();
+    g->lanes = lm_zalloc((size_t)g->threads, sizeof *g->lanes);
+    const enum lm_rc rc = start(g, err);
     if (rc != LM_OK) {
         lm_gemm_free(g);
         return rc;
     }
-    omp_set_num_threads(lm_threads());   // primitives divide their work when they are made
     if (wanted == LM_GEMM_BF16 && lm_isa() >= LM_ISA_AVX512_BF16) {
-        const struct lm_product trial = { .m = 64, .n = 64, .k = 64, .b_t = true };
-        const struct shape shape = shape_of(&trial, true);
-        struct prepared *p;
         struct lm_err why = { 0 };
-        if (prepared_get(g, &shape, &p, &why) == LM_OK)
+        if (bf16_works(g, &why))
             g->type = LM_GEMM_BF16;
         else
             lm_warn("bf16 products are not to be had, f32 is used: %s", why.text);
@@ -272,16 +320,19 @@ void lm_gemm_free(struct lm_gemm *g)
     if (!g)
         return;
     for (size_t i = 0; i < g->prepared_count; i++)
-        prepared_release(&g->prepared[i]);
+        prepared_release(&g->prepared[i], g->threads);
     for (size_t i = 0; i < g->weight_count; i++)
         for (size_t j = 0; j < g->weights[i].pack_count; j++)
             free(g->weights[i].packs[j].data);
+    for (int t = 0; t < g->threads; t++) {
+        dnnl_stream_destroy(g->lanes[t].stream);
+        free(g->lanes[t].scratchpad.data);
+    }
     free(g->prepared);
     free(g->weights);
-    free(g->scratchpad.data);
+    free(g->lanes);
     free(g->rounded_a.data);
     free(g->rounded_b.data);
-    dnnl_stream_destroy(g->stream);
     dnnl_engine_destroy(g->engine);
     free(g);
 }
@@ -293,7 +344,9 @@ enum lm_gemm_type lm_gemm_type(const struct lm_gemm *g)
 
 size_t lm_gemm_bytes(const struct lm_gemm *g)
 {
-    size_t sum = g->scratchpad.bytes + g->rounded_a.bytes + g->rounded_b.bytes;
+    size_t sum = g->rounded_a.bytes + g->rounded_b.bytes;
+    for (int t = 0; t < g->threads; t++)
+        sum += g->lanes[t].scratchpad.bytes;
     for (size_t i = 0; i < g->weight_count; i++)
         for (size_t j = 0; j < g->weights[i].pack_count; j++)
             sum += g->weights[i].packs[j].bytes;
@@ -321,7 +374,7 @@ static enum lm_rc round_into(struct lm_gemm *g, struct rounding *r, const float 
     TRY_DNNL(dnnl_memory_set_data_handle(r->from, (void *)from), "set an operand");
     TRY_DNNL(dnnl_memory_set_data_handle(r->to, to), "set an operand");
     const dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, r->from }, { DNNL_ARG_TO, r->to } };
-    TRY_DNNL(dnnl_primitive_execute(r->primitive, g->stream, 2, args), "round an operand");
+    TRY_DNNL(dnnl_primitive_execute(r->primitive, g->lanes[0].stream, 2, args), "round an operand");
     return LM_OK;
 }
 
@@ -360,27 +413,81 @@ static enum lm_rc round_operands(struct lm_gemm *g, struct prepared *p, const st
     return LM_OK;
 }
 
+/* Runs a primitive with the operands and the stream of one thread; true when it worked. */
+static dnnl_status_t execute(struct lm_gemm *g, const struct prepared *p, int thread, const void *a,
+                             const void *b, float *c)
+{
+    const struct operands *o = &p->operands[thread];
+    struct lane *lane = &g->lanes[thread];
+    void *pad = scratch_get(&lane->scratchpad, p->scratchpad_bytes);
+    dnnl_status_t status = dnnl_memory_set_data_handle(o->a, (void *)a);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(o->b, (void *)b);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(o->c, c);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(o->scratchpad, pad);
+    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, o->a },
+                                     { DNNL_ARG_WEIGHTS, o->b },
+                                     { DNNL_ARG_DST, o->c },
+                                     { DNNL_ARG_SCRATCHPAD, o->scratchpad } };
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(p->primitive, lane->stream, 4, args);
+    return status == dnnl_success ? dnnl_stream_wait(lane->stream) : status;
+}
+
+static enum lm_rc run_whole(struct lm_gemm *g, const struct lm_product *product, struct lm_err *err)
+{
+    const struct shape shape = shape_of(product, product->m, product->n, true);
+    const void *a, *b;
+    size_t at;
+    LM_TRY(prepared_get(g, &shape, &at, err));
+    LM_TRY(round_operands(g, &g->prepared[at], product, &a, &b, err));
+    const int threads_before = omp_get_max_threads();
+    omp_set_num_threads(g->threads);
+    const dnnl_status_t status = execute(g, &g->prepared[at], 0, a, b, product->c);
+    omp_set_num_threads(threads_before);
+    return check(status, "run a product", err);
+}
+
+/* Large enough that packing the operands is cheap beside the product, small enough for some tiles a thread.
+ */
+static size_t tile_of(size_t extent)
+{
+    enum { LARGE = 1024 };
+    return extent >= LARGE ? TILE_LARGE : extent > TILE_SMALL ? TILE_SMALL : extent;
+}
+
+static enum lm_rc run_tiles(struct lm_gemm *g, const struct lm_product *p, struct lm_err *err)
+{
+    const size_t tile_m = tile_of(p->m), tile_n = tile_of(p->n);
+    const size_t rows = (p->m + tile_m - 1) / tile_m, cols = (p->n + tile_n - 1) / tile_n;
+    size_t at[2][2] = { { 0 } };   // whole tiles and cut ones, by rows and columns
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 2; j++) {
+            const size_t m = i == 0 ? tile_m : p->m - (rows - 1) * tile_m;
+            const size_t n = j == 0 ? tile_n : p->n - (cols - 1) * tile_n;
+            const struct shape shape = shape_of(p, m, n, false);
+            LM_TRY(prepared_get(g, &shape, &at[i][j], err));
+        }
+    int failed = 0;
+#pragma omp parallel for schedule(static) num_threads(g->threads) reduction(+ : failed)
+    for (size_t tile = 0; tile < rows * cols; tile++) {
+        const size_t row = tile / cols, col = tile % cols, i = row * tile_m, j = col * tile_n;
+        const struct prepared *prepared = &g->prepared[at[row + 1 == rows][col + 1 == cols]];
+        omp_set_num_threads(1);   // of this thread only: the product stays on it
+        failed += execute(g, prepared, omp_get_thread_num(), p->a + i * (p->a_t ? 1 : p->k),
+                          p->b + j * (p->b_t ? p->k : 1), p->c + i * p->n + j) != dnnl_success;
+    }
+    return failed
+               ? lm_fail(err, LM_EINVAL, "oneDNN: cannot run a product of %zu x %zu x %zu", p->m, p->n, p->k)
+               : LM_OK;
+}
+
 enum lm_rc lm_gemm_run(struct lm_gemm *g, const struct lm_product *product, struct lm_err *err)
 {
     LM_ASSERT(product->m > 0 && product->n > 0 && product->k > 0);
 
-    const struct shape shape = shape_of(product, g->type == LM_GEMM_BF16 && !product->f32);
-    struct prepared *p;
-    LM_TRY(prepared_get(g, &shape, &p, err));
-    const void *a = product->a, *b = product->b;
-    if (shape.bf16)
-        LM_TRY(round_operands(g, p, product, &a, &b, err));
-
-    TRY_DNNL(dnnl_memory_set_data_handle(p->a, (void *)a), "set an operand");
-    TRY_DNNL(dnnl_memory_set_data_handle(p->b, (void *)b), "set an operand");
-    TRY_DNNL(dnnl_memory_set_data_handle(p->c, product->c), "set a result");
-    TRY_DNNL(dnnl_memory_set_data_handle(p->scratchpad, scratch_get(&g->scratchpad, p->scratchpad_bytes)),
-             "set a scratchpad");
-    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, p->a },
-                                     { DNNL_ARG_WEIGHTS, p->b },
-                                     { DNNL_ARG_DST, p->c },
-                                     { DNNL_ARG_SCRATCHPAD, p->scratchpad } };
-    TRY_DNNL(dnnl_primitive_execute(p->primitive, g->stream, 4, args), "run a product");
-    TRY_DNNL(dnnl_stream_wait(g->stream), "wait for a product");
-    return LM_OK;
+    const bool bf16 = g->type == LM_GEMM_BF16 && !product->f32;
+    return bf16 ? run_whole(g, product, err) : run_tiles(g, product, err);
 }
