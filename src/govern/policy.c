@@ -3,6 +3,7 @@
 #include "govern/policy.h"
 #include "base/file.h"
 #include "base/yaml.h"
+#include "govern/forbidden.h"
 #include "govern/normalize.h"
 
 struct loader {
@@ -507,6 +508,18 @@ static enum lm_rc check_names(const struct loader *l)
                : lm_fail(l->err, LM_EFORMAT, "%s: this program reads policies of version 1", l->name);
 }
 
+/* What answers are searched with: made once, used by every stream. */
+static enum lm_rc build_filters(struct lm_policy *p, struct lm_err *err)
+{
+    const double PII_SCORE_MIN = 0.5;
+
+    LM_TRY(lm_forbidden_new(p->forbidden, &p->forbidden_words, err));
+    uint32_t mask = 0;
+    for (size_t i = 0; i < LM_PII_TYPE_COUNT; i++)
+        mask |= (uint32_t)(p->pii_actions[i] != LM_FILTER_PASS) << i;
+    return mask ? lm_pii_new(mask, PII_SCORE_MIN, &p->pii, err) : LM_OK;
+}
+
 enum lm_rc lm_policy_parse(struct lm_str text, const char *name, struct lm_policy **ret, struct lm_err *err)
 {
     struct lm_policy *p = lm_zalloc(1, sizeof(*p));
@@ -523,6 +536,8 @@ enum lm_rc lm_policy_parse(struct lm_str text, const char *name, struct lm_polic
         rc = READ_MAP(&l, root, policy_keys, p);
     if (rc == LM_OK)
         rc = check_names(&l);
+    if (rc == LM_OK)
+        rc = build_filters(p, err);
     if (rc != LM_OK) {
         lm_policy_free(p);
         return rc;
@@ -569,6 +584,9 @@ void lm_policy_free(struct lm_policy *p)
     release_patterns(p->knowledge_topics);
     release_named(c->system);
     release_named(c->aggregate_resources);
+    lm_forbidden_free(p->forbidden_words);
+    if (p->pii)
+        lm_pii_free(p->pii);
     lm_arena_release(&p->arena);
     free(p);
 }

@@ -7,6 +7,8 @@
 #include "govern/pattern.h"
 #include "text/text.h"
 
+struct lm_forbidden;
+
 struct lm_strings {
     const char **items;
     size_t len;
@@ -95,8 +97,10 @@ struct lm_policy {
     struct lm_patterns knowledge_topics;   // none: about any
     struct lm_pattern output_identifier;
     enum lm_filter_action identifier_action;
-    struct lm_pairs forbidden;   // text -> "mask" or "stop"
+    struct lm_pairs forbidden;              // text -> "mask" or "stop"
+    struct lm_forbidden *forbidden_words;   // made of them
     enum lm_filter_action pii_actions[LM_PII_TYPE_COUNT];
+    struct lm_pii *pii;   // finds the classes that do not pass; NULL: all pass
     const char *messages[LM_RULE_COUNT];
 };
 
