@@ -75,7 +75,7 @@ static void plan_headings(struct writer *w, struct lm_html_choice choice)
                 highest = level;
             }
         }
-        if (i == choice.heading)
+        if (choice.heading && i == choice.heading)
             i = choice.root;
         else
             i++;
