@@ -44,28 +44,53 @@ static const struct filter {
 
 /* ---- shared by all threads ---- */
 
-static enum lm_rc pii_mask(const struct lm_opt_list *names, uint32_t *ret, struct lm_err *err)
+/* Words of `anonymize` that stand for several types.  A date alone points to nobody, and manuals are full of
+ * them: it must be asked for. */
+static const struct {
+    const char *name;
+    uint32_t mask;
+} pii_groups[] = {
+    { "none", 0 },
+    { "all", (UINT32_C(1) << LM_PII_TYPE_COUNT) - 1 },
+    { "standard", ((UINT32_C(1) << LM_PII_TYPE_COUNT) - 1) & ~(UINT32_C(1) << LM_PII_DATE) },
+};
+enum { PII_GROUPS = sizeof(pii_groups) / sizeof(pii_groups[0]) };
+
+static bool pii_word(const char *word, uint32_t *ret)
 {
-    uint32_t mask = 0;
-    for (size_t i = 0; i < names->len; i++) {
-        size_t type = 0;
-        while (type < LM_PII_TYPE_COUNT && strcmp(names->items[i], lm_pii_names[type]) != 0)
-            type++;
-        if (type < LM_PII_TYPE_COUNT) {
-            mask |= UINT32_C(1) << type;
+    for (size_t i = 0; i < PII_GROUPS; i++) {
+        if (strcmp(word, pii_groups[i].name) == 0) {
+            *ret = pii_groups[i].mask;
+            return true;
+        }
+    }
+    for (size_t i = 0; i < LM_PII_TYPE_COUNT; i++) {
+        if (strcmp(word, lm_pii_names[i]) == 0) {
+            *ret = UINT32_C(1) << i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum lm_rc pii_mask(const struct lm_opt_list *words, uint32_t *ret, struct lm_err *err)
+{
+    uint32_t all = 0;
+    for (size_t i = 0; i < words->len; i++) {
+        uint32_t mask;
+        if (pii_word(words->items[i], &mask) && (mask || words->len == 1)) {   // "none, email" is a mistake
+            all |= mask;
             continue;
         }
-        if (strcmp(names->items[i], "none") == 0 && names->len == 1)
-            continue;
         struct lm_buf known = { 0 };
-        for (type = 0; type < LM_PII_TYPE_COUNT; type++)
-            lm_buf_printf(&known, " %s", lm_pii_names[type]);
-        lm_fail(err, LM_EINVAL, "prepare: 'anonymize' does not know '%s'; use%s, or 'none' alone",
-                names->items[i], known.ptr);
+        for (size_t k = 0; k < LM_PII_TYPE_COUNT; k++)
+            lm_buf_printf(&known, "%s ", lm_pii_names[k]);
+        lm_fail(err, LM_EINVAL, "prepare: 'anonymize' cannot be '%s' here; use %sstandard all, or none alone",
+                words->items[i], known.ptr);
         lm_buf_release(&known);
         return LM_EINVAL;
     }
-    *ret = mask;
+    *ret = all;
     return LM_OK;
 }
 

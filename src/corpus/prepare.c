@@ -34,9 +34,9 @@ static const struct lm_opt prepare_rows[] = {
       .fallback = "0.6", .min = 0, .max = 1, .help = "drop documents with fewer words that hold a letter" },
     { .name = "top-ngram-share-max", .type = LM_OPT_REAL, .offset = ROW(top_ngram_share_max),
       .fallback = "0.2", .min = 0, .max = 1, .help = "drop documents with more of their characters in one repeated 3-gram" },
-    { .name = "anonymize", .type = LM_OPT_LIST, .offset = ROW(anonymize),
-      .fallback = "email,phone,card,iban,ip,person",
-      .help = "personal data to replace by [Email], [Name], ...: email phone card iban ip date person, or none" },
+    { .name = "anonymize", .type = LM_OPT_LIST, .offset = ROW(anonymize), .fallback = "standard",
+      .help = "personal data to replace by [Email], [Name], ...: email phone card iban ip date person; "
+              "standard is all but date, all, none" },
     { .name = "pii-score-min", .type = LM_OPT_REAL, .offset = ROW(pii_score_min), .fallback = "0.5",
       .min = 0, .max = 1, .help = "how sure a finding of personal data must be" },
     { .name = "dedup-documents", .type = LM_OPT_BOOL, .offset = ROW(dedup_documents), .fallback = "true",
