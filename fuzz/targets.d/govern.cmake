@@ -1,0 +1,3 @@
+loom_fuzz(audit govern)
+loom_fuzz(filter govern)
+loom_fuzz(policy govern)
