@@ -23,6 +23,7 @@ static const double link_share_paragraph_max = 0.8;
 
 enum {
     PROSE_CHARS_MIN = 25,
+    PAGE_WEIGHT_MIN = 250,
     BODY_CHARS_MIN = 100,   // what calls itself the text and holds less is not believed
 };
 
@@ -74,10 +75,10 @@ static uint32_t *next_heading_1(const struct lm_html_tree *tree)
 }
 
 /* Tags and attributes that mark something other than text.  A <header> with the title in it is text. */
-static bool marked_as_other(const struct lm_html_node *n, bool has_title)
+static bool marked_as_other(const struct lm_html_node *n, bool has_title, bool by_words)
 {
     if (n->hint & LM_HINT_DROP)
-        return true;
+        return by_words;
     switch (n->tag) {
     case LM_TAG_NAV:
     case LM_TAG_ASIDE:
@@ -91,18 +92,21 @@ static bool marked_as_other(const struct lm_html_node *n, bool has_title)
     }
 }
 
-static void hide_marked(struct chooser *c)
+static void hide_marked(struct chooser *c, bool by_words)
 {
-    for (size_t i = 0; i < c->tree->len; i++)
+    for (size_t i = 0; i < c->tree->len; i++) {
+        node_at(c, i)->hint &= (uint8_t)~LM_HINT_HIDDEN;
         if (never_text(node_at(c, i)))
             node_at(c, i)->hint |= LM_HINT_HIDDEN;
+    }
     sum_chars(c);
     const uint32_t total = node_at(c, 0)->chars;
     uint32_t *heading = next_heading_1(c->tree);
     size_t i = 0;
     while (i < c->tree->len) {
         struct lm_html_node *n = node_at(c, i);
-        if (marked_as_other(n, heading[i] < n->end) && n->chars <= total / 2 && n->tag != LM_TAG_BODY)
+        if (marked_as_other(n, heading[i] < n->end, by_words) && n->chars <= total / 2 &&
+            n->tag != LM_TAG_BODY)
             n->hint |= LM_HINT_HIDDEN;
         i = n->hint & LM_HINT_HIDDEN ? n->end : i + 1;
     }
@@ -291,8 +295,15 @@ struct lm_html_choice lm_html_choose(struct lm_html_tree *tree, bool documentati
     c.own_links = lm_zalloc(tree->len, sizeof *c.own_links);
     c.weight = lm_zalloc(tree->len, sizeof *c.weight);
 
-    hide_marked(&c);
+    hide_marked(&c, true);
     sum_weights(&c);
+    if (c.weight[0] < PAGE_WEIGHT_MIN) {   // the words have led astray: once more without them
+        memset(c.own, 0, tree->len * sizeof *c.own);
+        memset(c.own_links, 0, tree->len * sizeof *c.own_links);
+        memset(c.weight, 0, tree->len * sizeof *c.weight);
+        hide_marked(&c, false);
+        sum_weights(&c);
+    }
     struct lm_html_choice choice = { .root = find_root(&c) };
     choice.heading = heading_before(&c, choice.root);
     if (!documentation)

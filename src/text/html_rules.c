@@ -42,7 +42,7 @@ static const struct word_row {
     { "authorbox", DROP },
     { "banner", DROP },
     { "beitrag", SUBJECT | GUARD },
-    { "blog", SUBJECT },
+    { "blog", SUBJECT | GUARD },
     { "blogpost", SUBJECT | GUARD },
     { "body", PLACE },
     { "breadcrumb", DROP },
@@ -137,7 +137,7 @@ static const struct word_row {
     { "trending", DROP },
     { "warning", NOTE },
     { "werbung", DROP },
-    { "widget", DROP },
+    { "widget", DROP | SOFT },
     { "widgets", DROP },
 };
 
