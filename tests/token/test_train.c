@@ -1,0 +1,280 @@
+/* Training against a trainer as dumb as possible: count all pairs, merge the best, start again. */
+#include "check.h"
+
+#include "base/json.h"
+#include "base/sys.h"
+#include "token/bpe_train.h"
+
+enum { WORDS_MAX = 400, WORD_LEN_MAX = 64, TOKENS_MAX = 400, TOKEN_LEN_MAX = 64 };
+
+struct naive {
+    uint32_t ids[WORDS_MAX][WORD_LEN_MAX];
+    size_t lens[WORDS_MAX];
+    uint64_t counts[WORDS_MAX];
+    size_t word_count;
+    char tokens[TOKENS_MAX][TOKEN_LEN_MAX];
+    size_t token_lens[TOKENS_MAX], token_count;
+    struct lm_learned_merge merges[TOKENS_MAX];
+    size_t merge_count;
+    uint64_t pairs[TOKENS_MAX][TOKENS_MAX];
+};
+
+static void naive_start(struct naive *n, const struct lm_words *words, size_t special_count)
+{
+    uint32_t byte_id[256];
+    n->token_count = special_count;
+    for (size_t i = 0; i < 256; i++) {
+        byte_id[lm_byte_in_order(i)] = (uint32_t)n->token_count;
+        n->tokens[n->token_count][0] = (char)lm_byte_in_order(i);
+        n->token_lens[n->token_count++] = 1;
+    }
+    for (size_t w = 0; w < words->len && w < WORDS_MAX; w++) {
+        n->lens[w] = words->items[w].len;
+        n->counts[w] = words->items[w].count;
+        for (size_t i = 0; i < n->lens[w]; i++)
+            n->ids[w][i] = byte_id[(uint8_t)words->bytes.ptr[words->items[w].at + i]];
+        n->word_count++;
+    }
+}
+
+/* Larger count, then smaller pair. */
+static bool naive_best(struct naive *n, uint64_t frequency_min, uint32_t *left, uint32_t *right)
+{
+    memset(n->pairs, 0, sizeof(n->pairs));
+    uint64_t best = 0;
+    for (size_t w = 0; w < n->word_count; w++)
+        for (size_t i = 0; i + 1 < n->lens[w]; i++)
+            n->pairs[n->ids[w][i]][n->ids[w][i + 1]] += n->counts[w];
+    for (uint32_t a = 0; a < n->token_count; a++)
+        for (uint32_t b = 0; b < n->token_count; b++)
+            if (n->pairs[a][b] > best) {
+                best = n->pairs[a][b];
+                *left = a;
+                *right = b;
+            }
+    return best >= frequency_min && best > 0;
+}
+
+static uint32_t naive_token(struct naive *n, uint32_t left, uint32_t right)
+{
+    char text[TOKEN_LEN_MAX];
+    const size_t len = n->token_lens[left] + n->token_lens[right];
+    assert_true(len <= TOKEN_LEN_MAX);
+    memcpy(text, n->tokens[left], n->token_lens[left]);
+    memcpy(text + n->token_lens[left], n->tokens[right], n->token_lens[right]);
+    for (uint32_t id = 0; id < n->token_count; id++)
+        if (n->token_lens[id] == len && memcmp(n->tokens[id], text, len) == 0)
+            return id;
+    memcpy(n->tokens[n->token_count], text, len);
+    n->token_lens[n->token_count] = len;
+    return (uint32_t)n->token_count++;
+}
+
+static void naive_learn(struct naive *n, size_t vocab_size, uint64_t frequency_min)
+{
+    uint32_t left = 0, right = 0;
+    while (n->token_count < vocab_size && naive_best(n, frequency_min, &left, &right)) {
+        const uint32_t made = naive_token(n, left, right);
+        n->merges[n->merge_count++] = (struct lm_learned_merge){ left, right, made };
+        for (size_t w = 0; w < n->word_count; w++) {
+            size_t out = 0;
+            for (size_t i = 0; i < n->lens[w]; i++) {
+                const bool here = n->ids[w][i] == left && i + 1 < n->lens[w] && n->ids[w][i + 1] == right;
+                n->ids[w][out++] = here ? made : n->ids[w][i];
+                i += here;
+            }
+            n->lens[w] = out;
+        }
+    }
+}
+
+/* Words from a small alphabet, so that counts tie often. */
+static void random_words(struct lm_rng *rng, struct lm_buf *ret)
+{
+    lm_buf_reset(ret);
+    for (size_t i = 0; i < 120; i++) {
+        const size_t len = 1 + lm_rng_below(rng, 8);
+        for (size_t k = 0; k < len; k++)
+            lm_buf_putc(ret, (char)('a' + lm_rng_below(rng, 5)));
+        lm_buf_puts(ret, lm_rng_below(rng, 8) ? " " : "\n");
+    }
+}
+
+static void merges_are_those_of_the_dumb_trainer(void **state)
+{
+    (void)state;
+    struct lm_rng rng = lm_rng_make(11, 0);
+    struct lm_buf text = { 0 };
+    const struct lm_str special[] = { LM_STR("<|endoftext|>") };
+    for (size_t round = 0; round < 12; round++) {
+        random_words(&rng, &text);
+        const struct lm_str all = lm_buf_str(&text);
+        struct lm_words words = { 0 };
+        assert_int_equal(lm_words_count(&lm_grammars[LM_GRAMMAR_GPT2], &all, 1, &words, NULL), LM_OK);
+        const uint64_t frequency_min = 1 + round % 3;
+        struct naive *naive = lm_zalloc(1, sizeof(*naive));
+        naive_start(naive, &words, 1);
+        naive_learn(naive, 340, frequency_min);
+        struct lm_learned learned;
+        assert_int_equal(lm_bpe_learn(&words, special, 1, 340, frequency_min, &learned, NULL), LM_OK);
+        assert_int_equal(learned.merge_count, naive->merge_count);
+        assert_true(learned.merge_count > 20);
+        assert_memory_equal(learned.merges, naive->merges, learned.merge_count * sizeof(*learned.merges));
+        uint64_t tokens = 0;
+        for (size_t w = 0; w < naive->word_count; w++)
+            tokens += naive->counts[w] * naive->lens[w];
+        assert_int_equal(learned.tokens, tokens);
+        free(naive);
+        lm_learned_release(&learned);
+        lm_words_release(&words);
+    }
+    lm_buf_release(&text);
+}
+
+static void counts_beyond_32_bits_are_kept(void **state)
+{
+    (void)state;
+    struct lm_word items[] = { { .at = 0, .len = 2, .count = 1ull << 31 },
+                               { .at = 2, .len = 2, .count = 3ull << 32 } };
+    struct lm_words words = { .items = items, .len = 2 };
+    lm_buf_puts(&words.bytes, "abcd");
+    struct lm_learned learned;
+    assert_int_equal(lm_bpe_learn(&words, NULL, 0, 300, 1ull << 32, &learned, NULL), LM_OK);
+    assert_int_equal(learned.merge_count, 1);
+    assert_true(lm_str_eq(lm_vocab_bytes(&learned.vocab, 256), LM_STR("cd")));
+    lm_learned_release(&learned);
+    lm_buf_release(&words.bytes);
+}
+
+static void what_would_spell_a_special_token_is_never_merged(void **state)
+{
+    (void)state;
+    struct lm_word items[] = { { .at = 0, .len = 4, .count = 9 } };
+    struct lm_words words = { .items = items, .len = 1 };
+    lm_buf_puts(&words.bytes, "abab");
+    const struct lm_str special[] = { LM_STR("ab") };
+    struct lm_learned learned;
+    assert_int_equal(lm_bpe_learn(&words, special, 1, 300, 1, &learned, NULL), LM_OK);
+    for (size_t i = 0; i < learned.merge_count; i++)
+        assert_int_not_equal(learned.merges[i].id, 0);
+    assert_true(learned.merge_count > 0);
+    lm_learned_release(&learned);
+    lm_buf_release(&words.bytes);
+}
+
+/* ---- the stage ---- */
+
+static const char *const outputs[] = { "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.bin" };
+
+static void train_into(const char *dir, int threads, const struct lm_str *texts, size_t count)
+{
+    struct lm_tokenizer_config config;
+    struct lm_err err = { 0 };
+    struct lm_buf metrics = { 0 };
+    lm_opt_defaults(&lm_tokenizer_options, &config);
+    config.vocab_size = 700;
+    lm_threads_set(threads);
+    assert_ok_err(lm_dir_make(dir, &err), &err);
+    assert_ok_err(lm_tokenizer_train(&config, texts, count, dir, &metrics, &err), &err);
+    assert_contains(metrics.ptr, "\"vocab_size\":700");
+    lm_buf_release(&metrics);
+    lm_threads_set(0);
+}
+
+static void one_and_two_threads_write_the_same_bytes(void **state)
+{
+    (void)state;
+    enum { TEXTS = 300 };
+    struct lm_rng rng = lm_rng_make(12, 0);
+    struct lm_buf parts[TEXTS] = { 0 };
+    struct lm_str texts[TEXTS];
+    for (size_t i = 0; i < TEXTS; i++) {
+        random_words(&rng, &parts[i]);
+        texts[i] = lm_buf_str(&parts[i]);
+    }
+    train_into("one", 1, texts, TEXTS);
+    train_into("two", 2, texts, TEXTS);
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+        struct lm_buf a = { 0 }, b = { 0 };
+        LM_FREE char *one = lm_path_join("one", outputs[i]);
+        LM_FREE char *two = lm_path_join("two", outputs[i]);
+        assert_int_equal(lm_file_read(one, 1 << 24, &a, NULL), LM_OK);
+        assert_int_equal(lm_file_read(two, 1 << 24, &b, NULL), LM_OK);
+        assert_true(lm_str_eq(lm_buf_str(&a), lm_buf_str(&b)));
+        lm_buf_release(&a);
+        lm_buf_release(&b);
+    }
+    for (size_t i = 0; i < TEXTS; i++)
+        lm_buf_release(&parts[i]);
+}
+
+static uint64_t little_endian(const char *at, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = bytes; i-- > 0;)
+        value = value << 8 | (uint8_t)at[i];
+    return value;
+}
+
+/* Reads vocab.bin by what docs/formats/vocab.md says. */
+static void vocab_bin_holds_the_bytes_of_every_token(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    assert_ok_err(lm_tokenizer_load("one", &t, &err), &err);
+    struct lm_buf file = { 0 };
+    assert_int_equal(lm_file_read("one/vocab.bin", 1 << 24, &file, NULL), LM_OK);
+    assert_memory_equal(file.ptr, "LOOMVOC1", 8);
+    const size_t size = little_endian(file.ptr + 8, 4), bytes = little_endian(file.ptr + 16, 8);
+    assert_int_equal(size, lm_tokenizer_vocab_size(t));
+    assert_int_equal(little_endian(file.ptr + 12, 4), lm_tokenizer_end_of_text(t));
+    assert_memory_equal(file.ptr + 24, lm_tokenizer_sha256(t), 32);
+    const size_t kinds = (64 + (size + 1) * 4 + 7) / 8 * 8, text = (kinds + size + 7) / 8 * 8;
+    assert_int_equal(file.len, text + bytes);
+    for (uint32_t id = 0; id < size; id++) {
+        const size_t from = little_endian(file.ptr + 64 + 4 * id, 4),
+                     to = little_endian(file.ptr + 68 + 4 * id, 4);
+        assert_true(
+            lm_str_eq((struct lm_str){ file.ptr + text + from, to - from }, lm_tokenizer_bytes(t, id)));
+        assert_int_equal(file.ptr[kinds + id] == 3, lm_tokenizer_is_special(t, id));
+    }
+    lm_buf_release(&file);
+    lm_tokenizer_free(t);
+}
+
+static void bad_options_are_refused(void **state)
+{
+    (void)state;
+    struct lm_tokenizer_config config;
+    struct lm_err err = { 0 };
+    const struct lm_str text = LM_STR("some text");
+    const char *twice[] = { "<a>", "<a>" }, *brief[] = { "a" };
+    lm_opt_defaults(&lm_tokenizer_options, &config);
+    config.vocab_size = 258;
+    assert_int_equal(lm_tokenizer_train(&config, &text, 1, ".", NULL, &err), LM_EINVAL);
+    assert_contains(err.text, "vocab-size 258 is too small");
+    config.vocab_size = 300;
+    assert_int_equal(lm_tokenizer_train(&config, &text, 0, ".", NULL, &err), LM_EINVAL);
+    assert_contains(err.text, "no text");
+    config.special = (struct lm_opt_list){ twice, 2, 0 };
+    assert_int_equal(lm_tokenizer_train(&config, &text, 1, ".", NULL, &err), LM_EINVAL);
+    assert_contains(err.text, "'<a>' is listed twice");
+    config.special = (struct lm_opt_list){ brief, 1, 0 };
+    assert_int_equal(lm_tokenizer_train(&config, &text, 1, ".", NULL, &err), LM_EINVAL);
+    assert_contains(err.text, "shorter than 2 bytes");
+}
+
+int main(void)
+{
+    lm_progress_quiet(true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merges_are_those_of_the_dumb_trainer),
+        cmocka_unit_test(counts_beyond_32_bits_are_kept),
+        cmocka_unit_test(what_would_spell_a_special_token_is_never_merged),
+        cmocka_unit_test(one_and_two_threads_write_the_same_bytes),
+        cmocka_unit_test(vocab_bin_holds_the_bytes_of_every_token),
+        cmocka_unit_test(bad_options_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL) != 0;
+}
