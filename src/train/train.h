@@ -2,10 +2,11 @@
 #define LM_TRAIN_TRAIN_H
 /* train/train.h - the training stages: pre-training from scratch and supervised fine-tuning.
  *
- * A step: window -> forward -> loss -> backward -> update -> checkpoint.  The loss is the sum over trained tokens
- * divided by their number.  Checkpoints are written to work_dir (atomic, hashed); a stage that finds one there
- * made by the same configuration goes on from it, and ends with the very bytes of an undisturbed run.  The bits
- * do not depend on the number of threads.  Returns LM_ESTOP after a checkpoint when asked to stop. */
+ * A step: window -> forward -> loss -> backward -> update -> checkpoint.  The loss is the sum over trained
+ * tokens divided by their number.  Checkpoints are written to work_dir (atomic, hashed); a stage that finds
+ * one there made by the same configuration goes on from it, and ends with the very bytes of an undisturbed
+ * run.  The bits do not depend on the number of threads.  Returns LM_ESTOP after a checkpoint when asked to
+ * stop. */
 
 #include "base/option.h"
 #include "base/str.h"
@@ -17,8 +18,8 @@ struct lm_pretrain_config {
     bool tied;
     /* optimisation */
     int64_t steps, batch_tokens, warmup_steps;
-    double lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;
-    int optimizer;   // adamw | muon
+    double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
+    int optimizer;                                                                    // adamw | muon
     /* run */
     int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
     int precision;   // auto | f32 | bf16
@@ -29,17 +30,20 @@ extern const struct lm_opt_table lm_pretrain_options;
  * folder (config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json) and
  * metrics.jsonl (one object per step: step, loss, lr, grad_norm, tokens; at evaluations: heldout_loss,
  * heldout_bits_per_byte) to out_dir.  Speed and time go to stderr, never into these files. */
-enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *tokens_dir, const char *tokenizer_dir,
-                       const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
+enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *tokens_dir,
+                       const char *tokenizer_dir, const char *work_dir, const char *out_dir,
+                       struct lm_buf *metrics, struct lm_err *err);
 
 struct lm_finetune_config {
-    const char *snapshot;      // which pairs: the snapshot named in pairs.jsonl; NULL: all
-    const char *system;        // system message of every pair; NULL: none
+    const char *snapshot;   // which pairs: the snapshot named in pairs.jsonl; NULL: all
+    const char *system;     // system message of every pair; NULL: none
     int64_t epochs, batch_tokens, warmup_steps;
-    int64_t window_size, window_stride;   // sequences longer than window_size are cut into overlapping windows
-    double lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;
-    int64_t seed, eval_every, checkpoint_every;
-    int precision;
+    int64_t window_size,
+        window_stride;   // sequences longer than window_size are cut into overlapping windows
+    double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
+    int optimizer;                                                                    // adamw | muon
+    int64_t seed, eval_every, checkpoint_every, memory_max_mb;
+    int precision;   // auto | f32 | bf16
 };
 extern const struct lm_opt_table lm_finetune_options;
 

@@ -1,0 +1,567 @@
+#include "train/net.h"
+
+#include "base/mem.h"
+#include "base/sys.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { UNIT_ROWS = 32, UNIT_COLS = 64 };   // what one thread takes at a time; no sum crosses a unit
+
+/* What the way back reads, for one layer. */
+struct kept {
+    float *x;           // (N, C) residual stream at the start
+    float *q, *att;     // (N, H*D) after RoPE; the attention's result
+    float *k, *v;       // (N, K*D)
+    float *lse;         // (rows, H, T)
+    float *x_mid;       // (N, C) residual stream between attention and feed-forward
+    float *gate, *up;   // (N, F)
+};
+
+struct lm_net {
+    const struct lm_llama *model;
+    struct lm_gemm *gemm;
+    const struct lm_kernels *kernels;
+    size_t rows, positions, count;   // count = rows * positions = N
+    size_t width, heads, kv_heads, head_dim, kv_width, ffn, vocab, layers, loss_rows;
+    float eps;
+    struct kept *kept;                      // one per layer
+    float *slab;                            // owns everything below and in kept
+    float *x_end;                           // (N, C) residual stream after the last layer
+    float *normed, *dnormed, *dx;           // (N, C)
+    float *dq, *datt;                       // (N, C)
+    float *dk, *dv;                         // (N, K*D)
+    float *act;                             // (N, F)
+    float *scale;                           // (N)
+    float *logits, *gathered, *dgathered;   // (loss_rows, V), (loss_rows, C) twice
+    float *angles;                          // (T, D)
+    float *attention;                       // one unit's scratch per thread
+    size_t attention_floats;
+    float *losses;   // (N)
+};
+
+size_t lm_net_rows(size_t positions)
+{
+    return positions < LM_MICRO_POSITIONS ? LM_MICRO_POSITIONS / positions : 1;
+}
+
+/* ---- memory: one slab, its parts from one list ---- */
+
+/* Hands out the slab piece by piece; with base NULL it only counts. */
+struct divider {
+    float *base;
+    size_t used;
+};
+
+static float *take(struct divider *d, size_t count)
+{
+    float *at = d->base ? d->base + d->used : NULL;
+    d->used += (count + 15) & ~(size_t)15;   // 64-byte lines
+    return at;
+}
+
+static void take_layer(struct divider *d, const struct lm_net *n, struct kept *kept)
+{
+    struct kept k;
+    k.x = take(d, n->count * n->width);
+    k.q = take(d, n->count * n->width);
+    k.k = take(d, n->count * n->kv_width);
+    k.v = take(d, n->count * n->kv_width);
+    k.att = take(d, n->count * n->width);
+    k.lse = take(d, n->count * n->heads);
+    k.x_mid = take(d, n->count * n->width);
+    k.gate = take(d, n->count * n->ffn);
+    k.up = take(d, n->count * n->ffn);
+    if (kept)
+        *kept = k;
+}
+
+static size_t divide(struct lm_net *n, float *base, int threads)
+{
+    struct divider d = { .base = base };
+    for (size_t l = 0; l < n->layers; l++)
+        take_layer(&d, n, base ? &n->kept[l] : NULL);
+    n->x_end = take(&d, n->count * n->width);
+    n->normed = take(&d, n->count * n->width);
+    n->dnormed = take(&d, n->count * n->width);
+    n->dx = take(&d, n->count * n->width);
+    n->dq = take(&d, n->count * n->width);
+    n->datt = take(&d, n->count * n->width);
+    n->dk = take(&d, n->count * n->kv_width);
+    n->dv = take(&d, n->count * n->kv_width);
+    n->act = take(&d, n->count * n->ffn);
+    n->scale = take(&d, n->count);
+    n->logits = take(&d, n->loss_rows * n->vocab);
+    n->gathered = take(&d, n->loss_rows * n->width);
+    n->dgathered = take(&d, n->loss_rows * n->width);
+    n->angles = take(&d, n->positions * n->head_dim);
+    n->attention = take(&d, n->attention_floats * (size_t)threads);
+    n->losses = take(&d, n->count);
+    return d.used;
+}
+
+static struct lm_net net_of(const struct lm_llama_config *c, size_t positions)
+{
+    struct lm_net n = {
+        .rows = lm_net_rows(positions),
+        .positions = positions,
+        .width = (size_t)c->dim,
+        .heads = (size_t)c->heads,
+        .kv_heads = (size_t)c->kv_heads,
+        .head_dim = (size_t)(c->dim / c->heads),
+        .ffn = (size_t)c->ffn_dim,
+        .vocab = (size_t)c->vocab_size,
+        .layers = (size_t)c->layers,
+        .eps = (float)c->norm_eps,
+    };
+    n.count = n.rows * positions;
+    n.kv_width = n.kv_heads * n.head_dim;
+    n.loss_rows = n.count < LM_LOSS_ROWS ? n.count : LM_LOSS_ROWS;
+    n.attention_floats = (lm_attention_scratch(positions, n.head_dim) + 15) & ~(size_t)15;
+    return n;
+}
+
+size_t lm_net_bytes(const struct lm_llama_config *config, size_t positions, int threads)
+{
+    struct lm_net n = net_of(config, positions);
+    return divide(&n, NULL, threads) * sizeof(float);
+}
+
+struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm, size_t positions)
+{
+    struct lm_net *n = lm_alloc(sizeof *n);
+    *n = net_of(&model->config, positions);
+    n->model = model;
+    n->gemm = gemm;
+    n->kernels = lm_kernels();
+    n->kept = lm_zalloc(n->layers, sizeof *n->kept);
+    const int threads = lm_threads();
+    n->slab = lm_slab_alloc(divide(n, NULL, threads) * sizeof(float));
+    divide(n, n->slab, threads);
+    for (size_t t = 0; t < positions; t++)
+        lm_rope_angles(n->angles + t * n->head_dim, t, n->head_dim, model->config.rope_theta);
+    return n;
+}
+
+void lm_net_free(struct lm_net *n)
+{
+    if (!n)
+        return;
+    free(n->kept);
+    free(n->slab);
+    free(n);
+}
+
+void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model)
+{
+    size_t offsets[LM_LLAMA_TENSOR_COUNT];
+    lm_llama_offsets(&model->config, offsets);
+    g->slab = lm_slab_alloc(model->parameter_count * sizeof *g->slab);
+    for (int t = 0; t < LM_LLAMA_TENSOR_COUNT; t++)
+        g->tensor[t] = g->slab + offsets[t];
+}
+
+void lm_gradient_release(struct lm_gradient *g)
+{
+    free(g->slab);
+    *g = (struct lm_gradient){ 0 };
+}
+
+/* ---- row by row, threaded ---- */
+
+/* Runs the statement for units of rows [r, r + rows) of all N; nothing in it crosses rows. */
+#define FOR_UNITS(n, r, len)                                                                                 \
+    _Pragma("omp parallel for schedule(static) num_threads(lm_threads())") for (                             \
+        size_t r = 0; r < (n)->count;                                                                        \
+        r += UNIT_ROWS) for (size_t len = (n)->count - r < UNIT_ROWS ? (n)->count - r : UNIT_ROWS, once = 1; \
+                             once; once = 0)
+
+static void norm(const struct lm_net *n, float *y, const float *x, const float *gain)
+{
+    FOR_UNITS(n, r, len)
+    {
+        n->kernels->rmsnorm(y + r * n->width, x + r * n->width, gain, len, n->width, n->eps);
+    }
+}
+
+/* dx += the gradient through the norm; dgain += its gain's. */
+static void norm_back(const struct lm_net *n, float *dx, float *dgain, const float *dy, const float *x,
+                      const float *gain)
+{
+    FOR_UNITS(n, r, len)
+    {
+        const size_t at = r * n->width;
+        n->kernels->rmsnorm_back(dx + at, n->scale + r, dy + at, x + at, gain, len, n->width, n->eps);
+    }
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < n->width; i += UNIT_COLS) {
+        const size_t cols = n->width - i < UNIT_COLS ? n->width - i : UNIT_COLS;
+        n->kernels->rmsnorm_gain_back(dgain + i, dy + i, x + i, n->scale, n->count, cols, n->width);
+    }
+}
+
+/* y = a + b, or y += b when a is y. */
+static void add_rows(const struct lm_net *n, float *y, const float *a, const float *b)
+{
+    FOR_UNITS(n, r, len)
+    {
+        const size_t at = r * n->width;
+        if (y != a)
+            memcpy(y + at, a + at, len * n->width * sizeof *y);
+        n->kernels->add(y + at, b + at, len * n->width);
+    }
+}
+
+static void swiglu(const struct lm_net *n, const struct kept *k)
+{
+    FOR_UNITS(n, r, len)
+    {
+        const size_t at = r * n->ffn;
+        n->kernels->swiglu(n->act + at, k->gate + at, k->up + at, len * n->ffn);
+    }
+}
+
+static void swiglu_back(const struct lm_net *n, const struct kept *k)
+{
+    FOR_UNITS(n, r, len)
+    {
+        const size_t at = r * n->ffn;
+        n->kernels->swiglu_back(k->gate + at, k->up + at, n->act + at, len * n->ffn);
+    }
+}
+
+static void rotate(const struct lm_net *n, const struct lm_batch *b, size_t first, float *q, float *k,
+                   float direction)
+{
+    FOR_UNITS(n, r, len)
+    {
+        for (size_t i = r; i < r + len; i++) {
+            const size_t position = i % n->positions - b->start[first + i];
+            const float *angles = n->angles + position * n->head_dim;
+            n->kernels->rope(q + i * n->width, angles, n->heads, n->head_dim, direction);
+            n->kernels->rope(k + i * n->kv_width, angles, n->kv_heads, n->head_dim, direction);
+        }
+    }
+}
+
+/* Attention of every sequence and KV head; the units share nothing.  back: gradients instead. */
+static void attend(const struct lm_net *n, const struct lm_batch *b, size_t first, const struct kept *k,
+                   bool back)
+{
+    const size_t t_q = n->positions * n->width, t_kv = n->positions * n->kv_width;
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t unit = 0; unit < n->rows * n->kv_heads; unit++) {
+        const size_t row = unit / n->kv_heads, kv = unit % n->kv_heads;
+        const struct lm_attention shape = { n->positions, n->heads, n->kv_heads, n->head_dim,
+                                            b->start + first + row * n->positions };
+        const float *q = k->q + row * t_q, *keys = k->k + row * t_kv, *values = k->v + row * t_kv;
+        float *lse = k->lse + row * n->heads * n->positions, *out = k->att + row * t_q;
+        float *scratch = n->attention + (size_t)omp_get_thread_num() * n->attention_floats;
+        if (back)
+            n->kernels->attention_back(&shape, kv, n->dq + row * t_q, n->dk + row * t_kv, n->dv + row * t_kv,
+                                       n->datt + row * t_q, out, lse, q, keys, values, scratch);
+        else
+            n->kernels->attention(&shape, kv, out, lse, q, keys, values, scratch);
+    }
+}
+
+/* ---- products ---- */
+
+/* y (N, out) = x (N, in) w^T */
+static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, const float *w, size_t out,
+                          size_t in, struct lm_err *err)
+{
+    const struct lm_product p = { .c = y, .a = x, .b = w, .m = n->count, .n = out, .k = in, .b_t = true };
+    return lm_gemm_run(n->gemm, &p, err);
+}
+
+/* dx (N, in) = or += dy (N, out) w; dw (out, in) += dy^T x */
+struct linear_back {
+    float *dx, *dw;
+    const float *dy, *x, *w;
+    size_t rows, out, in;
+    bool add_to_dx;
+};
+
+static enum lm_rc backward(const struct lm_net *n, const struct linear_back *l, struct lm_err *err)
+{
+    const struct lm_product to_x = {
+        .c = l->dx, .a = l->dy, .b = l->w, .m = l->rows, .n = l->in, .k = l->out, .accumulate = l->add_to_dx
+    };
+    const struct lm_product to_w = { .c = l->dw,
+                                     .a = l->dy,
+                                     .b = l->x,
+                                     .m = l->out,
+                                     .n = l->in,
+                                     .k = l->rows,
+                                     .a_t = true,
+                                     .accumulate = true };
+    LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
+    return lm_gemm_run(n->gemm, &to_w, err);
+}
+
+/* ---- a layer ---- */
+
+#define WEIGHT(kind) lm_llama_at(n->model, LM_LLAMA_##kind, layer)
+
+static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size_t first, size_t layer,
+                                float *x_next, struct lm_err *err)
+{
+    const struct kept *k = &n->kept[layer];
+    const size_t c = n->width;
+    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
+    LM_TRY(forward(n, k->q, n->normed, WEIGHT(WQ), c, c, err));
+    LM_TRY(forward(n, k->k, n->normed, WEIGHT(WK), n->kv_width, c, err));
+    LM_TRY(forward(n, k->v, n->normed, WEIGHT(WV), n->kv_width, c, err));
+    rotate(n, b, first, k->q, k->k, 1);
+    attend(n, b, first, k, false);
+    LM_TRY(forward(n, n->dx, k->att, WEIGHT(WO), c, c, err));
+    add_rows(n, k->x_mid, k->x, n->dx);
+
+    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
+    LM_TRY(forward(n, k->gate, n->normed, WEIGHT(W_GATE), n->ffn, c, err));
+    LM_TRY(forward(n, k->up, n->normed, WEIGHT(W_UP), n->ffn, c, err));
+    swiglu(n, k);
+    LM_TRY(forward(n, n->dx, n->act, WEIGHT(W_DOWN), c, n->ffn, err));
+    add_rows(n, x_next, k->x_mid, n->dx);
+    return LM_OK;
+}
+
+static float *gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
+                          size_t layer)
+{
+    return g->tensor[kind] + (lm_llama_at(n->model, kind, layer) - n->model->tensor[kind]);
+}
+
+#define GRADIENT(kind) gradient_at(n, g, LM_LLAMA_##kind, layer)
+
+/* n->dx is the gradient by the layer's result when it is called, by its input when it returns. */
+static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t layer,
+                               struct lm_err *err)
+{
+    const struct kept *k = &n->kept[layer];
+    const size_t c = n->width, f = n->ffn;
+    swiglu(n, k);
+    const struct lm_product to_down = { .c = GRADIENT(W_DOWN),
+                                        .a = n->dx,
+                                        .b = n->act,
+                                        .m = c,
+                                        .n = f,
+                                        .k = n->count,
+                                        .a_t = true,
+                                        .accumulate = true };
+    const struct lm_product to_act = {
+        .c = n->act, .a = n->dx, .b = WEIGHT(W_DOWN), .m = n->count, .n = f, .k = c
+    };
+    LM_TRY(lm_gemm_run(n->gemm, &to_down, err));   // reads act before it becomes its own gradient
+    LM_TRY(lm_gemm_run(n->gemm, &to_act, err));
+    swiglu_back(n, k);
+    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
+    const struct linear_back gate = { n->dnormed,     GRADIENT(W_GATE), k->gate, n->normed,
+                                      WEIGHT(W_GATE), n->count,         f,       c,
+                                      false };
+    const struct linear_back up = { n->dnormed,   GRADIENT(W_UP), k->up, n->normed,
+                                    WEIGHT(W_UP), n->count,       f,     c,
+                                    true };
+    LM_TRY(backward(n, &gate, err));
+    LM_TRY(backward(n, &up, err));
+    norm_back(n, n->dx, GRADIENT(FFN_NORM), n->dnormed, k->x_mid, WEIGHT(FFN_NORM));
+    return LM_OK;
+}
+
+static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b, size_t first,
+                                     const struct lm_gradient *g, size_t layer, struct lm_err *err)
+{
+    const struct kept *k = &n->kept[layer];
+    const size_t c = n->width, kv = n->kv_width, count = n->count;
+    const struct linear_back o = { n->datt, GRADIENT(WO), n->dx, k->att, WEIGHT(WO), count, c, c, false };
+    LM_TRY(backward(n, &o, err));
+    attend(n, b, first, k, true);
+    rotate(n, b, first, n->dq, n->dk, -1);
+    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
+    const struct linear_back back[] = {
+        { n->dnormed, GRADIENT(WQ), n->dq, n->normed, WEIGHT(WQ), count, c, c, false },
+        { n->dnormed, GRADIENT(WK), n->dk, n->normed, WEIGHT(WK), count, kv, c, true },
+        { n->dnormed, GRADIENT(WV), n->dv, n->normed, WEIGHT(WV), count, kv, c, true },
+    };
+    for (size_t i = 0; i < 3; i++)
+        LM_TRY(backward(n, &back[i], err));
+    norm_back(n, n->dx, GRADIENT(ATTN_NORM), n->dnormed, k->x, WEIGHT(ATTN_NORM));
+    return LM_OK;
+}
+
+/* ---- embedding and loss ---- */
+
+static void embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x)
+{
+    const float *table = n->model->tensor[LM_LLAMA_EMBED];
+    FOR_UNITS(n, r, len)
+    {
+        for (size_t i = r; i < r + len; i++)
+            memcpy(x + i * n->width, table + b->input[first + i] * n->width, n->width * sizeof *x);
+    }
+}
+
+/* By columns: each unit adds the rows in order, whatever tokens they belong to. */
+static void embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
+                       const struct lm_gradient *g)
+{
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < n->width; i += UNIT_COLS) {
+        const size_t cols = n->width - i < UNIT_COLS ? n->width - i : UNIT_COLS;
+        for (size_t r = 0; r < n->count; r++)
+            n->kernels->add(g->tensor[LM_LLAMA_EMBED] + b->input[first + r] * n->width + i,
+                            n->dx + r * n->width + i, cols);
+    }
+}
+
+/* Positions with a target from `from` on, at most loss_rows of them; returns how many, moves *from on. */
+static size_t next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
+                           uint32_t *ret)
+{
+    size_t count = 0;
+    for (; *from < n->count && count < n->loss_rows; ++*from)
+        if (b->target[first + *from] != LM_TARGET_NONE)
+            ret[count++] = (uint32_t)*from;
+    return count;
+}
+
+/* Losses of the chosen positions; with grad_scale, logits become gradients.  Rows behind `count` are zero. */
+static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                             size_t count, float grad_scale, struct lm_err *err)
+{
+    const size_t c = n->width, v = n->vocab;
+    for (size_t i = 0; i < n->loss_rows; i++)
+        if (i < count)
+            memcpy(n->gathered + i * c, n->normed + rows[i] * c, c * sizeof(float));
+        else
+            memset(n->gathered + i * c, 0, c * sizeof(float));
+    const struct lm_product p = { .c = n->logits,
+                                  .a = n->gathered,
+                                  .b = n->model->tensor[LM_LLAMA_HEAD],
+                                  .m = n->loss_rows,
+                                  .n = v,
+                                  .k = c,
+                                  .b_t = true };
+    LM_TRY(lm_gemm_run(n->gemm, &p, err));
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < n->loss_rows; i++)
+        if (i < count)
+            n->losses[rows[i]] = n->kernels->cross_entropy(n->logits + i * v, v,
+                                                           (uint32_t)b->target[first + rows[i]], grad_scale);
+        else
+            memset(n->logits + i * v, 0, v * sizeof(float));
+    return LM_OK;
+}
+
+/* From the normed end of the residual stream to losses and, with a gradient, back to n->dnormed. */
+static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t first,
+                           const struct lm_gradient *g, float grad_scale, struct lm_err *err)
+{
+    const size_t c = n->width;
+    uint32_t rows[LM_LOSS_ROWS];
+    memset(n->losses, 0, n->count * sizeof *n->losses);
+    if (g)
+        memset(n->dnormed, 0, n->count * c * sizeof *n->dnormed);
+    for (size_t from = 0, count; (count = next_targets(n, b, first, &from, rows)) > 0;) {
+        LM_TRY(loss_chunk(n, b, first, rows, count, grad_scale, err));
+        if (!g)
+            continue;
+        const struct linear_back head = { n->dgathered,
+                                          g->tensor[LM_LLAMA_HEAD],
+                                          n->logits,
+                                          n->gathered,
+                                          n->model->tensor[LM_LLAMA_HEAD],
+                                          n->loss_rows,
+                                          n->vocab,
+                                          c,
+                                          false };
+        LM_TRY(backward(n, &head, err));
+        for (size_t i = 0; i < count; i++)
+            memcpy(n->dnormed + rows[i] * c, n->dgathered + i * c, c * sizeof(float));
+    }
+    return LM_OK;
+}
+
+/* ---- a micro-batch: the rows of the batch whose first position is `first` ---- */
+
+static enum lm_rc run_forward(struct lm_net *n, const struct lm_batch *b, size_t first, struct lm_err *err)
+{
+    embed(n, b, first, n->kept[0].x);
+    for (size_t l = 0; l < n->layers; l++)
+        LM_TRY(layer_forward(n, b, first, l, l + 1 < n->layers ? n->kept[l + 1].x : n->x_end, err));
+    norm(n, n->normed, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
+    return LM_OK;
+}
+
+static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_t first,
+                               const struct lm_gradient *g, struct lm_err *err)
+{
+    memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
+    norm_back(n, n->dx, g->tensor[LM_LLAMA_NORM], n->dnormed, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
+    for (size_t l = n->layers; l-- > 0;) {
+        LM_TRY(ffn_backward(n, g, l, err));
+        LM_TRY(attention_backward(n, b, first, g, l, err));
+    }
+    embed_back(n, b, first, g);
+    return LM_OK;
+}
+
+/* Through the whole batch, micro-batch by micro-batch; the last one may be short of rows.  losses may be
+ * NULL. */
+static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const struct lm_gradient *g,
+                            float *losses, double *ret_sum, struct lm_err *err)
+{
+    LM_ASSERT(b->positions == n->positions);
+    LM_ASSERT(b->rows > 0);
+
+    const float grad_scale = g ? (float)(1.0 / (double)b->trained) : 0;
+    const size_t rows_full = n->rows;
+    enum lm_rc rc = LM_OK;
+    double sum = 0;
+    for (size_t row = 0; row < b->rows && rc == LM_OK; row += rows_full) {
+        const size_t first = row * n->positions;
+        n->rows = b->rows - row < rows_full ? b->rows - row : rows_full;
+        n->count = n->rows * n->positions;
+        rc = run_forward(n, b, first, err);
+        if (rc == LM_OK)
+            rc = loss_all(n, b, first, g, grad_scale, err);
+        for (size_t i = 0; rc == LM_OK && i < n->count; i++)
+            sum += n->losses[i];
+        if (rc == LM_OK && losses)
+            memcpy(losses + first, n->losses, n->count * sizeof *losses);
+        if (rc == LM_OK && g)
+            rc = run_backward(n, b, first, g, err);
+    }
+    n->rows = rows_full;
+    n->count = rows_full * n->positions;
+    *ret_sum = sum;
+    return rc;
+}
+
+enum lm_rc lm_net_measure(struct lm_net *n, const struct lm_batch *batch, float *losses, struct lm_err *err)
+{
+    double sum;
+    return run_batch(n, batch, NULL, losses, &sum, err);
+}
+
+enum lm_rc lm_net_train(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
+                        double *ret_loss, struct lm_err *err)
+{
+    LM_ASSERT(batch->trained > 0);
+
+    double sum;
+    LM_TRY(run_batch(n, batch, gradient, NULL, &sum, err));
+    *ret_loss = sum / (double)batch->trained;
+    return LM_OK;
+}
+
+double lm_net_flops(const struct lm_llama_config *c, size_t positions)
+{
+    const double width = (double)c->dim, kv = width * (double)c->kv_heads / (double)c->heads;
+    const double layer = 2 * width * width + 2 * width * kv + 3 * width * (double)c->ffn_dim;
+    const double attention = width * (double)positions / 2 * 2;   // scores and values, half of them hidden
+    return 6 * ((double)c->layers * (layer + attention) + width * (double)c->vocab_size);
+}

@@ -1,0 +1,49 @@
+#ifndef LM_TRAIN_NET_H
+#define LM_TRAIN_NET_H
+/* train/net.h - forward and backward through the Llama family.
+ *
+ * Works on micro-batches of a fixed number of positions, so memory does not grow with the batch.  What the
+ * way back needs and is cheap to make again (norms, SwiGLU) is made again rather than kept.  Logits exist for
+ * LM_LOSS_ROWS positions at a time: never B x T x V of them.
+ *
+ * Letters as in model/llama.h; N = rows * T positions of a micro-batch. */
+
+#include "model/llama.h"
+#include "tensor/gemm.h"
+#include "tensor/kernels.h"
+#include "train/batch.h"
+
+enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
+
+struct lm_net;
+
+/* Sequences of `positions`; model and gemm are borrowed. */
+struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm, size_t positions);
+void lm_net_free(struct lm_net *net);
+
+/* Rows a micro-batch holds: some with LM_MICRO_POSITIONS positions, at least one. */
+size_t lm_net_rows(size_t positions);
+/* What lm_net_new allocates, in bytes: activations kept for the way back, and scratch. */
+size_t lm_net_bytes(const struct lm_llama_config *config, size_t positions, int threads);
+
+/* The gradient slab of a model: laid out like its parameters. */
+struct lm_gradient {
+    float *slab;
+    float *tensor[LM_LLAMA_TENSOR_COUNT];
+};
+void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model);
+void lm_gradient_release(struct lm_gradient *g);
+
+/* -ln p of every target, into losses (B, T), 0 where there is none.  No gradient. */
+enum lm_rc lm_net_measure(struct lm_net *net, const struct lm_batch *batch, float *losses,
+                          struct lm_err *err);
+
+/* Adds to the gradient of the sum of losses divided by batch->trained, and returns that mean loss.
+ * batch->trained must not be 0. */
+enum lm_rc lm_net_train(struct lm_net *net, const struct lm_batch *batch, struct lm_gradient *gradient,
+                        double *ret_loss, struct lm_err *err);
+
+/* Floating-point operations of one trained position, forward and backward, for speeds. */
+double lm_net_flops(const struct lm_llama_config *config, size_t positions);
+
+#endif

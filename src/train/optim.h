@@ -1,0 +1,62 @@
+#ifndef LM_TRAIN_OPTIM_H
+#define LM_TRAIN_OPTIM_H
+/* train/optim.h - one update of all parameters: clipping, learning rate, AdamW, Muon.
+ *
+ * Muon moves the matrices inside the layers by their momentum made orthogonal (train/muon.c); embedding, head
+ * and norms are AdamW's in both cases.  Weight decay acts on matrices only. */
+
+#include "model/llama.h"
+#include "tensor/gemm.h"
+#include "train/net.h"
+
+enum lm_optimizer { LM_OPTIMIZER_ADAMW, LM_OPTIMIZER_MUON };
+
+struct lm_optim_config {
+    enum lm_optimizer optimizer;
+    double lr, matrix_lr;   // AdamW's peak; Muon's
+    double weight_decay, beta1, beta2, adam_eps;
+    double clip;   // largest norm of the gradient; 0: no clipping
+    uint64_t steps, warmup_steps;
+    double lr_end_share;   // of the peak, at the last step
+};
+
+/* Share of the peak learning rate at a step (0-based): up in a straight line, then down along a cosine. */
+double lm_lr_share(const struct lm_optim_config *config, uint64_t step);
+
+struct lm_muon;
+
+struct lm_optim {
+    struct lm_optim_config config;
+    struct lm_llama *model;   // borrowed
+    float *m, *v;             // slabs laid out like the parameters; v is unused where Muon works
+    struct lm_muon *muon;     // NULL for AdamW
+};
+
+void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
+                   struct lm_gemm *gemm);
+void lm_optim_release(struct lm_optim *o);
+size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model);
+
+/* Update number `step` (0-based).  Returns the gradient's norm before clipping.  LM_EFORMAT, naming step and
+ * tensor, when a gradient is not finite; nothing is changed then. */
+enum lm_rc lm_optim_step(struct lm_optim *o, const struct lm_gradient *gradient, uint64_t step,
+                         double *ret_norm, struct lm_err *err);
+
+/* ---- train/muon.c: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks" ---- */
+
+struct lm_muon *lm_muon_new(const struct lm_llama_config *model, struct lm_gemm *gemm);
+void lm_muon_free(struct lm_muon *muon);
+size_t lm_muon_bytes(const struct lm_llama_config *model);
+bool lm_muon_handles(enum lm_llama_tensor kind);   // matrices inside layers
+
+/* One matrix: momentum = beta momentum + grad; w = (1 - lr decay) w - lr sqrt(max(1, rows / cols))
+ * orthogonal( grad + beta momentum).  grad is taken times grad_scale. */
+struct lm_muon_update {
+    float *w, *momentum;
+    const float *grad;
+    size_t rows, cols;
+    float lr, decay, beta, grad_scale;
+};
+enum lm_rc lm_muon_step(struct lm_muon *muon, const struct lm_muon_update *update, struct lm_err *err);
+
+#endif

@@ -1,0 +1,67 @@
+/* The settings of training, one row each. */
+#include "train/train.h"
+
+static const char *const optimizers[] = { "adamw", "muon", NULL };
+static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
+
+// clang-format off
+#define AT(field) LM_OPT_AT(struct lm_pretrain_config, field)
+static const struct lm_opt pretrain_rows[] = {
+    { "dim",              LM_OPT_INT,    AT(dim),              "256",   2,    65536,  "",       "width of the model" },
+    { "layers",           LM_OPT_INT,    AT(layers),           "6",     1,    1024,   "",       "transformer layers" },
+    { "heads",            LM_OPT_INT,    AT(heads),            "4",     1,    1024,   "",       "attention heads" },
+    { "kv-heads",         LM_OPT_INT,    AT(kv_heads),         "4",     1,    1024,   "",       "key-value heads; fewer than heads share them" },
+    { "ffn-dim",          LM_OPT_INT,    AT(ffn_dim),          "704",   1,    262144, "",       "width of the feed-forward part" },
+    { "context",          LM_OPT_INT,    AT(context),          "512",   2,    1048576, "tokens", "longest sequence" },
+    { "rope-theta",       LM_OPT_REAL,   AT(rope_theta),       "10000", 1,    1e12,   "",       "base of the rotary positions" },
+    { "norm-eps",         LM_OPT_REAL,   AT(norm_eps),         "1e-5",  1e-12, 0.1,   "",       "added to the mean square in norms" },
+    { "tied",             LM_OPT_BOOL,   AT(tied),             "true",  0,    0,      "",       "the head is the embedding" },
+    { "steps",            LM_OPT_INT,    AT(steps),            "600",   1,    1e12,   "steps",  "updates" },
+    { "batch-tokens",     LM_OPT_INT,    AT(batch_tokens),     "8192",  1,    1e9,    "tokens", "tokens of one update, in whole sequences" },
+    { "warmup-steps",     LM_OPT_INT,    AT(warmup_steps),     "20",    0,    1e12,   "steps",  "steps in which the learning rate rises" },
+    { "optimizer",        LM_OPT_CHOICE, AT(optimizer),        "muon",  0,    0,      "",       "muon: matrices by Muon, the rest by AdamW", optimizers },
+    { "lr",               LM_OPT_REAL,   AT(lr),               "0.006", 1e-9, 10,     "",       "peak learning rate of AdamW" },
+    { "matrix-lr",        LM_OPT_REAL,   AT(matrix_lr),        "0.02",  1e-9, 10,     "",       "peak learning rate of Muon" },
+    { "lr-end-share",     LM_OPT_REAL,   AT(lr_end_share),     "0",     0,    1,      "",       "what is left of it at the last step" },
+    { "weight-decay",     LM_OPT_REAL,   AT(weight_decay),     "0.1",   0,    10,     "",       "of matrices" },
+    { "beta1",            LM_OPT_REAL,   AT(beta1),            "0.9",   0,    0.9999, "",       "AdamW: decay of the mean" },
+    { "beta2",            LM_OPT_REAL,   AT(beta2),            "0.95",  0,    0.99999, "",      "AdamW: decay of the square" },
+    { "adam-eps",         LM_OPT_REAL,   AT(adam_eps),         "1e-8",  1e-20, 1,     "",       "AdamW: added to the root" },
+    { "clip",             LM_OPT_REAL,   AT(clip),             "1",     0,    1e9,    "",       "largest norm of the gradient, 0: any" },
+    { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of weights and order" },
+    { "eval-every",       LM_OPT_INT,    AT(eval_every),       "200",   0,    1e12,   "steps",  "between measurements on held-out text, 0: at the end" },
+    { "eval-tokens-max",  LM_OPT_INT,    AT(eval_tokens_max),  "0",     0,    1e15,   "tokens", "held-out tokens measured, 0: all" },
+    { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
+    { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
+    { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+};
+#undef AT
+const struct lm_opt_table lm_pretrain_options = LM_OPT_TABLE("pretrain", struct lm_pretrain_config, pretrain_rows);
+
+#define AT(field) LM_OPT_AT(struct lm_finetune_config, field)
+static const struct lm_opt finetune_rows[] = {
+    { "snapshot",         LM_OPT_STRING, AT(snapshot),         NULL,    0,    0,      "",       "train on pairs of this snapshot; without: on all" },
+    { "system",           LM_OPT_STRING, AT(system),           NULL,    0,    0,      "",       "system message of every pair" },
+    { "epochs",           LM_OPT_INT,    AT(epochs),           "3",     1,    1000,   "",       "times every pair is seen" },
+    { "batch-tokens",     LM_OPT_INT,    AT(batch_tokens),     "4096",  1,    1e9,    "tokens", "tokens of one update, in whole rows" },
+    { "warmup-steps",     LM_OPT_INT,    AT(warmup_steps),     "10",    0,    1e12,   "steps",  "steps in which the learning rate rises" },
+    { "window-size",      LM_OPT_INT,    AT(window_size),      "512",   2,    1048576, "tokens", "longest sequence; longer ones are cut into windows" },
+    { "window-stride",    LM_OPT_INT,    AT(window_stride),    "256",   1,    1048576, "tokens", "between window starts" },
+    { "optimizer",        LM_OPT_CHOICE, AT(optimizer),        "adamw", 0,    0,      "",       "muon: matrices by Muon, the rest by AdamW", optimizers },
+    { "lr",               LM_OPT_REAL,   AT(lr),               "0.001", 1e-9, 10,     "",       "peak learning rate of AdamW" },
+    { "matrix-lr",        LM_OPT_REAL,   AT(matrix_lr),        "0.005", 1e-9, 10,     "",       "peak learning rate of Muon" },
+    { "lr-end-share",     LM_OPT_REAL,   AT(lr_end_share),     "0",     0,    1,      "",       "what is left of it at the last step" },
+    { "weight-decay",     LM_OPT_REAL,   AT(weight_decay),     "0.01",  0,    10,     "",       "of matrices" },
+    { "beta1",            LM_OPT_REAL,   AT(beta1),            "0.9",   0,    0.9999, "",       "AdamW: decay of the mean" },
+    { "beta2",            LM_OPT_REAL,   AT(beta2),            "0.95",  0,    0.99999, "",      "AdamW: decay of the square" },
+    { "adam-eps",         LM_OPT_REAL,   AT(adam_eps),         "1e-8",  1e-20, 1,     "",       "AdamW: added to the root" },
+    { "clip",             LM_OPT_REAL,   AT(clip),             "1",     0,    1e9,    "",       "largest norm of the gradient, 0: any" },
+    { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of the order" },
+    { "eval-every",       LM_OPT_INT,    AT(eval_every),       "0",     0,    1e12,   "steps",  "between measurements on held-out pairs, 0: at the end" },
+    { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
+    { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
+    { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+};
+#undef AT
+const struct lm_opt_table lm_finetune_options = LM_OPT_TABLE("finetune", struct lm_finetune_config, finetune_rows);
+// clang-format on

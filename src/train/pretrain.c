@@ -1,0 +1,143 @@
+/* Pre-training: token shards in, a model from scratch out. */
+#include "train/train.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sys.h"
+#include "token/tokenizer.h"
+#include "train/recipe.h"
+#include "train/trainer.h"
+
+#include <stdlib.h>
+
+/* What pre-training reads. */
+struct source {
+    struct lm_tokenizer *tokenizer;
+    struct lm_shard train, heldout;
+    bool has_heldout;
+};
+
+static enum lm_rc open_shard(struct lm_shard *shard, const char *dir, const char *name,
+                             const struct lm_tokenizer *tokenizer, struct lm_err *err)
+{
+    char *path = lm_path_join(dir, name);
+    enum lm_rc rc = lm_shard_open(shard, path, err);
+    if (rc == LM_OK && memcmp(shard->tokenizer_sha256, lm_tokenizer_sha256(tokenizer), LM_SHA256_BYTES) != 0)
+        rc = lm_fail(err, LM_EINVAL, "'%s' was made with another tokenizer.json; build the tokens again",
+                     path);
+    free(path);
+    return rc;
+}
+
+static enum lm_rc source_open(struct source *s, const char *tokens_dir, const char *tokenizer_dir,
+                              struct lm_err *err)
+{
+    LM_TRY(lm_tokenizer_load(tokenizer_dir, &s->tokenizer, err));
+    LM_TRY(open_shard(&s->train, tokens_dir, "train.tokens", s->tokenizer, err));
+    char *path = lm_path_join(tokens_dir, "heldout.tokens");
+    s->has_heldout = lm_path_exists(path);
+    free(path);
+    return s->has_heldout ? open_shard(&s->heldout, tokens_dir, "heldout.tokens", s->tokenizer, err) : LM_OK;
+}
+
+static void source_close(struct source *s)
+{
+    lm_tokenizer_free(s->tokenizer);
+    lm_shard_close(&s->train);
+    lm_shard_close(&s->heldout);
+}
+
+static struct lm_llama_config model_config(const struct lm_pretrain_config *c, const struct source *s)
+{
+    const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
+    return (struct lm_llama_config){
+        .vocab_size = s->train.vocab_size,
+        .dim = c->dim,
+        .layers = c->layers,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .ffn_dim = c->ffn_dim,
+        .context = c->context,
+        .rope_theta = c->rope_theta,
+        .norm_eps = c->norm_eps,
+        .tied = c->tied,
+        .bos_id = end,   // a document starts with the end of the one before
+        .eos_id = end,
+    };
+}
+
+static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *c, const struct source *s,
+                                               const char *work_dir)
+{
+    struct lm_trainer_config t = {
+        .what = "pretrain",
+        .work_dir = work_dir,
+        .optim = { .optimizer = c->optimizer,
+                   .lr = c->lr,
+                   .matrix_lr = c->matrix_lr,
+                   .weight_decay = c->weight_decay,
+                   .beta1 = c->beta1,
+                   .beta2 = c->beta2,
+                   .adam_eps = c->adam_eps,
+                   .clip = c->clip,
+                   .steps = (uint64_t)c->steps,
+                   .warmup_steps = (uint64_t)c->warmup_steps,
+                   .lr_end_share = c->lr_end_share },
+        .eval_every = (uint64_t)c->eval_every,
+        .checkpoint_every = (uint64_t)c->checkpoint_every,
+        .memory_max_mb = (uint64_t)c->memory_max_mb,
+        .precision = c->precision,
+    };
+    const struct lm_str parts[] = {
+        { s->train.map.ptr, s->train.map.len },
+        { s->heldout.map.ptr, s->heldout.map.len },
+        { (const char *)lm_tokenizer_sha256(s->tokenizer), LM_SHA256_BYTES },
+    };
+    lm_recipe(&lm_pretrain_options, c, parts, sizeof parts / sizeof parts[0], t.recipe);
+    return t;
+}
+
+static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s, const char *tokenizer_dir,
+                      const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
+{
+    const struct lm_llama_config shape = model_config(c, s);
+    LM_TRY(lm_llama_config_check(&shape, err));
+    const size_t positions = (size_t)c->context;
+    if (s->train.token_count < positions)
+        return lm_fail(err, LM_EINVAL, "pretrain: the shard has %llu tokens, less than one context of %zu",
+                       (unsigned long long)s->train.token_count, positions);
+
+    const struct lm_trainer_config config = trainer_config(c, s, work_dir);
+    const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
+    const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
+    struct lm_shard_feed *source = lm_shard_feed_new(&s->train, end, rows, positions, (uint64_t)c->seed);
+    const struct lm_feed feed = { source, rows, positions, (uint64_t)c->steps, lm_shard_feed_fill };
+    struct lm_eval_set heldout = { 0 };
+    if (s->has_heldout)
+        lm_shard_eval_set(&s->heldout, end, positions, (uint64_t)c->eval_tokens_max, &heldout);
+
+    struct lm_llama model;
+    struct lm_trainer_result result = { 0 };
+    lm_llama_init(&model, &shape);
+    lm_llama_random(&model, (uint64_t)c->seed);
+    enum lm_rc rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
+    if (rc == LM_OK)
+        rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
+    lm_buf_release(&result.log);
+    lm_llama_release(&model);
+    lm_eval_set_release(&heldout);
+    lm_shard_feed_free(source);
+    return rc;
+}
+
+enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *tokens_dir,
+                       const char *tokenizer_dir, const char *work_dir, const char *out_dir,
+                       struct lm_buf *metrics, struct lm_err *err)
+{
+    struct source s = { 0 };
+    enum lm_rc rc = source_open(&s, tokens_dir, tokenizer_dir, err);
+    if (rc == LM_OK)
+        rc = run(config, &s, tokenizer_dir, work_dir, out_dir, metrics, err);
+    source_close(&s);
+    return rc;
+}

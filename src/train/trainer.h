@@ -1,0 +1,50 @@
+#ifndef LM_TRAIN_TRAINER_H
+#define LM_TRAIN_TRAINER_H
+/* train/trainer.h - the loop that pre-training and fine-tuning share.
+ *
+ * After every step one line of metrics.jsonl: a pure function of step and recipe.  Checkpoint, then
+ * evaluation: a fault in the evaluation costs nothing.  A run killed at any moment goes on from its last
+ * checkpoint and ends with the same bytes. */
+
+#include "train/feed.h"
+#include "train/optim.h"
+
+#include "base/hash.h"
+
+enum lm_precision { LM_PRECISION_AUTO, LM_PRECISION_F32, LM_PRECISION_BF16 };
+
+struct lm_trainer_config {
+    const char *what;   // "pretrain", for messages
+    const char *work_dir;
+    char recipe[LM_SHA256_HEX];   // digest of everything that shapes the result
+    struct lm_optim_config optim;
+    uint64_t eval_every, checkpoint_every;   // in steps; 0: only at the end
+    uint64_t memory_max_mb;                  // 0: no limit
+    enum lm_precision precision;
+};
+
+struct lm_trainer_result {
+    uint64_t steps, tokens;
+    double loss, heldout_loss, heldout_bits_per_byte;   // heldout: 0 when nothing is held out
+    struct lm_buf log;                                  // metrics.jsonl
+};
+
+/* Trains the model in place.  LM_ESTOP after a checkpoint when asked to stop; LM_ENOMEM before the first step
+ * when the plan does not fit. */
+enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llama *model,
+                          const struct lm_feed *feed, const struct lm_eval_set *heldout,
+                          struct lm_trainer_result *ret, struct lm_err *err);
+
+/* Writes the Hugging Face folder, the tokenizer's files beside it and metrics.jsonl; appends the summary. */
+enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
+                            const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,
+                            struct lm_err *err);
+
+/* Mean loss over the set and bits per byte of its text. */
+struct lm_measure {
+    double loss, bits_per_byte;
+};
+enum lm_rc lm_eval_measure(struct lm_net *net, struct lm_batch *batch, const struct lm_eval_set *set,
+                           struct lm_measure *ret, struct lm_err *err);
+
+#endif
