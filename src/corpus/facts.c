@@ -154,14 +154,15 @@ static bool read_page(const struct lm_document *doc, struct lm_arena *arena, str
 
 static bool subject_fits(enum subject subject, const struct page *page)
 {
-    size_t letters = 0;
+    size_t upper = 0, lower = 0;
     for (size_t i = 0; i < page->name.len; i++) {
-        letters += is_upper(page->name.ptr[i]);
-        if (subject == SUBJECT_UPPER && is_lower(page->name.ptr[i]))
-            return false;
+        upper += is_upper(page->name.ptr[i]);
+        lower += is_lower(page->name.ptr[i]);
     }
     if (subject == SUBJECT_UPPER)
-        return letters > 0;
+        return upper > 0 && lower == 0;
+    if (lower == 0)
+        return false;
 
     /* A program's synopsis begins with its name; "git-commit" is called as "git commit". */
     if (page->synopsis.len < page->name.len)
@@ -287,23 +288,48 @@ static bool starts_with_verb(struct lm_str sentence)
     return true;
 }
 
-/* "Sets the amount ..." -> "shared_buffers sets the amount ..."; a second sentence when the first is short.
- */
+/* Length of "This parameter" and the like at the start, 0 for another start. */
+static size_t pronoun_len(struct lm_str sentence)
+{
+    static const char *const starts[] = { "This parameter", "This setting", "This variable", "This option" };
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        const size_t len = strlen(starts[i]);
+        if (lm_str_starts(sentence, lm_str(starts[i])) && sentence.len > len &&
+            memchr(" ,", sentence.ptr[len], 2))
+            return len;
+    }
+    return 0;
+}
+
+/* An answer stands alone, so it names its subject: "Sets the amount ..." and "This parameter sets the amount
+ * ..." become "shared_buffers sets the amount ...". */
+static struct lm_str name_subject(struct lm_str name, struct lm_str sentence, struct lm_arena *arena)
+{
+    const size_t skip = pronoun_len(sentence);
+    if (skip)
+        return join(arena, name, "", slice(sentence, skip, sentence.len), "");
+    if (!starts_with_verb(sentence))
+        return sentence;
+    char *text =
+        lm_arena_printf(arena, "%.*s %.*s", (int)name.len, name.ptr, (int)sentence.len, sentence.ptr);
+    text[name.len + 1] = (char)(text[name.len + 1] - 'A' + 'a');
+    return lm_str(text);
+}
+
+static bool is_sentence(struct lm_str s)
+{
+    return s.len && s.ptr[s.len - 1] == '.';
+}
+
+/* The first sentence of the explanation, with the second when the first is short. */
 static struct lm_str control_answer(struct lm_str name, struct lm_str paragraph, const char *language,
                                     struct lm_arena *arena)
 {
     struct sentences s = sentences_of(paragraph, language);
-    struct lm_str first = LM_STR(""), second, ret = LM_STR("");
-    if (next_sentence(&s, &first) && first.len && first.ptr[first.len - 1] == '.') {
-        ret = first;
-        if (starts_with_verb(first)) {
-            char *text =
-                lm_arena_printf(arena, "%.*s %.*s", (int)name.len, name.ptr, (int)first.len, first.ptr);
-            text[name.len + 1] = (char)(text[name.len + 1] - 'A' + 'a');
-            ret = lm_str(text);
-        }
-        if (lm_utf8_count(first) < CONTROL_SHORT_CHARS && next_sentence(&s, &second) && second.len &&
-            second.ptr[second.len - 1] == '.')
+    struct lm_str first = LM_STR(""), second = LM_STR(""), ret = LM_STR("");
+    if (next_sentence(&s, &first) && is_sentence(first)) {
+        ret = name_subject(name, first, arena);
+        if (lm_utf8_count(first) < CONTROL_SHORT_CHARS && next_sentence(&s, &second) && is_sentence(second))
             ret = join(arena, ret, " ", second, "");
     }
     lm_sentences_release(&s.ends);
@@ -315,10 +341,24 @@ static bool contains(struct lm_str s, const char *part)
     return lm_str_find(s, lm_str(part)) >= 0;
 }
 
+/* "The default is on." -> "The default of fsync is on." */
+static struct lm_str default_answer(struct lm_str name, struct lm_str sentence, struct lm_arena *arena)
+{
+    static const char *const starts[] = { "The default", "The default value" };
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        const size_t len = strlen(starts[i]);
+        if (lm_str_starts(sentence, lm_str(starts[i])) &&
+            lm_str_starts(slice(sentence, len, sentence.len), LM_STR(" is ")))
+            return lm_str(lm_arena_printf(arena, "%s of %.*s%.*s", starts[i], (int)name.len, name.ptr,
+                                          (int)(sentence.len - len), sentence.ptr + len));
+    }
+    return sentence;
+}
+
 /* How plainly a sentence states the default: 0 not at all. */
 static int default_rank(struct lm_str s)
 {
-    if (s.len == 0 || s.ptr[s.len - 1] != '.')
+    if (!is_sentence(s))
         return 0;
     if (lm_str_starts(s, LM_STR("The default is ")) || lm_str_starts(s, LM_STR("The default value is ")))
         return 3;
@@ -350,7 +390,7 @@ static void setting_facts(const struct rule *rule, struct lm_str name, struct lm
         while (next_sentence(&s, &sentence)) {
             if (default_rank(sentence) > rank) {
                 rank = default_rank(sentence);
-                found[1].answer = sentence;
+                found[1].answer = default_answer(name, sentence, arena);
             }
         }
         lm_sentences_release(&s.ends);
