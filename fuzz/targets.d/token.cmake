@@ -1,0 +1,2 @@
+loom_fuzz(tokenizer token)
+loom_fuzz(token_shard corpus)
