@@ -42,6 +42,8 @@ static inline __attribute__((always_inline)) void tile_rows(const size_t rows, f
     size_t j = 0;
     for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
         tile(rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+    for (; TILE_PANELS(rows) > 2 && j + 2 <= panel_count; j += 2)
+        tile(rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
     for (; j < panel_count; j++)
         tile(rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
 }
