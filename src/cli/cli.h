@@ -1,0 +1,89 @@
+#ifndef LM_CLI_CLI_H
+#define LM_CLI_CLI_H
+/* cli/cli.h - what a command sees of its invocation.
+ *
+ * A command is one row in cli/commands.c and one file cli/cmd_<name>.c.  Its options are tables
+ * (base/option.h); main parses them, so a command finds finished config structs and positional arguments.
+ *
+ * Results go to stdout, messages to stderr.  With --json the last line of stdout is one compact object: the
+ * command's `result`, or {"error":{...}}.  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate refused,
+ * 99 nothing to do, 128 + signal when stopped. */
+
+#include "base/option.h"
+#include "base/str.h"
+
+#include <stdio.h>
+
+enum { LM_CLI_TABLES_MAX = 4, LM_CLI_ARGS_MAX = 4096 };
+
+/* Options every command takes. */
+struct lm_cli_globals {
+    bool json, quiet, help;
+    int64_t threads;
+    const char *project;   // folder of loom.yaml and .loom
+    const char *config;    // YAML file whose sections fill the command's tables before the flags do
+};
+extern const struct lm_opt_table lm_cli_globals_options;
+
+struct lm_cli {
+    struct lm_cli_globals globals;
+    void *config[LM_CLI_TABLES_MAX];   // one struct for each table of the command, in its order
+    const char **args;                 // positional
+    size_t arg_count;
+    struct lm_arena arena;   // lives as long as the invocation
+    struct lm_buf result;    // JSON object for --json; empty: {}
+};
+
+/* An action of a command that has several ("loom users add ..."); the first argument names it. */
+struct lm_cli_action {
+    const char *name, *args, *help;
+    size_t args_min, args_max;   // after the action's name
+    enum lm_rc (*run)(struct lm_cli *cli, struct lm_err *err);
+};
+
+struct lm_command {
+    const char *name, *args, *summary, *details;
+    const struct lm_opt_table *tables[LM_CLI_TABLES_MAX];   // ends at the first NULL
+    size_t args_min, args_max;
+    const struct lm_cli_action *actions;   // ends at a NULL name; NULL: `run` is called
+    enum lm_rc (*run)(struct lm_cli *cli, struct lm_err *err);
+};
+
+/* --out, the folder a stage command makes. */
+struct lm_cli_out_config {
+    const char *out;
+};
+extern const struct lm_opt_table lm_cli_out_options;
+
+extern const struct lm_command lm_commands[];
+extern const size_t lm_command_count;
+const struct lm_command *lm_command_find(const char *name);
+const char *lm_command_nearest(const char *name);
+
+/* ---- cli/help.c: all of it made from the tables ---- */
+void lm_help_overview(FILE *out);
+void lm_help_command(const struct lm_command *command, FILE *out);
+void lm_help_manual(FILE *out);       // loom(1), for `loom help --man`
+void lm_help_completion(FILE *out);   // bash completion
+
+/* ---- cli/paths.c: helpers for commands ---- */
+
+/* <project>/.loom/<name>, made if need be; in the arena. */
+enum lm_rc lm_cli_state(struct lm_cli *cli, const char *name, const char **ret, struct lm_err *err);
+
+/* The project database with every module's tables; close it. */
+struct lm_db;
+enum lm_rc lm_cli_db(struct lm_cli *cli, struct lm_db **ret, struct lm_err *err);
+
+/* Who runs this, for the histories: $SUDO_USER, $USER or "unknown". */
+const char *lm_cli_who(void);
+
+/* Runs a stage outside a project: writes below OUT.tmp and renames it to OUT; an existing OUT is refused
+ * unless it is an empty folder.  work_dir (checkpoints) is OUT.work and stays after a stop, for resuming. */
+struct lm_cli_out {
+    const char *final_dir, *out_dir, *work_dir;
+};
+enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err);
+enum lm_rc lm_cli_out_commit(const struct lm_cli_out *out, struct lm_err *err);
+
+#endif

@@ -1,0 +1,34 @@
+#ifndef LM_CLI_COMMANDS_H
+#define LM_CLI_COMMANDS_H
+/* cli/commands.h - what the command files offer to the table in commands.c. */
+
+#include "cli/cli.h"
+
+#define LM_CMD(name) enum lm_rc lm_cmd_##name(struct lm_cli *cli, struct lm_err *err)
+LM_CMD(init);
+LM_CMD(run);
+LM_CMD(status);
+LM_CMD(collect);
+LM_CMD(prepare);
+LM_CMD(pairs);
+LM_CMD(pretrain);
+LM_CMD(finetune);
+LM_CMD(generate);
+LM_CMD(review);
+LM_CMD(score);
+LM_CMD(serve);
+LM_CMD(trace);
+LM_CMD(doctor);
+LM_CMD(help);
+#undef LM_CMD
+
+extern const struct lm_cli_action lm_tokens_actions[], lm_tokenizer_actions[], lm_model_actions[],
+    lm_registry_actions[], lm_users_actions[], lm_keys_actions[], lm_policy_actions[], lm_agreement_actions[],
+    lm_audit_actions[], lm_feedback_actions[];
+
+extern const struct lm_opt_table lm_run_options_table, lm_tokens_path_options, lm_tokenizer_path_options,
+    lm_pretrain_path_options, lm_finetune_path_options, lm_generate_options, lm_review_path_options,
+    lm_score_options, lm_registry_cli_options, lm_users_options, lm_keys_options, lm_policy_options,
+    lm_audit_options, lm_feedback_options, lm_serve_cli_options, lm_help_options;
+
+#endif
