@@ -9,7 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void write_file(const char *dir, const char *name, struct lm_str text)
+static char dir[] = "/tmp/loom-fuzz-audit-XXXXXX";
+
+static void write_file(const char *name, struct lm_str text)
 {
     LM_FREE char *path = lm_path_join(dir, name);
     FILE *file = fopen(path, "wb");
@@ -18,17 +20,20 @@ static void write_file(const char *dir, const char *name, struct lm_str text)
     LM_ASSERT(fclose(file) == 0);
 }
 
-/* A log without records: its head is signed and says so. */
-static const char *empty_log(struct lm_buf *ret_head)
+static void remove_log(void)
 {
-    static char dir[] = "fuzz-audit-XXXXXX";
-    LM_ASSERT(mkdtemp(dir));
+    (void)lm_path_remove(dir, NULL);
+}
+
+/* A log without records: its head is signed and says so. */
+static void make_empty_log(struct lm_buf *ret_head)
+{
+    LM_ASSERT(mkdtemp(dir) && atexit(remove_log) == 0);
     struct lm_audit *a = NULL;
     LM_ASSERT(lm_audit_open(dir, &a, NULL) == LM_OK);
     lm_audit_close(a);
     LM_FREE char *path = lm_path_join(dir, "head.json");
     LM_ASSERT(lm_file_read(path, 4096, ret_head, NULL) == LM_OK);
-    return dir;
 }
 
 static uint64_t count_lines(struct lm_str text)
@@ -39,7 +44,7 @@ static uint64_t count_lines(struct lm_str text)
     return count;
 }
 
-static void check_goes_on(const char *dir, uint64_t records, bool verified)
+static void check_goes_on(uint64_t records, bool verified)
 {
     struct lm_audit_report report;
     struct lm_audit *a = NULL;
@@ -58,24 +63,23 @@ static void check_goes_on(const char *dir, uint64_t records, bool verified)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct lm_buf head;
-    static const char *dir;
-    if (!dir)
-        dir = empty_log(&head);
+    if (!head.len)
+        make_empty_log(&head);
     const struct lm_str text = { (const char *)data, size };
     struct lm_audit_report report;
     struct lm_err err = { 0 };
 
-    write_file(dir, "head.json", text);
-    write_file(dir, "000001.log", LM_STR(""));
+    write_file("head.json", text);
+    write_file("000001.log", LM_STR(""));
     LM_ASSERT(lm_audit_verify(dir, NULL, &report, &err) != LM_OK || lm_str_eq(text, lm_buf_str(&head)));
 
-    write_file(dir, "head.json", lm_buf_str(&head));
-    write_file(dir, "000001.log", text);
+    write_file("head.json", lm_buf_str(&head));
+    write_file("000001.log", text);
     const bool verified = lm_audit_verify(dir, NULL, &report, &err) == LM_OK;
     if (verified)
         LM_ASSERT(report.records == count_lines(text) && report.bad_seq == 0);
     else
         LM_ASSERT(report.why[0] && report.bad_seq == report.records + 1);
-    check_goes_on(dir, report.records, verified);
+    check_goes_on(report.records, verified);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "govern/audit.h"
+#include "govern/audit_format.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,13 +20,18 @@
 
 enum { SEGMENT = 720, RECORDS = 7 };   // three records a file
 
-static struct lm_audit *open_log(const char *dir)
+static struct lm_audit *open_sized(const char *dir, uint64_t segment_bytes_max, uint64_t head_every)
 {
     struct lm_audit *a = NULL;
     struct lm_err err = { 0 };
-    if (lm_audit_open_sized(dir, SEGMENT, 4, &a, &err) != LM_OK)
+    if (lm_audit_open_sized(dir, segment_bytes_max, head_every, &a, &err) != LM_OK)
         fail_msg("%s", err.text);
     return a;
+}
+
+static struct lm_audit *open_log(const char *dir)
+{
+    return open_sized(dir, SEGMENT, 4);
 }
 
 static void append(struct lm_audit *a, const char *fields)
@@ -51,13 +58,15 @@ static struct lm_buf read_file(const char *dir, const char *name)
     return text;
 }
 
+/* In place: a file that is emptied first is synced by some file systems when it is closed. */
 static void write_file(const char *dir, const char *name, struct lm_str text)
 {
     LM_FREE char *path = lm_path_join(dir, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text.ptr, 1, text.len, file), text.len);
-    assert_int_equal(fclose(file), 0);
+    const int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, text.ptr, text.len, 0), text.len);
+    assert_int_equal(ftruncate(fd, (off_t)text.len), 0);
+    assert_int_equal(close(fd), 0);
 }
 
 static struct lm_audit_report verify(const char *dir, enum lm_rc want)
@@ -261,6 +270,27 @@ static void a_rewritten_chain_does_not_fit_the_signed_head(void **state)
     lm_buf_release(&others);
 }
 
+static void a_record_follows_in_number_and_in_hash(void **state)
+{
+    (void)state;
+    struct lm_audit_link start = { .seq = 5, .hash = LM_AUDIT_HASH_ZERO }, link = start;
+    struct lm_buf line = { 0 };
+    lm_audit_line_add(&line, &link, "2026-01-31T12:00:00.000Z", "note", LM_STR("\"a\":1"));
+    const struct lm_str text = { line.ptr, line.len - 1 };
+
+    struct lm_audit_link other = start;
+    other.seq = 6;
+    assert_non_null(lm_audit_line_check(text, &other));
+    other = start;
+    other.hash[63] = '1';
+    assert_non_null(lm_audit_line_check(text, &other));
+    other = start;
+    assert_null(lm_audit_line_check(text, &other));
+    assert_int_equal(other.seq, 6);
+    assert_string_equal(other.hash, link.hash);
+    lm_buf_release(&line);
+}
+
 static void a_half_written_record_is_cut_off_and_said_so(void **state)
 {
     (void)state;
@@ -331,7 +361,7 @@ static void fields_that_would_break_the_line_are_refused(void **state)
     assert_int_equal(verify("fields", LM_OK).records, 1);
 }
 
-enum { THREADS = 6, EACH = 40 };
+enum { THREADS = 6, EACH = 30 };
 
 static void *append_many(void *user)
 {
@@ -349,7 +379,7 @@ static void threads_share_the_log(void **state)
 {
     (void)state;
     lm_path_remove("threads", NULL);
-    struct lm_audit *a = open_log("threads");
+    struct lm_audit *a = open_sized("threads", 8192, 50);
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, append_many, a), 0);
@@ -438,6 +468,7 @@ int main(void)
         cmocka_unit_test(every_cut_of_the_end_is_found),
         cmocka_unit_test(deletion_insertion_and_reordering_are_found),
         cmocka_unit_test(a_rewritten_chain_does_not_fit_the_signed_head),
+        cmocka_unit_test(a_record_follows_in_number_and_in_hash),
         cmocka_unit_test(a_half_written_record_is_cut_off_and_said_so),
         cmocka_unit_test(a_broken_line_elsewhere_is_not_opened),
         cmocka_unit_test(only_one_process_may_write),

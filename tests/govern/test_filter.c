@@ -182,7 +182,8 @@ static void a_forbidden_string_never_leaks_however_it_is_cut(void **state)
 {
     (void)state;
     struct lm_policy *p = policy_with("output:\n  pii: {}\n  forbidden:\n    Project Nightfall: mask\n"
-                                      "    'Größe XL': mask\n    fall guy: stop\n");
+                                      "    'Größe XL': mask\n    fall guy: stop\n"
+                                      "    top secret: mask\n    secret: stop\n");
     check_all_cuts(p, "About Project Nightfall: no.", "About [Withheld]: no.");
     check_all_cuts(p, "PROJECT \n nightFALL", "[Withheld]");
     check_all_cuts(p, "Pro\u200bject Night\u00adfall!", "[Withheld]!");
@@ -192,6 +193,7 @@ static void a_forbidden_string_never_leaks_however_it_is_cut(void **state)
     check_all_cuts(p, "Projekt Nacht – größer €uro 𝔘", "Projekt Nacht – größer €uro 𝔘");
     check_all_cuts_stop(p, "He is a fall guy now", "He is a ");
     check_all_cuts_stop(p, "Project Nightfall guy", "");   // both at once: the stricter wins
+    check_all_cuts_stop(p, "It is top secret.", "It is ");
     lm_policy_free(p);
 }
 
@@ -238,6 +240,12 @@ static void check_with_filler(const struct lm_policy *p, const char *text, const
     lm_buf_printf(&whole, "%s%s%s%s", filler, text, filler, text);
     lm_buf_printf(&expected, "%s%s%s%s", filler, want, filler, want);
     check_all_cuts(p, whole.ptr, expected.ptr);
+    for (size_t shift = 0; shift < 64; shift++) {   // wherever the window stands
+        struct lm_buf out = { 0 };
+        assert_int_equal(run_bytes(p, whole.ptr + shift, whole.len - shift, &out), LM_OK);
+        assert_string_equal(out.ptr, expected.ptr + shift);
+        lm_buf_release(&out);
+    }
     lm_buf_release(&whole);
     lm_buf_release(&expected);
 }

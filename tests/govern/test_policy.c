@@ -142,6 +142,7 @@ static void a_foreign_account_is_found_in_any_disguise(void **state)
           "account:61347" },
         { "maria", "/simpleQuery", "What is on 61347?", "D6.other_subject", "account:61347" },
         { "maria", "/simpleQuery", "my account 55120 61347", "D6.other_subject", NULL },
+        { "maria", "/simpleQuery", "What is on 61347 1?", "D6.other_subject", "account:61347" },
         { "maria", "/simpleQuery", "account six one three four seven", "D6.other_subject", "account:61347" },
         { "maria", "/simpleQuery", "account SIX-ONE-THREE-FOUR-SEVEN", "D6.other_subject", "account:61347" },
         { "maria", "/simpleQuery", "and my friend henrik  OLSEN ?", "D6.other_subject",
