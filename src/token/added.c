@@ -10,6 +10,7 @@ void lm_added_put(struct lm_added *a, const struct lm_vocab *v, uint32_t id)
     LM_ASSERT(content.len > 0);
     lm_token_map_put(&a->map, v, id);
     a->first[(uint8_t)content.ptr[0]] = true;
+    a->ordinary_count += v->items[id].kind != LM_TOKEN_SPECIAL;
 
     size_t at = 0;
     while (at < a->length_count && a->lengths[at] > content.len)
@@ -46,6 +47,8 @@ static uint32_t longest(const struct lm_added *a, const struct lm_vocab *v, stru
 size_t lm_added_next(const struct lm_added *a, const struct lm_vocab *v, struct lm_str text, size_t from,
                      bool allow_special, uint32_t *ret_id)
 {
+    if (!allow_special && a->ordinary_count == 0)
+        return text.len;
     for (size_t at = from; at < text.len; at++) {
         if (!a->first[(uint8_t)text.ptr[at]])
             continue;

@@ -48,14 +48,17 @@ static inline struct lm_cache_key lm_cache_key(struct lm_str piece, bool readabl
 {
     if (piece.len > LM_CACHE_SHORT_MAX)
         return lm_cache_long_key(piece);
+    /* Read from 16 - len: len bytes of ones, then zeros.  No branch: lengths are as good as random. */
+    static const uint64_t masks[4] = { UINT64_MAX, UINT64_MAX, 0, 0 };
     struct lm_cache_key key = { 0, 0 };
-    if (!readable) {
-        memcpy(&key, piece.ptr, piece.len);
-    } else {
+    if (readable) {
+        struct lm_cache_key mask;
         memcpy(&key, piece.ptr, sizeof(key));
-        const uint64_t all = UINT64_MAX;
-        key.lo &= piece.len >= 8 ? all : ~(all << (8 * piece.len));
-        key.hi &= piece.len <= 8 ? 0 : ~(all << (8 * (piece.len - 8)));
+        memcpy(&mask, (const char *)masks + sizeof(mask) - piece.len, sizeof(mask));
+        key.lo &= mask.lo;
+        key.hi &= mask.hi;
+    } else {
+        memcpy(&key, piece.ptr, piece.len);
     }
     key.hi |= (uint64_t)piece.len << 56;
     return key;

@@ -12,14 +12,18 @@ struct glyph {
 };
 
 // clang-format off
-/* Class of an ASCII byte, plus bit 2 for \r and \n; 8 marks the start of a longer character. */
+/* Class of a byte that is a character; R: a blank that ends a line; X: of a longer character, or not UTF-8. */
 enum { NEWLINE = 4, LONG = 8, O = LM_UCLASS_OTHER, L = LM_UCLASS_LETTER, N = LM_UCLASS_NUMBER,
-       S = LM_UCLASS_SPACE, R = LM_UCLASS_SPACE | NEWLINE };
-static const uint8_t ascii[128] = {
+       S = LM_UCLASS_SPACE, R = LM_UCLASS_SPACE | NEWLINE, X = LONG };
+static const uint8_t classes[256] = {
     O, O, O, O, O, O, O, O, O, S, R, S, S, R, O, O,   O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
     S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,   N, N, N, N, N, N, N, N, N, N, O, O, O, O, O, O,
     O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,   L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
     O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,   L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,   X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,   X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,   X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,   X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
 };
 // clang-format on
 
@@ -50,8 +54,8 @@ static struct glyph long_glyph(const uint8_t *s, size_t left)
 
 INLINE struct glyph glyph_at(const uint8_t *s, size_t at, size_t len)
 {
-    if (s[at] < 128)
-        return (struct glyph){ (enum lm_uclass)(ascii[s[at]] & 3), 1 };
+    if (classes[s[at]] != LONG)
+        return (struct glyph){ (enum lm_uclass)(classes[s[at]] & 3), 1 };
     return long_glyph(s + at, len - at);
 }
 
@@ -60,13 +64,13 @@ INLINE bool is_newline(uint8_t c)
     return c == '\n' || c == '\r';
 }
 
-/* End of the run of characters of one class that starts at `at`. */
+/* End of the run of characters of one class, not that of blanks, that starts at `at`. */
 INLINE size_t run_end(const uint8_t *s, size_t at, size_t len, enum lm_uclass class)
 {
     for (;;) {
-        while (at < len && s[at] < 128 && (ascii[s[at]] & 3) == class)
+        while (at < len && classes[s[at]] == class)
             at++;
-        if (at == len || s[at] < 128)
+        if (at == len || classes[s[at]] != LONG)
             return at;
         const struct glyph g = long_glyph(s + at, len - at);
         if (g.class != class)

@@ -12,8 +12,9 @@
 /* Finds the added tokens in text: leftmost first, of those the longest. */
 struct lm_added {
     struct lm_token_map map;
-    bool first[256];     // some added token starts with the byte
-    uint32_t *lengths;   // distinct lengths, longest first
+    size_t ordinary_count;   // that are not special
+    bool first[256];         // some added token starts with the byte
+    uint32_t *lengths;       // distinct lengths, longest first
     size_t length_count, length_cap;
 };
 

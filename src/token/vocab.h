@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { LM_VOCAB_SIZE_MAX = 1 << 24 };   // highest id + 1 that a file may ask for
+enum { LM_VOCAB_SIZE_MAX = 1 << 22 };   // highest id + 1 that a file may ask for
 #define LM_TOKEN_NONE UINT32_MAX
 
 enum lm_token_kind {
