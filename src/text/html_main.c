@@ -23,8 +23,9 @@ static const double link_share_paragraph_max = 0.8;
 
 enum {
     PROSE_CHARS_MIN = 25,
-    PAGE_WEIGHT_MIN = 250,
-    BODY_CHARS_MIN = 100,   // what calls itself the text and holds less is not believed
+    PAGE_WEIGHT_MIN = 250,   // less may be a page that class words have emptied
+    PAGE_GAIN_MIN = 4,       // times more without them proves it
+    BODY_CHARS_MIN = 100,    // what calls itself the text and holds less is not believed
 };
 
 struct chooser {
@@ -288,6 +289,17 @@ static size_t heading_before(struct chooser *c, size_t root)
     return 0;
 }
 
+/* Steps 1 and 2.  Class words mislead on a few pages ("widget blog"): by_words false does without them. */
+static void weigh(struct chooser *c, bool by_words)
+{
+    const size_t len = c->tree->len;
+    memset(c->own, 0, len * sizeof *c->own);
+    memset(c->own_links, 0, len * sizeof *c->own_links);
+    memset(c->weight, 0, len * sizeof *c->weight);
+    hide_marked(c, by_words);
+    sum_weights(c);
+}
+
 struct lm_html_choice lm_html_choose(struct lm_html_tree *tree, bool documentation)
 {
     struct chooser c = { .tree = tree, .documentation = documentation };
@@ -295,14 +307,12 @@ struct lm_html_choice lm_html_choose(struct lm_html_tree *tree, bool documentati
     c.own_links = lm_zalloc(tree->len, sizeof *c.own_links);
     c.weight = lm_zalloc(tree->len, sizeof *c.weight);
 
-    hide_marked(&c, true);
-    sum_weights(&c);
-    if (c.weight[0] < PAGE_WEIGHT_MIN) {   // the words have led astray: once more without them
-        memset(c.own, 0, tree->len * sizeof *c.own);
-        memset(c.own_links, 0, tree->len * sizeof *c.own_links);
-        memset(c.weight, 0, tree->len * sizeof *c.weight);
-        hide_marked(&c, false);
-        sum_weights(&c);
+    weigh(&c, true);
+    const uint32_t weight = c.weight[0];
+    if (weight < PAGE_WEIGHT_MIN && !documentation) {
+        weigh(&c, false);
+        if (c.weight[0] < PAGE_GAIN_MIN * weight)
+            weigh(&c, true);
     }
     struct lm_html_choice choice = { .root = find_root(&c) };
     choice.heading = heading_before(&c, choice.root);

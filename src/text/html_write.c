@@ -437,7 +437,8 @@ static void open_row(struct writer *w, const struct lm_html_node *n)
 
 static void open_cell(struct writer *w, const struct lm_html_node *n)
 {
-    struct frame *row = w->stack[w->depth - 1].kind == FRAME_ROW ? &w->stack[w->depth - 1] : NULL;
+    struct frame *top = w->depth > 0 ? &w->stack[w->depth - 1] : NULL;   // none if the cell is the root
+    struct frame *row = top && top->kind == FRAME_ROW ? top : NULL;
     const bool data = row && row->data;
     if (data) {
         w->lead[0] = '\0';
@@ -545,6 +546,7 @@ static void close_row(struct writer *w, const struct frame *row)
         w->gap = row->gap;
         return;
     }
+    w->out->len -= last_char(w) == ' ';
     if (table->items++ == 0 && row->header) {
         lm_buf_puts(w->out, "\n|");
         for (uint32_t i = 0; i < row->items; i++)

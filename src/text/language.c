@@ -79,7 +79,7 @@ static const struct profile {
       "ha sí "
       "porque esta son entre está cuando muy sin sobre ser también me hasta hay donde han quien desde todo "
       "nos fue "
-      "durante" },
+      "durante ninguna otra otro ese esa eso mientras puede pueden cada así les sea solo cualquier" },
     { "it", LATIN, "àèìòùé",
       "di e il la che in a per un è del non una i le da si con dei nel al ha alla come più sono della gli "
       "anche lo ma "
@@ -308,7 +308,7 @@ static struct lm_language by_votes(const struct votes *v, enum script script, do
         }
     }
     const double hits = v->of[best];
-    if (hits < 2.5 || hits < 0.04 * v->words)   // too little to go by, or the words are those of no profile
+    if (hits < 2 || hits < 0.04 * v->words)   // too little to go by, or the words are those of no profile
         return unknown;
     const double lead = hits / (hits + v->of[second]);
     return answer(profiles[best].code, script_share * lead * hits / (hits + 1));

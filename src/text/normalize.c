@@ -159,6 +159,7 @@ static struct lm_str trim_end(struct lm_str s)
 /* Length of the run of ` that opens or closes a fence, 0 for another line. */
 static size_t fence_len(struct lm_str line)
 {
+    line = lm_str_trim(line);
     size_t len = 0;
     while (len < line.len && line.ptr[len] == '`')
         len++;
@@ -193,7 +194,7 @@ static enum lm_rc add_line(struct lines *l, struct lm_str line, struct lm_buf *r
 {
     const size_t fence = fence_len(line);
     const bool verbatim = l->how.keep_lines && l->fence != 0;
-    if (fence >= (l->fence ? l->fence : 3) && (l->fence == 0 || trim_end(line).len == fence))
+    if (fence >= (l->fence ? l->fence : 3) && (l->fence == 0 || lm_str_trim(line).len == fence))
         l->fence = l->fence ? 0 : fence;
 
     if (!verbatim) {

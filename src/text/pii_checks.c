@@ -76,6 +76,12 @@ bool lm_pii_in_code(struct lm_pii_scan *scan, size_t at)
     return scan->fence_open;
 }
 
+/* "### 24.2.2.4. Title": the number of a section. */
+static bool is_heading_number(const struct lm_pii_scan *scan, size_t start)
+{
+    return start >= 2 && scan->text.ptr[start - 1] == ' ' && scan->text.ptr[start - 2] == '#';
+}
+
 /* ---- e-mail ---- */
 
 static bool is_local(char c)
@@ -210,6 +216,8 @@ void lm_pii_check_ipv4(struct lm_pii_scan *scan, size_t start, size_t end)
     if (lm_is_alnum(before) || (before != '\0' && strchr(".-_+", before)) || lm_is_alnum(after) ||
         after == '_' || ((after == '.' || after == '-') && lm_is_alnum(lm_pii_at(scan, end + 1))))
         return;
+    if (is_heading_number(scan, start) || (after == '/' && lm_is_digit(lm_pii_at(scan, end + 1))))
+        return;   // with a prefix length it is a network
     unsigned octet[4];
     char text[16];
     snprintf(text, sizeof text, "%.*s", (int)(end - start), scan->text.ptr + start);
@@ -245,7 +253,7 @@ void lm_pii_check_ipv6(struct lm_pii_scan *scan, size_t start, size_t end)
     while (end > start && scan->text.ptr[end - 1] == ':' && end - start > 2 && scan->text.ptr[end - 2] != ':')
         end--;   // a colon behind the address
     if (end - start >= TEXT_MAX || lm_is_alnum(before) || before == ':' || before == '.' || before == '_' ||
-        lm_is_alnum(lm_pii_at(scan, end)))
+        lm_is_alnum(lm_pii_at(scan, end)) || lm_pii_at(scan, end) == '/')
         return;
     char text[TEXT_MAX];
     snprintf(text, sizeof text, "%.*s", (int)(end - start), scan->text.ptr + start);
@@ -299,7 +307,7 @@ void lm_pii_check_date_numeric(struct lm_pii_scan *scan, size_t start, size_t en
     if (joined || !real ||
         scan->text.ptr[start + (lm_is_digit(scan->text.ptr[start + 1]) ? 2 : 1)] != separator)
         return;
-    if (in_literal(scan, start) || lm_pii_in_code(scan, start) ||
+    if (in_literal(scan, start) || is_heading_number(scan, start) || lm_pii_in_code(scan, start) ||
         lm_pii_has_context(scan, start, version_context))
         return;
     lm_pii_add(scan, LM_PII_DATE, start, end,

@@ -9,13 +9,15 @@
 
 /* Names that are hardly anything else. */
 static const char clear_names[] =
-    "aaron abdul abdullah abigail abraham adam adele adrian adriana agnes agnieszka ahmad ahmed aisha akira "
+    "aaron alistair abdul abdullah abigail abraham adam adele adrian adriana agnes agnieszka ahmad ahmed "
+    "aisha akira "
     "alan "
     "alana albert alberto alejandra alejandro alessandra alessandro alexander alexandra alexandre alexei "
     "alexis "
     "alfred alfredo ali alice alicia alina alison allison alma alvaro alyssa amanda amelia amina amir amit "
     "amy ana "
-    "anastasia anders andrea andreas andreea andrei andres andrew andrzej andy aneta angela angelica "
+    "anastasia anders andrea andreas andreea andrei andres andrew andrzej andy aneta angela angelica ann "
+    "annika "
     "angelina anita "
     "anja ankita anna annabelle anne anneliese annette annie anthony antoine anton antonia antonio anya "
     "arjun armando "

@@ -80,9 +80,11 @@ static size_t card_at(const struct lm_pii_scan *scan, const struct number *n, si
     size_t len = 0, used = 0;
     for (size_t k = i; k < n->len; k++) {
         const struct group *g = &n->groups[k];
-        if (k > i && g->before != ' ' && g->before != '-' && g->before != '.')
+        if (k > i && ((g->before != ' ' && g->before != '-') || g->before != n->groups[i + 1].before))
             break;
         if (len + g->len > CARD_DIGITS_MAX)
+            break;
+        if (g->len < 3 || (k > i && g->len > 6))   // 4-4-4-4, 4-6-5 and the like, or no groups at all
             break;
         memcpy(digits + len, scan->text.ptr + g->start, g->len);
         len += g->len;
@@ -152,7 +154,7 @@ static size_t phone_at(const struct lm_pii_scan *scan, const struct number *n, s
     const char *first = scan->text.ptr + g->start;
     size_t used;
     if (plus_before(scan, g->start) && (used = international(n, i)) > 0) {
-        *ret_score = 0.8;
+        *ret_score = used > 1 ? 0.8 : g->len > 10 ? 0.7 : 0.45;   // "+2147483647" is more often a number
     } else if (g->len >= 3 && memcmp(first, "00", 2) == 0 && i + 2 < n->len &&
                (used = international(n, i)) > 2) {
         *ret_score = 0.55;
@@ -249,18 +251,24 @@ void lm_pii_check_number(struct lm_pii_scan *scan, size_t start, size_t end)
     /* Full: there may be more groups; the last ones are looked at again as the start of the next window. */
     const size_t usable = n.len == GROUPS_MAX ? n.len - 8 : n.len;
     scan->done[scan->row] = n.len == GROUPS_MAX ? n.groups[usable].start : n.end;
+    bool after_hit = false;
     for (size_t i = 0; i < usable;) {
         double score = 0;
-        const size_t card = edge || i > 0 ? card_at(scan, &n, i) : 0;
+        const bool fraction = i > 0 ? n.groups[i].before == '.' : lm_pii_before(scan, start) == '.';
+        const size_t card = (edge || i > 0) && !fraction ? card_at(scan, &n, i) : 0;
         const size_t stop = card ? n.groups[i + card - 1].start + n.groups[i + card - 1].len : 0;
         const char after = lm_pii_at(scan, stop);
         if (card && !lm_is_alnum(after) && after != '_') {
             lm_pii_add(scan, LM_PII_CARD, n.groups[i].start, stop,
                        lm_pii_with_context(scan, n.groups[i].start, card > 1 ? 0.9 : 0.7, card_context));
             i += card;
+            after_hit = true;
             continue;
         }
-        const size_t used = edge || i > 0 ? phone_at(scan, &n, i, &score) : 0;
+        /* A telephone number does not begin amid other digits, unless they were one. */
+        const bool fresh = i == 0 ? edge : after_hit || plus_before(scan, n.groups[i].start);
+        const size_t used = fresh ? phone_at(scan, &n, i, &score) : 0;
+        after_hit = used > 0;
         if (used > 0)
             add_phone(scan, &n, i, used, score);
         i += used > 0 ? used : 1;

@@ -17,7 +17,8 @@ static const char no_surnames[] =
     "table index server database street st avenue road university school hospital college airport city "
     "county "
     "museum church inc ltd llc corp company group bank prize award day license project foundation java home "
-    "street. jr january february march april may june july august september october november december monday "
+    "street. date dates day days jr january february march april may june july august september october "
+    "november december monday "
     "tuesday wednesday thursday friday saturday sunday ";
 
 /* An upper-case letter at `at`, ASCII or of Latin-1 and Latin Extended-A. */

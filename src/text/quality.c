@@ -63,7 +63,22 @@ struct words {
     struct word *items;
     size_t len;
     int64_t chars, with_letter;
+    unsigned stop_words;   // bit i: the i-th was found
 };
+
+/* Bit of the stop word of the Gopher rules that this is, upper or lower case; 0 for another word. */
+static unsigned stop_word_bit(struct lm_str word)
+{
+    static const char *const stop_words[] = { "the", "be", "to", "of", "and", "that", "have", "with" };
+    for (unsigned w = 0; w < sizeof stop_words / sizeof *stop_words; w++) {
+        size_t i = 0;
+        while (i < word.len && stop_words[w][i] != '\0' && lm_to_lower(word.ptr[i]) == stop_words[w][i])
+            i++;
+        if (i == word.len && stop_words[w][i] == '\0')
+            return 1u << w;
+    }
+    return 0;
+}
 
 static struct words find_words(struct lm_str text, struct lm_arena *arena)
 {
@@ -91,31 +106,10 @@ static struct words find_words(struct lm_str text, struct lm_arena *arena)
         ret.items[ret.len++] = w;
         ret.chars += w.chars;
         ret.with_letter += w.has_letter;
+        if (at - start <= 4)
+            ret.stop_words |= stop_word_bit((struct lm_str){ text.ptr + start, at - start });
     }
     return ret;
-}
-
-/* Distinct stop words of the Gopher rules, upper or lower case. */
-static int stop_words_in(struct lm_str text)
-{
-    static const char *const stop_words[] = { "the", "be", "to", "of", "and", "that", "have", "with" };
-    enum { COUNT = sizeof stop_words / sizeof *stop_words };
-    unsigned seen = 0;
-    for (size_t at = 0; at < text.len && seen != (1u << COUNT) - 1; at++) {
-        if (!lm_is_alpha(text.ptr[at]))
-            continue;
-        const size_t start = at;
-        while (at < text.len && (lm_is_alnum(text.ptr[at]) || !lm_is_ascii(text.ptr[at])))
-            at++;
-        for (unsigned w = 0; w < COUNT; w++) {
-            size_t i = 0;
-            while (i < at - start && lm_to_lower(text.ptr[start + i]) == stop_words[w][i])
-                i++;
-            if (i == at - start && stop_words[w][i] == '\0')
-                seen |= 1u << w;
-        }
-    }
-    return __builtin_popcount(seen);
 }
 
 /* '#', "..." (without overlap) and U+2026. */
@@ -210,7 +204,7 @@ struct lm_quality lm_quality_measure(struct lm_str text, struct lm_arena *scratc
     const struct words words = find_words(text, scratch);
     q.words = (int64_t)words.len;
     q.duplicate_line_share = (double)duplicate_line_chars(text, scratch) / chars;
-    q.stop_words = stop_words_in(text);
+    q.stop_words = __builtin_popcount(words.stop_words);
     if (words.len == 0)
         return q;
     q.mean_word_chars = (double)words.chars / (double)words.len;

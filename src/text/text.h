@@ -22,7 +22,22 @@ size_t lm_utf8_next(struct lm_str s, size_t at, uint32_t *ret_cp);   // bytes us
 size_t lm_utf8_put(uint32_t cp, char ret[4]);                        // bytes written, 1..4
 size_t lm_utf8_count(struct lm_str s);                               // code points
 
-/* ---- HTML to main text: text/html.c ---- */
+/* ---- HTML to main text: text/html.c ----
+ *
+ * The text is a plain kind of Markdown, one line per paragraph, one blank line between blocks:
+ *
+ *     # Title                      the first heading; the highest of the others is "##"
+ *     - item, 1. item              lists, nested ones indented by two spaces
+ *       further paragraph          likewise indented, after a blank line
+ *     term, other term             definition lists: the terms on one line,
+ *     : definition                 every paragraph of the definition led by ": ", no blank line before the
+ * first Note: text                   the heading of a note or warning is a label | a | b | tables; "| --- |
+ * --- |" below a row of <th>; '|' in a cell becomes "\|"; a table of one column, or one that lays out the
+ * page, is paragraphs > quoted
+ *
+ * <pre> becomes a fence of at least three ` at the left margin, wherever it stands, with the code as it is
+ * but for blanks at line ends.  There are no marks inside lines: emphasis, links and inline code are plain.
+ */
 
 struct lm_html_result {
     struct lm_str title;      // of <title> or the first heading; in the arena

@@ -1,0 +1,3 @@
+loom_fuzz(charset text)
+loom_fuzz(html text)
+loom_fuzz(pii text)
