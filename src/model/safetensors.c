@@ -363,8 +363,11 @@ static void add_header_entry(struct lm_buf *header, const struct lm_tensor_view 
         lm_json_sep(header);
         lm_json_int(header, (int64_t)t->shape[d]);
     }
-    lm_buf_printf(header, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)begin,
-                  (unsigned long long)(begin + t->bytes));
+    lm_buf_puts(header, "],\"data_offsets\":[");
+    lm_json_int(header, (int64_t)begin);
+    lm_json_sep(header);
+    lm_json_int(header, (int64_t)(begin + t->bytes));
+    lm_buf_puts(header, "]}");
 }
 
 void lm_safetensors_header(const struct lm_tensor_view *tensors, size_t count, struct lm_str metadata,
