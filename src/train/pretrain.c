@@ -121,8 +121,11 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     lm_llama_init(&model, &shape);
     lm_llama_random(&model, (uint64_t)c->seed);
     enum lm_rc rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
-    if (rc == LM_OK)
+    if (rc == LM_OK) {
+        lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
+        lm_buf_putc(metrics, '}');
+    }
     lm_buf_release(&result.log);
     lm_llama_release(&model);
     lm_eval_set_release(&heldout);

@@ -284,13 +284,11 @@ enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_traine
     const enum lm_rc rc = lm_file_write(path, lm_buf_str(&result->log), err);
     free(path);
     LM_TRY(rc);
-    lm_buf_putc(metrics, '{');
     lm_json_key_int(metrics, "parameters", (int64_t)model->parameter_count);
     lm_json_key_int(metrics, "steps", (int64_t)result->steps);
     lm_json_key_int(metrics, "tokens", (int64_t)result->tokens);
     lm_json_key_num(metrics, "loss", result->loss);
     lm_json_key_num(metrics, "heldout_loss", result->heldout_loss);
     lm_json_key_num(metrics, "heldout_bits_per_byte", result->heldout_bits_per_byte);
-    lm_buf_putc(metrics, '}');
     return LM_OK;
 }

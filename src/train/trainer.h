@@ -35,7 +35,8 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
                           const struct lm_feed *feed, const struct lm_eval_set *heldout,
                           struct lm_trainer_result *ret, struct lm_err *err);
 
-/* Writes the Hugging Face folder, the tokenizer's files beside it and metrics.jsonl; appends the summary. */
+/* Writes the Hugging Face folder, the tokenizer's files beside it and metrics.jsonl; appends the
+ * summary's members to an object that the caller opened. */
 enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
                             const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,
                             struct lm_err *err);

@@ -1,0 +1,129 @@
+/* Supervised fine-tuning: a model and question-answer pairs in, a model that answers out. */
+#include "train/train.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sys.h"
+#include "train/pairs.h"
+#include "train/recipe.h"
+#include "train/trainer.h"
+
+#include <stdlib.h>
+
+static enum lm_rc file_digest(const char *dir, const char *name, char ret[LM_SHA256_HEX], struct lm_err *err)
+{
+    char *path = lm_path_join(dir, name);
+    const enum lm_rc rc = lm_sha256_file(path, ret, err);
+    free(path);
+    return rc;
+}
+
+static enum lm_rc recipe_of(const struct lm_finetune_config *c, const char *model_dir, const char *pairs_path,
+                            char ret[LM_SHA256_HEX], struct lm_err *err)
+{
+    char digests[3][LM_SHA256_HEX];
+    LM_TRY(file_digest(model_dir, "model.safetensors", digests[0], err));
+    LM_TRY(file_digest(model_dir, "tokenizer.json", digests[1], err));
+    LM_TRY(lm_sha256_file(pairs_path, digests[2], err));
+    const struct lm_str parts[] = { lm_str(digests[0]), lm_str(digests[1]), lm_str(digests[2]) };
+    lm_recipe(&lm_finetune_options, c, parts, sizeof parts / sizeof parts[0], ret);
+    return LM_OK;
+}
+
+static struct lm_optim_config optim_config(const struct lm_finetune_config *c, uint64_t steps)
+{
+    return (struct lm_optim_config){
+        .optimizer = c->optimizer,
+        .lr = c->lr,
+        .matrix_lr = c->matrix_lr,
+        .weight_decay = c->weight_decay,
+        .beta1 = c->beta1,
+        .beta2 = c->beta2,
+        .adam_eps = c->adam_eps,
+        .clip = c->clip,
+        .steps = steps,
+        .warmup_steps = (uint64_t)c->warmup_steps,
+        .lr_end_share = c->lr_end_share,
+    };
+}
+
+/* Windows no longer than the model can see. */
+static struct lm_pair_spec spec_of(const struct lm_finetune_config *c, const struct lm_llama_config *model)
+{
+    const int64_t size = c->window_size < model->context ? c->window_size : model->context;
+    const int64_t stride = c->window_size > size && c->window_stride > size ? size : c->window_stride;
+    return (struct lm_pair_spec){ c->snapshot, c->system, { (size_t)size, (size_t)stride } };
+}
+
+static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *model,
+                        const struct lm_pair_set *pairs, size_t positions, const char *model_dir,
+                        const char *pairs_path, const char *work_dir, struct lm_trainer_result *result,
+                        struct lm_err *err)
+{
+    const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
+    struct lm_pair_feed *source =
+        lm_pair_feed_new(&pairs->train, rows, positions, (uint64_t)c->epochs, (uint64_t)c->seed);
+    const struct lm_feed feed = { source, rows, positions, lm_pair_feed_steps(source), lm_pair_feed_fill };
+    struct lm_trainer_config config = {
+        .what = "finetune",
+        .work_dir = work_dir,
+        .optim = optim_config(c, feed.steps),
+        .eval_every = (uint64_t)c->eval_every,
+        .checkpoint_every = (uint64_t)c->checkpoint_every,
+        .memory_max_mb = (uint64_t)c->memory_max_mb,
+        .precision = c->precision,
+    };
+    enum lm_rc rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
+    if (rc == LM_OK)
+        rc = lm_trainer_run(&config, model, &feed, &pairs->heldout, result, err);
+    lm_pair_feed_free(source);
+    return rc;
+}
+
+static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model,
+                      const struct lm_tokenizer *tokenizer, const char *model_dir, const char *pairs_path,
+                      const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
+{
+    if (lm_tokenizer_vocab_size(tokenizer) > (uint64_t)model->config.vocab_size)
+        return lm_fail(err, LM_EINVAL, "'%s': the tokenizer knows %u tokens, the model only %lld", model_dir,
+                       lm_tokenizer_vocab_size(tokenizer), (long long)model->config.vocab_size);
+    struct lm_pair_set pairs = { 0 };
+    struct lm_trainer_result result = { 0 };
+    const struct lm_pair_spec spec = spec_of(c, &model->config);
+    enum lm_rc rc = lm_pair_set_read(&pairs, pairs_path, tokenizer, &spec, err);
+    if (rc == LM_OK) {
+        lm_say("finetune: %zu pairs, %zu sequences to train on, %zu held out; left out: %zu pairs without an "
+               "answer, "
+               "%zu windows without a target",
+               pairs.pairs, pairs.train.count, pairs.heldout.count, pairs.unanswered, pairs.windows_empty);
+        rc = train(c, model, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &result, err);
+    }
+    if (rc == LM_OK) {
+        model->config.eos_id = lm_chat_end(tokenizer);   // an answer ends with its turn
+        lm_buf_putc(metrics, '{');
+        rc = lm_trainer_write(model, &result, model_dir, out_dir, metrics, err);
+        lm_json_key_int(metrics, "pairs", (int64_t)pairs.pairs);
+        lm_json_key_int(metrics, "sequences", (int64_t)pairs.train.count);
+        lm_json_key_int(metrics, "pairs_unanswered", (int64_t)pairs.unanswered);
+        lm_json_key_int(metrics, "windows_empty", (int64_t)pairs.windows_empty);
+        lm_buf_putc(metrics, '}');
+    }
+    lm_buf_release(&result.log);
+    lm_pair_set_release(&pairs);
+    return rc;
+}
+
+enum lm_rc lm_finetune(const struct lm_finetune_config *config, const char *model_dir, const char *pairs_path,
+                       const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
+{
+    struct lm_llama model = { 0 };
+    struct lm_tokenizer *tokenizer = NULL;
+    enum lm_rc rc = lm_llama_load(&model, model_dir, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_load(model_dir, &tokenizer, err);
+    if (rc == LM_OK)
+        rc = run(config, &model, tokenizer, model_dir, pairs_path, work_dir, out_dir, metrics, err);
+    lm_tokenizer_free(tokenizer);
+    lm_llama_release(&model);
+    return rc;
+}

@@ -1,0 +1,53 @@
+#ifndef LM_TRAIN_PAIRS_H
+#define LM_TRAIN_PAIRS_H
+/* train/pairs.h - question-answer pairs as pieces to train on.
+ *
+ * A pair becomes a chat by the tokenizer's template, the one that serving uses.  Only what the assistant says
+ * has targets, the token that ends its turn included: a model learns to stop.  Sequences longer than a row
+ * are cut into overlapping windows (train/window.h), and every target is in exactly one of them.  A pair
+ * without an answer, and a window without a target, are left out and counted: they would train nothing. */
+
+#include "base/mem.h"
+#include "token/tokenizer.h"
+#include "train/feed.h"
+
+/* One line of pairs.jsonl; borrows from the line or the arena. */
+struct lm_pair {
+    struct lm_str id, snapshot, question, answer;
+    bool heldout;   // split "heldout", else "train"
+};
+
+/* LM_EFORMAT, with `name` and the offset, for what is not an object with question, answer and split. */
+enum lm_rc lm_pair_parse(struct lm_str line, const char *name, struct lm_arena *arena, struct lm_pair *ret,
+                         struct lm_err *err);
+
+struct lm_pair_set {
+    struct lm_eval_set train, heldout;   // pieces live in the arena; text_bytes are bytes of answers
+    struct lm_arena arena;
+    size_t pairs;                       // used
+    size_t unanswered, windows_empty;   // left out
+};
+
+struct lm_pair_spec {
+    const char *snapshot, *system;   // NULL: all, none
+    struct lm_window_spec window;
+};
+
+/* Reads the file; LM_EINVAL when no pair is left to train on. */
+enum lm_rc lm_pair_set_read(struct lm_pair_set *set, const char *path, const struct lm_tokenizer *tokenizer,
+                            const struct lm_pair_spec *spec, struct lm_err *err);
+void lm_pair_set_release(struct lm_pair_set *set);
+
+/* Adds one pair; exposed for tests of the mask. */
+enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, struct lm_encoder *encoder,
+                           const struct lm_pair_spec *spec, struct lm_err *err);
+
+/* Every epoch in an order of its own, packed; the last batch of an epoch may be partly empty. */
+struct lm_pair_feed;
+struct lm_pair_feed *lm_pair_feed_new(const struct lm_eval_set *train, size_t rows, size_t positions,
+                                      uint64_t epochs, uint64_t seed);
+void lm_pair_feed_free(struct lm_pair_feed *f);
+uint64_t lm_pair_feed_steps(const struct lm_pair_feed *f);
+void lm_pair_feed_fill(void *state, uint64_t step, struct lm_batch *ret);
+
+#endif
