@@ -297,6 +297,28 @@ static void stop_strings_that_span_tokens_end_the_text_before_them(void **state)
     lm_llama_release(&m);
 }
 
+static void penalties_see_what_was_generated(void **state)
+{
+    (void)state;
+    enum { NEW = 60 };
+    struct lm_llama m;
+    struct record r;
+    reference_model(&m, &reference_configs[0], 5);
+    struct lm_engine *e = engine_new(&m, NULL, &roomy);
+    struct lm_sampling s;
+    lm_sampling_defaults(&s);
+    s.temperature = 0, s.max_tokens = NEW, s.presence_penalty = 100;   // never the same token again
+    submit(e, (uint32_t[]){ 1, 2, 3 }, 3, &s, &r);
+    record_wait(&r);
+    assert_int_equal(r.count, NEW);
+    for (size_t i = 0; i < NEW; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(r.tokens[i], r.tokens[k]);
+    lm_engine_free(e);
+    record_release(&r);
+    lm_llama_release(&m);
+}
+
 static void what_cannot_be_served_is_refused_with_its_numbers(void **state)
 {
     (void)state;
@@ -533,6 +555,7 @@ int main(void)
         cmocka_unit_test(a_sequence_does_not_depend_on_batch_chunks_threads_or_memory),
         cmocka_unit_test(any_token_sequence_streams_to_its_end_as_valid_text),
         cmocka_unit_test(stop_strings_that_span_tokens_end_the_text_before_them),
+        cmocka_unit_test(penalties_see_what_was_generated),
         cmocka_unit_test(what_cannot_be_served_is_refused_with_its_numbers),
         cmocka_unit_test(a_full_queue_refuses_and_a_cancelled_request_leaves_it),
         cmocka_unit_test(a_running_request_stops_within_a_step_and_gives_its_memory_back),
