@@ -233,6 +233,7 @@ static void a_manual_may_be_asked_about_by_those_who_ask(void **state)
         "What is the average cost of a sequential scan?",
         "Delete duplicate rows from my table",
         "How do I list all users?",
+        "Does the server start a process for each client?",
         "Explain the parameters of autovacuum and its threshold.",
         "Set work_mem to 64MB: what happens?",
         "Ist VACUUM FULL nötig?",
