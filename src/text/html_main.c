@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 /* Shares of the page's weight; found on labelled pages, see README.md. */
-static const double share_body_min = 0.35;     // an articleBody
+static const double share_body_min = 0.65;     // an articleBody
 static const double share_article_min = 0.5;   // an <article>
 static const double share_main_min = 0.6;      // a <main>
 static const double share_child_min = 0.8;     // a child to walk down to

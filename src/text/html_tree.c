@@ -56,7 +56,7 @@ static const struct tag_row {
     { "em", LM_TAG_OTHER, 0 },
     { "embed", LM_TAG_OTHER, VOID },
     { "fieldset", LM_TAG_BLOCK, BLOCK },
-    { "figcaption", LM_TAG_BLOCK, BLOCK },
+    { "figcaption", LM_TAG_ASIDE, BLOCK },
     { "figure", LM_TAG_BLOCK, BLOCK },
     { "font", LM_TAG_OTHER, 0 },
     { "footer", LM_TAG_FOOTER, BLOCK },
