@@ -1,4 +1,4 @@
-/* From text to class, in the order of the notes in README.md: who is asked about, what, to read or to write.
+/* From text to class: whose data is asked for, which, to read or to write.  README.md has the order.
  *
  * Ownership decides, not wording: a number is the caller's only if the caller owns it.  A pattern that runs
  * into its limit ends everything with "nothing is known". */
