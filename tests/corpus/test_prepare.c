@@ -226,13 +226,14 @@ static void what_a_dropped_document_held_is_not_seen(void **state)
     begin(&r);
     r.config.duplicate_line_share_max = r.config.top_ngram_share_max = 1;
     r.config.dedup_paragraph_chars_min = 150;
+    r.config.words_min = 60;   // two of the paragraphs
     record(&r, "a", PROSE("first") "\n\n" PROSE("filler"), "");
-    record(&r, "b", PROSE("first") "\n\nToo few words are new.", "");   // falls to dedup
-    record(&r, "c", "Too few words are new.\n\n" PROSE("third") "\n\n" PROSE("third"),
-           "");   // twice in itself
+    record(&r, "b", PROSE("first") "\n\n" PROSE("second"), "");   // falls to dedup, with the second
+    record(&r, "c", PROSE("second") "\n\n" PROSE("third") "\n\n" PROSE("third"), "");   // twice in itself
     run(&r);
     assert_ok(r.rc);
     assert_int_equal(count_of(r.out, "\n"), 2);
+    assert_int_equal(count_of(r.out, "second river"), 1);
     assert_int_equal(count_of(r.out, "third river"), 1);
     assert_int_equal(count_of(r.removed, "too-short-after-dedup"), 1);
     assert_int_equal(count_of(r.removed, "\"reason\":\"duplicate-paragraph\""), 1);
