@@ -4,9 +4,10 @@
  *  2. Give every block its own characters as weight, if they look like prose; sum the weights up the tree.
  *  3. Take the element that says it is the text (articleBody, <article>, <main>) if it holds enough of the
  *     weight, else walk down from <body> as long as one child holds nearly all of it.
- *  4. Leave out blocks inside that are mostly links.
+ *  4. Leave out blocks inside that are mostly links, or short and lead elsewhere ("Read more").
  *
  * Each step is one pass over the array of nodes. */
+#include "text/html_tokens.h"
 #include "text/html_tree.h"
 
 #include "base/mem.h"
@@ -266,12 +267,75 @@ static bool mostly_links(const struct lm_html_node *n)
     }
 }
 
+/* How short lines begin that lead to something else.  Lower case; ASCII is compared without case. */
+static const char *const leads_elsewhere[] = {
+    "related",
+    "read more",
+    "more from",
+    "more on",
+    "see also",
+    "also read",
+    "you may also",
+    "you might also",
+    "recommended",
+    "share this",
+    "sign up",
+    "subscribe",
+    "follow us",
+    "mehr zum thema",
+    "mehr zu",
+    "lesen sie auch",
+    "lesen sie mehr",
+    "lesetipp",
+    "auch interessant",
+    "das k\xc3\xb6nnte sie",
+    "weitere artikel",
+    "weitere infor",
+    "weiterf\xc3\xbchrende",
+    "zum thema",
+    "\xc3\x84hnliche",
+    "teilen",
+    "newsletter",
+    "zum newsletter",
+    "kommentar",
+    "lire aussi",
+    "\xc3\xa0 lire",
+    "sur le m",
+    "lea tambi",
+    "lee tambi",
+    "te puede interesar",
+    "leggi anche",
+    "leia tamb",
+    "czytaj te",
+    "zobacz te",
+    "lees ook",
+};
+
+/* A short block that begins like one of those. */
+static bool leads_away(const struct chooser *c, size_t i)
+{
+    enum { CHARS_MAX = 60 };
+    const struct lm_html_node *n = &c->tree->nodes[i];
+    if (n->chars > CHARS_MAX || n->chars == 0 || !lm_html_tag_is_block(n->tag) || n->tag == LM_TAG_H1)
+        return false;
+    struct lm_str text = { "", 0 };
+    for (size_t k = i + 1; k < n->end && text.len == 0; k++)
+        if (c->tree->nodes[k].tag == LM_TAG_TEXT)
+            text = lm_str_trim(lm_html_slice(c->tree, k));
+    for (size_t p = 0; p < sizeof leads_elsewhere / sizeof *leads_elsewhere; p++) {
+        const size_t len = strlen(leads_elsewhere[p]);
+        if (text.len >= len && lm_html_is((struct lm_str){ text.ptr, len }, leads_elsewhere[p]))
+            return true;
+    }
+    return false;
+}
+
 static void hide_link_blocks(struct chooser *c, size_t root)
 {
     size_t i = root + 1;
     while (i < node_at(c, root)->end) {
         struct lm_html_node *n = node_at(c, i);
-        if (mostly_links(n))
+        if (mostly_links(n) || leads_away(c, i))
             n->hint |= LM_HINT_HIDDEN;
         i = n->hint & LM_HINT_HIDDEN ? n->end : i + 1;
     }
