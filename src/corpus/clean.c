@@ -1,5 +1,6 @@
 #include "corpus/clean.h"
 #include "corpus/blocks.h"
+#include "corpus/slot.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -299,7 +300,7 @@ void lm_clean(const struct lm_cleaner *cleaner, struct lm_cleaned *c, struct lm_
                       step_pii(cleaner, c, scratch);
     if (kept)
         step_digests(cleaner, c);
-    lm_arena_reset(scratch);
+    lm_slot_arena_reset(scratch);
 }
 
 /* ---- writing ---- */
@@ -421,10 +422,10 @@ void lm_removal_write(struct lm_str id, const struct lm_removal *removal, struct
 
 void lm_cleaned_reset(struct lm_cleaned *c)
 {
-    lm_arena_reset(&c->arena);
+    lm_slot_arena_reset(&c->arena);
     struct lm_buf *const bufs[] = { &c->text, &c->scratch, &c->line, &c->removed };
     for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
-        lm_buf_reset(bufs[i]);
+        lm_slot_buf_reset(bufs[i]);
     memset(c->pii_counts, 0, sizeof(c->pii_counts));
     c->doc = (struct lm_document){ 0 };
     c->removal = (struct lm_removal){ 0 };

@@ -10,6 +10,7 @@
 #include "corpus/corpus.h"
 #include "corpus/document.h"
 #include "corpus/seen.h"
+#include "corpus/slot.h"
 #include "text/text.h"
 
 #include <fnmatch.h>
@@ -228,9 +229,9 @@ static enum lm_rc flush(struct collect *c, struct lm_err *err)
         struct unit *u = &c->units[i];
         if (rc == LM_OK)
             rc = write_unit(c, u, err);
-        lm_buf_reset(&u->bytes);
-        lm_buf_reset(&u->utf8);
-        lm_arena_reset(&u->arena);
+        lm_slot_buf_reset(&u->bytes);
+        lm_slot_buf_reset(&u->utf8);
+        lm_slot_arena_reset(&u->arena);
     }
     c->len = c->bytes = 0;
     lm_progress_at(&c->progress, c->documents, NULL);
