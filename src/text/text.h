@@ -102,7 +102,12 @@ struct lm_quality {
 
 struct lm_quality lm_quality_measure(struct lm_str text, struct lm_arena *scratch);
 
-/* ---- personal data: text/pii.c ---- */
+/* ---- personal data: text/pii.c ----
+ *
+ * Scores: e-mail .95, checksums .7 to .9, forms of telephone numbers .1 to .8, dates .2 to .6, names .1 to
+ * .85; a word like "born" or "phone" among the five tokens before adds .35.  .5 is a good least score.  Kept
+ * as not personal: IP addresses that are not globally routable, networks, version and section numbers; names,
+ * dates and telephone numbers in code or literals score low. */
 
 enum lm_pii_type {
     LM_PII_EMAIL,

@@ -64,6 +64,9 @@ static void run_break_test(const char *path, size_t *ret_cases)
     while (lm_str_split(&rest, '\n', &line)) {
         struct lm_buf text = { 0 };
         size_t marks[64], mark_count = 0;
+        const char *comment = line.len ? memchr(line.ptr, '\t', line.len) : NULL;
+        if (comment)
+            line.len = (size_t)(comment - line.ptr);
         struct lm_str field;
         while (line.len > 0 && line.ptr[0] != '#' && lm_str_split(&line, ' ', &field)) {
             if (field.len > 0 && (field.ptr[0] == '#' || field.ptr[0] == '\t'))
