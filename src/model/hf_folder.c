@@ -1,8 +1,8 @@
 /* A model as a Hugging Face folder: weights to safetensors and back, name by name. */
 #include "base/file.h"
 #include "base/json.h"
+#include "model/hf_shards.h"
 #include "model/llama.h"
-#include "model/safetensors.h"
 
 #include <stdlib.h>
 
@@ -158,15 +158,9 @@ static bool is_known(struct lm_str name, const struct place *sorted, size_t coun
     return strlen(key.name) == name.len && bsearch(&key, sorted, count, sizeof key, place_by_name);
 }
 
-/* All names, types and shapes, before memory is taken: a config.json may ask for any size. */
-static enum lm_rc check_tensors(const struct lm_safetensors *st, const struct lm_llama_config *config,
-                                const struct place *places, size_t count, const char *path,
-                                struct lm_err *err)
+static enum lm_rc check_names(const struct lm_safetensors *st, const struct lm_llama_config *config,
+                              const struct place *sorted, size_t count, const char *path, struct lm_err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        LM_TRY(check_tensor(&places[i].view, lm_safetensors_find(st, places[i].name), path, err));
-    LM_FREE struct place *sorted = lm_memdup(places, count * sizeof *places);
-    qsort(sorted, count, sizeof *sorted, place_by_name);
     for (size_t i = 0; i < st->count; i++) {
         const struct lm_str name = st->tensors[i].name;
         if (!is_known(name, sorted, count) && !is_redundant(name, config))
@@ -176,42 +170,43 @@ static enum lm_rc check_tensors(const struct lm_safetensors *st, const struct lm
     return LM_OK;
 }
 
-static void read_tensors(struct lm_llama *m, const struct lm_safetensors *st, const struct place *places,
+/* All names, types and shapes, before memory is taken: a config.json may ask for any size. */
+static enum lm_rc check_tensors(const struct lm_hf_shards *shards, const struct lm_llama_config *config,
+                                const struct place *places, size_t count, struct lm_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        LM_TRY(check_tensor(&places[i].view, lm_hf_shards_find(shards, places[i].name), shards->name, err));
+    LM_FREE struct place *sorted = lm_memdup(places, count * sizeof *places);
+    qsort(sorted, count, sizeof *sorted, place_by_name);
+    for (size_t i = 0; i < shards->count; i++)
+        LM_TRY(check_names(&shards->files[i], config, sorted, count, shards->name, err));
+    return LM_OK;
+}
+
+static void read_tensors(struct lm_llama *m, const struct lm_hf_shards *shards, const struct place *places,
                          size_t count)
 {
 #pragma omp parallel for schedule(dynamic)
     for (size_t i = 0; i < count; i++) {
-        const bool done = lm_tensor_to_f32(lm_safetensors_find(st, places[i].name),
+        const bool done = lm_tensor_to_f32(lm_hf_shards_find(shards, places[i].name),
                                            lm_llama_at(m, places[i].tensor, places[i].layer));
         LM_ASSERT(done);   // check_tensors saw the type
     }
 }
 
-static enum lm_rc load_weights(struct lm_llama *ret, const struct lm_llama_config *config, const char *path,
-                               struct lm_err *err)
-{
-    struct lm_safetensors st;
-    LM_TRY(lm_safetensors_open(&st, path, err));
-    size_t count;
-    LM_FREE struct place *places = places_new(config, &count);
-    const enum lm_rc rc = check_tensors(&st, config, places, count, path, err);
-    if (rc == LM_OK) {
-        lm_llama_init(ret, config);
-        read_tensors(ret, &st, places, count);
-    }
-    lm_safetensors_close(&st);
-    return rc;
-}
-
 enum lm_rc lm_llama_load(struct lm_llama *ret, const char *dir, struct lm_err *err)
 {
     struct lm_llama_config config;
+    struct lm_hf_shards shards;
     LM_TRY(lm_llama_load_config(&config, dir, err));
-    LM_FREE char *path = lm_path_join(dir, "model.safetensors");
-    LM_FREE char *index = lm_path_join(dir, "model.safetensors.index.json");
-    if (!lm_path_exists(path) && lm_path_exists(index))
-        return lm_fail(err, LM_EFORMAT,
-                       "'%s': weights in several files are not supported; merge them into model.safetensors",
-                       dir);
-    return load_weights(ret, &config, path, err);
+    LM_TRY(lm_hf_shards_open(&shards, dir, err));
+    size_t count;
+    LM_FREE struct place *places = places_new(&config, &count);
+    const enum lm_rc rc = check_tensors(&shards, &config, places, count, err);
+    if (rc == LM_OK) {
+        lm_llama_init(ret, &config);
+        read_tensors(ret, &shards, places, count);
+    }
+    lm_hf_shards_close(&shards);
+    return rc;
 }

@@ -71,10 +71,10 @@ float *lm_llama_at(const struct lm_llama *m, enum lm_llama_tensor tensor, size_t
 void lm_llama_random(struct lm_llama *m, uint64_t seed);
 
 /* ---- Hugging Face folders: model/hf_config.c, model/hf_folder.c ----
- * config.json, generation_config.json, model.safetensors (f32 when written; f32, f16, bf16 when read).  The
- * caller adds tokenizer.json and tokenizer_config.json.  What the family has and loom does not compute
- * (scaled RoPE, biases, other activations) is refused by name, as is a tensor that is missing, unknown or of
- * another shape. */
+ * config.json, generation_config.json, model.safetensors (f32 when written; f32, f16, bf16, also in several
+ * files with an index, when read).  The caller adds tokenizer.json and tokenizer_config.json.  What the
+ * family has and loom does not compute (scaled RoPE, biases, other activations) is refused by name, as is a
+ * tensor that is missing, unknown or of another shape. */
 enum lm_rc lm_llama_save(const struct lm_llama *m, const char *dir, struct lm_err *err);
 enum lm_rc lm_llama_load(struct lm_llama *ret, const char *dir, struct lm_err *err);
 enum lm_rc lm_llama_load_config(struct lm_llama_config *ret, const char *dir, struct lm_err *err);

@@ -214,10 +214,41 @@ static void missing_foreign_and_misshapen_tensors_are_refused_by_name(void **sta
 
     assert_int_equal(lm_path_remove(path, &err), LM_OK);
     assert_load_fails("model.safetensors");
-    write_text("bad/model.safetensors.index.json", "{}");
-    assert_load_fails("several files");
     free(views);
     lm_safetensors_close(&st);
+}
+
+static void weights_in_several_files_are_one_model(void **state)
+{
+    (void)state;
+    struct lm_llama m, back;
+    struct lm_err err = { 0 };
+    struct lm_safetensors st;
+    assert_int_equal(lm_path_remove("bad", &err), LM_OK);
+    lm_llama_init(&m, &small);
+    lm_llama_random(&m, 4);
+    assert_int_equal(lm_llama_save(&m, "bad", &err), LM_OK);
+    assert_int_equal(lm_safetensors_open(&st, "bad/model.safetensors", &err), LM_OK);
+    assert_int_equal(lm_safetensors_write("bad/a", st.tensors, 5, LM_STR(""), &err), LM_OK);
+    assert_int_equal(lm_safetensors_write("bad/b", st.tensors + 5, st.count - 5, LM_STR(""), &err), LM_OK);
+    assert_int_equal(lm_path_remove("bad/model.safetensors", &err), LM_OK);
+    const char *index = "bad/model.safetensors.index.json";
+    write_text(index, "{\"metadata\":{},\"weight_map\":{\"x\":\"b\",\"y\":\"a\",\"z\":\"b\"}}");
+    assert_int_equal(lm_llama_load(&back, "bad", &err), LM_OK);
+    assert_memory_equal(m.params, back.params, m.parameter_count * sizeof(float));
+
+    write_text(index, "{\"weight_map\":{\"x\":\"b\"}}");
+    assert_load_fails("is missing");
+    write_text(index, "{\"weight_map\":{\"x\":\"../bad/b\"}}");
+    assert_load_fails("'../bad/b' is not the name of a file");
+    write_text(index, "{}");
+    assert_load_fails("names no file");
+    assert_int_equal(lm_safetensors_write("bad/b", st.tensors + 4, st.count - 4, LM_STR(""), &err), LM_OK);
+    write_text(index, "{\"weight_map\":{\"x\":\"a\",\"y\":\"b\"}}");
+    assert_load_fails("is in two files");
+    lm_safetensors_close(&st);
+    lm_llama_release(&m);
+    lm_llama_release(&back);
 }
 
 int main(void)
@@ -228,6 +259,7 @@ int main(void)
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
         cmocka_unit_test(older_and_newer_forms_are_read),
         cmocka_unit_test(missing_foreign_and_misshapen_tensors_are_refused_by_name),
+        cmocka_unit_test(weights_in_several_files_are_one_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
