@@ -20,7 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LM_PING_MS = 15000, LM_ANSWER_ID = 40 };
+enum { LM_ANSWER_ID = 40 };
 
 /* Things that are costly to make and belong to one thread at a time: taken, used, given back. */
 struct lm_pool {

@@ -241,13 +241,18 @@ static struct lm_answer_usage usage_of(struct lm_exchange *x)
     return (struct lm_answer_usage){ facts.prompt_tokens, facts.completion_tokens };
 }
 
+static enum lm_turn next_turn(struct lm_exchange *x)
+{
+    return lm_generation_next(x->generation, x->socket_fd, (int)x->server->config.ping_seconds * 1000);
+}
+
 /* ---- whole answers ---- */
 
 static void answer_whole(struct lm_exchange *x)
 {
     enum lm_turn turn;
     do
-        turn = lm_generation_next(x->generation, x->socket_fd, LM_PING_MS);
+        turn = next_turn(x);
     while (turn == LM_TURN_TEXT || turn == LM_TURN_QUIET);
     lm_generate_close(x);
     explain(x, turn);
@@ -281,7 +286,7 @@ static void fill_stream(struct lm_exchange *x)
 {
     x->reply.sent = 0;
     lm_buf_reset(&x->reply.body);
-    const enum lm_turn turn = lm_generation_next(x->generation, x->socket_fd, LM_PING_MS);
+    const enum lm_turn turn = next_turn(x);
     if (turn == LM_TURN_TEXT)
         lm_answer_delta(&x->reply.body, &x->head, lm_generation_text(x->generation),
                         lm_generation_tokens(x->generation));

@@ -26,6 +26,7 @@ static const struct lm_opt rows[] = {
     { "queue-max", LM_OPT_INT, AT(queue_max), "64", 1, 65536, "requests", "waiting per model; one more is told to try again" },
     { "kv-tokens-max", LM_OPT_INT, AT(kv_tokens_max), "32768", 256, 16777216, "tokens", "KV cache per model, over all sequences; at least one context" },
     { "max-tokens-default", LM_OPT_INT, AT(max_tokens_default), "256", 1, 1048576, "tokens", "longest answer unless the request says" },
+    { "ping-seconds", LM_OPT_INT, AT(ping_seconds), "15", 1, 300, "s", "silence in a stream before a comment is sent, which keeps proxies from hanging up", .neutral = true },
     { "drain-seconds", LM_OPT_INT, AT(drain_seconds), "30", 0, 3600, "s", "running answers may go on for so long after a stop" },
     { "lame-duck-seconds", LM_OPT_INT, AT(lame_duck_seconds), "0", 0, 3600, "s", "before that: still taking requests, so that balancers can look elsewhere" },
     { "policy", LM_OPT_STRING, AT(policy), NULL, .help = "policy file; default: the built-in one" },
@@ -240,13 +241,17 @@ static bool wait_until_idle(struct lm_server *s, int64_t seconds)
     return true;
 }
 
+/* The error event must leave before the library shuts the sockets; a client that does not read it cannot hold
+ * us up for long. */
 static void cut_all(struct lm_server *s)
 {
+    enum { LAST_WORDS_SECONDS = 3 };
     pthread_mutex_lock(&s->lock);
     atomic_store(&s->phase, LM_PHASE_ENDING);
     for (struct lm_exchange *x = s->generating; x; x = x->next)
         lm_generation_cancel(x->generation);
     pthread_mutex_unlock(&s->lock);
+    (void)wait_until_idle(s, LAST_WORDS_SECONDS);
 }
 
 enum lm_rc lm_server_run(struct lm_server *s, struct lm_err *err)
