@@ -1,0 +1,34 @@
+#ifndef LM_TEST_SHARDS_H
+#define LM_TEST_SHARDS_H
+/* tests/train/shards.h - small token shards and a tokenizer to train with. */
+
+#include "corpus/shard.h"
+
+#include "../tensor/values.h"
+
+#include <string.h>
+
+struct shard_document {
+    const uint32_t *tokens;   // the last one ends the text
+    size_t len;
+};
+
+static inline void write_shard(const char *path, uint32_t vocab_size, const uint8_t *tokenizer_sha256,
+                               const struct shard_document *documents, size_t count)
+{
+    static const uint8_t none[32];
+    struct lm_shard_writer *w;
+    struct lm_err err = { 0 };
+    assert_int_equal(lm_shard_create(path, vocab_size, tokenizer_sha256 ? tokenizer_sha256 : none, &w, &err),
+                     LM_OK);
+    for (size_t d = 0; d < count; d++) {
+        char id[33];
+        snprintf(id, sizeof id, "%032zx", d);
+        if (lm_shard_add(w, lm_str(id), documents[d].len, documents[d].tokens, documents[d].len, &err) !=
+            LM_OK)
+            fail_msg("%s", err.text);
+    }
+    assert_int_equal(lm_shard_commit(w, &err), LM_OK);
+}
+
+#endif

@@ -1,0 +1,240 @@
+/* The network: gradients against central differences for every tensor, documents that do not see each other,
+ * micro-batches, threads. */
+#include "train/net.h"
+
+#include "../tensor/values.h"
+#include "base/sys.h"
+
+#include <string.h>
+
+static const struct lm_llama_config tiny = { .vocab_size = 23,
+                                             .dim = 12,
+                                             .layers = 2,
+                                             .heads = 3,
+                                             .kv_heads = 1,
+                                             .ffn_dim = 14,
+                                             .context = 16,
+                                             .rope_theta = 100,
+                                             .norm_eps = 1e-5 };
+
+/* A model with weights large enough that every path matters. */
+static void make_model(struct lm_llama *model, const struct lm_llama_config *config)
+{
+    lm_llama_init(model, config);
+    float *values = random_values(7, model->parameter_count, 0.4);
+    memcpy(model->params, values, model->parameter_count * sizeof *values);
+    free(values);
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
+        if (!lm_llama_tensors[kind].is_matrix)
+            for (size_t i = 0; i < lm_llama_layer_count(config, kind) * (size_t)config->dim; i++)
+                model->tensor[kind][i] = 1 + 0.5f * model->tensor[kind][i];
+}
+
+/* Random tokens, some without a target, two documents a row. */
+static void make_batch(struct lm_batch *b, size_t rows, size_t positions, uint32_t vocab)
+{
+    struct lm_rng rng = lm_rng_make(3, 0);
+    lm_batch_init(b, rows, positions);
+    for (size_t row = 0; row < rows; row++) {
+        uint32_t input[64];
+        int32_t target[64];
+        for (size_t t = 0; t < positions; t++) {
+            input[t] = (uint32_t)lm_rng_below(&rng, vocab);
+            target[t] = lm_rng_below(&rng, 4) ? (int32_t)lm_rng_below(&rng, vocab) : LM_TARGET_NONE;
+        }
+        const size_t cut = 1 + lm_rng_below(&rng, positions - 1);
+        lm_batch_put(b, row, 0, &(struct lm_piece){ input, target, cut });
+        lm_batch_put(b, row, cut, &(struct lm_piece){ input + cut, target + cut, positions - cut });
+    }
+}
+
+struct setup {
+    struct lm_llama model;
+    struct lm_gemm *gemm;
+    struct lm_net *net;
+    struct lm_gradient gradient;
+};
+
+static void setup(struct setup *s, const struct lm_llama_config *config, size_t positions)
+{
+    make_model(&s->model, config);
+    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL), LM_OK);
+    s->net = lm_net_new(&s->model, s->gemm, positions);
+    lm_gradient_init(&s->gradient, &s->model);
+}
+
+static void teardown(struct setup *s)
+{
+    lm_gradient_release(&s->gradient);
+    lm_net_free(s->net);
+    lm_gemm_free(s->gemm);
+    lm_llama_release(&s->model);
+}
+
+static double mean_loss(struct setup *s, const struct lm_batch *b, float *losses)
+{
+    assert_int_equal(lm_net_measure(s->net, b, losses, NULL), LM_OK);
+    double sum = 0;
+    for (size_t i = 0; i < b->rows * b->positions; i++)
+        sum += losses[i];
+    return sum / (double)b->trained;
+}
+
+/* dloss/dw of one weight by central differences, of order 4: the error is h^4. */
+static double difference(struct setup *s, const struct lm_batch *b, float *w, float *losses)
+{
+    const float at = *w, h = 0.005f;
+    static const double weight[] = { 1 / 12.0, -2 / 3.0, 2 / 3.0, -1 / 12.0 };
+    static const float place[] = { -2, -1, 1, 2 };
+    double sum = 0;
+    for (int i = 0; i < 4; i++) {
+        *w = at + place[i] * h;
+        sum += weight[i] * mean_loss(s, b, losses);
+    }
+    *w = at;
+    return sum / h;
+}
+
+static void check_gradients(bool tied)
+{
+    enum { POSITIONS = 11, ROWS = 3, SAMPLES = 7 };
+    struct lm_llama_config config = tiny;
+    struct setup s;
+    struct lm_batch b;
+    float losses[POSITIONS * ROWS];
+    double loss;
+    config.tied = tied;
+    lm_threads_set(1);   // thousands of tiny products: waking threads would take longer
+    setup(&s, &config, POSITIONS);
+    make_batch(&b, ROWS, POSITIONS, (uint32_t)config.vocab_size);
+    assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+    assert_true(fabs(loss - mean_loss(&s, &b, losses)) < 1e-6);
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++) {
+        size_t rows, cols;
+        lm_llama_shape(&config, kind, &rows, &cols);
+        const size_t count = lm_llama_layer_count(&config, kind) * rows * cols;
+        for (size_t i = 0; i < count; i += count / SAMPLES) {
+            const double want = difference(&s, &b, s.model.tensor[kind] + i, losses);
+            const double got = s.gradient.tensor[kind][i];
+            if (!(fabs(got - want) <= 3e-4 * (0.1 + fabs(want))))
+                fail_msg("%s[%zu]: gradient %.7g, difference %.7g", lm_llama_tensors[kind].hf_name, i, got,
+                         want);
+        }
+    }
+    lm_batch_release(&b);
+    teardown(&s);
+    lm_threads_set(0);
+}
+
+static void gradients_are_differences(void **state)
+{
+    (void)state;
+    check_gradients(false);
+    check_gradients(true);
+}
+
+/* Each document alone in a row gives the losses it has when packed with others. */
+static void packed_losses_equal_unpacked_ones(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 16, FIRST = 5, SECOND = 9 };
+    struct setup s;
+    struct lm_batch packed, alone;
+    uint32_t input[FIRST + SECOND];
+    int32_t target[FIRST + SECOND];
+    struct lm_rng rng = lm_rng_make(5, 0);
+    for (size_t i = 0; i < FIRST + SECOND; i++) {
+        input[i] = (uint32_t)lm_rng_below(&rng, 23);
+        target[i] = (int32_t)lm_rng_below(&rng, 23);
+    }
+    const struct lm_piece first = { input, target, FIRST },
+                          second = { input + FIRST, target + FIRST, SECOND };
+    setup(&s, &tiny, POSITIONS);
+    lm_batch_init(&packed, 1, POSITIONS);
+    lm_batch_put(&packed, 0, 0, &first);
+    lm_batch_put(&packed, 0, FIRST, &second);
+    lm_batch_init(&alone, 2, POSITIONS);
+    lm_batch_put(&alone, 0, 0, &first);
+    lm_batch_put(&alone, 1, 0, &second);
+    float in_one[POSITIONS], in_two[2 * POSITIONS];
+    assert_int_equal(lm_net_measure(s.net, &packed, in_one, NULL), LM_OK);
+    assert_int_equal(lm_net_measure(s.net, &alone, in_two, NULL), LM_OK);
+    assert_near(in_one, in_two, FIRST, 1e-5, "first document");
+    assert_near(in_one + FIRST, in_two + POSITIONS, SECOND, 1e-5, "second document");
+    for (size_t i = FIRST + SECOND; i < POSITIONS; i++)
+        assert_true(in_one[i] == 0);   // no target, no loss
+    lm_batch_release(&packed);
+    lm_batch_release(&alone);
+    teardown(&s);
+}
+
+/* More rows than a micro-batch holds: the gradient is that of the mean over all of them. */
+static void micro_batches_add_up(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 64, ROWS = LM_MICRO_POSITIONS / POSITIONS + 3 };
+    struct setup s, one;
+    struct lm_batch b;
+    double loss, loss_sum = 0;
+    setup(&s, &tiny, POSITIONS);
+    setup(&one, &tiny, POSITIONS);
+    make_batch(&b, ROWS, POSITIONS, 23);
+    assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+    for (size_t row = 0; row < ROWS; row++) {   // row by row, with the whole count as divisor
+        struct lm_batch part = { .rows = 1,
+                                 .positions = POSITIONS,
+                                 .input = b.input + row * POSITIONS,
+                                 .target = b.target + row * POSITIONS,
+                                 .start = b.start + row * POSITIONS,
+                                 .trained = b.trained };
+        double share;
+        assert_int_equal(lm_net_train(one.net, &part, &one.gradient, &share, NULL), LM_OK);
+        loss_sum += share;
+    }
+    assert_true(fabs(loss - loss_sum) < 1e-6);
+    assert_near(s.gradient.slab, one.gradient.slab, s.model.parameter_count, 2e-5, "gradient");
+    lm_batch_release(&b);
+    teardown(&s);
+    teardown(&one);
+}
+
+static void gradients_do_not_know_the_threads(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 64, ROWS = 10 };
+    const struct lm_llama_config config = { .vocab_size = 600,
+                                            .dim = 48,
+                                            .layers = 2,
+                                            .heads = 4,
+                                            .kv_heads = 2,
+                                            .ffn_dim = 130,
+                                            .context = 64,
+                                            .rope_theta = 100,
+                                            .norm_eps = 1e-5 };
+    struct setup s[2];
+    struct lm_batch b;
+    double loss[2];
+    make_batch(&b, ROWS, POSITIONS, 600);
+    for (int i = 0; i < 2; i++) {
+        lm_threads_set(i + 1);
+        setup(&s[i], &config, POSITIONS);
+        assert_int_equal(lm_net_train(s[i].net, &b, &s[i].gradient, &loss[i], NULL), LM_OK);
+    }
+    lm_threads_set(0);
+    assert_memory_equal(&loss[0], &loss[1], sizeof loss[0]);
+    assert_memory_equal(s[0].gradient.slab, s[1].gradient.slab, s[0].model.parameter_count * sizeof(float));
+    for (int i = 0; i < 2; i++)
+        teardown(&s[i]);
+    lm_batch_release(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_are_differences),
+        cmocka_unit_test(packed_losses_equal_unpacked_ones),
+        cmocka_unit_test(micro_batches_add_up),
+        cmocka_unit_test(gradients_do_not_know_the_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL) != 0;
+}
