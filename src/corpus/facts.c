@@ -301,13 +301,31 @@ static size_t pronoun_len(struct lm_str sentence)
     return 0;
 }
 
+/* Where "this parameter" and the like begin as the subject of a main clause: "When on, this parameter ...".
+ */
+static bool find_pronoun(struct lm_str sentence, size_t *ret_at, size_t *ret_len)
+{
+    static const char *const clauses[] = { ", this parameter ", ", this setting ", ", this variable ",
+                                           ", this option " };
+    for (size_t i = 0; i < sizeof(clauses) / sizeof(clauses[0]); i++) {
+        const ptrdiff_t comma = lm_str_find(sentence, lm_str(clauses[i]));
+        if (comma >= 0) {
+            *ret_at = (size_t)comma + strlen(", ");
+            *ret_len = strlen(clauses[i]) - strlen(",  ");
+            return true;
+        }
+    }
+    return false;
+}
+
 /* An answer stands alone, so it names its subject: "Sets the amount ..." and "This parameter sets the amount
  * ..." become "shared_buffers sets the amount ...". */
 static struct lm_str name_subject(struct lm_str name, struct lm_str sentence, struct lm_arena *arena)
 {
-    const size_t skip = pronoun_len(sentence);
-    if (skip)
-        return join(arena, name, "", slice(sentence, skip, sentence.len), "");
+    size_t at = 0, len = pronoun_len(sentence);
+    if (len || find_pronoun(sentence, &at, &len))
+        return lm_str(lm_arena_printf(arena, "%.*s%.*s%.*s", (int)at, sentence.ptr, (int)name.len, name.ptr,
+                                      (int)(sentence.len - at - len), sentence.ptr + at + len));
     if (!starts_with_verb(sentence))
         return sentence;
     char *text =

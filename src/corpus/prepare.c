@@ -22,7 +22,7 @@ static const struct lm_opt prepare_rows[] = {
       .help = "keep documents in these languages (en,de); none given: keep all" },
     { .name = "language-confidence-min", .type = LM_OPT_REAL, .offset = ROW(language_confidence_min),
       .fallback = "0.5", .min = 0, .max = 1, .help = "with languages: how sure the identification must be" },
-    { .name = "words-min", .type = LM_OPT_INT, .offset = ROW(words_min), .fallback = "20",
+    { .name = "words-min", .type = LM_OPT_INT, .offset = ROW(words_min), .fallback = "10",
       .min = 0, .max = 1e9, .unit = "words", .help = "drop shorter documents" },
     { .name = "words-max", .type = LM_OPT_INT, .offset = ROW(words_max), .fallback = "1000000",
       .min = 1, .max = 1e9, .unit = "words", .help = "drop longer documents" },

@@ -16,15 +16,17 @@ static const char man_page[] =
 
 static const char function_page[] = "# frob\n\nfrob — frob something\n\n## Synopsis\n\nfrob(int x)\n";
 
-static const char settings_page[] = "# Settings\n\n## 1.1. Frobbing\n\n"
-                                    "frob_level (integer)\n: Sets how much is frobbed in every single run of "
-                                    "the frobbing program. More is better.\n\n"
-                                    ": On Tuesdays it is higher. The default is 3 (three).\n\n"
-                                    "frob_path (string), frob_dir (string)\n: Not of the form.\n\n"
-                                    "frob_quiet, frob_silent (boolean)\n: This parameter, when on, keeps "
-                                    "quiet. When off (the default), it does not.\n\n"
-                                    "frobber (a tool)\n: Not a setting.\n\n"
-                                    "frob_dead (integer)\n\n## Next\n\nframe (list)\n- Not a definition.\n";
+static const char settings_page[] =
+    "# Settings\n\n## 1.1. Frobbing\n\n"
+    "frob_level (integer)\n: Sets how much is frobbed in every single run of "
+    "the frobbing program. More is better.\n\n"
+    ": On Tuesdays it is higher. The default is 3 (three).\n\n"
+    "frob_path (string), frob_dir (string)\n: Not of the form.\n\n"
+    "frob_quiet, frob_silent (boolean)\n: This parameter, when on, keeps "
+    "quiet. When off (the default), it does not.\n\n"
+    "frob_log (string)\n: When frobbing is on, this parameter names the file to which it is logged.\n\n"
+    "frobber (a tool)\n: Not a setting.\n\n"
+    "frob_dead (integer)\n\n## Next\n\nframe (list)\n- Not a definition.\n";
 
 static void assert_facts(const char *content, const char *url, const char *expected)
 {
@@ -83,7 +85,10 @@ static void definitions_with_a_type_are_settings(void **state)
                  "default), it does "
                  "not.\n"
                  "settings type [frob_quiet] frob_quiet: frob_quiet takes a value of type boolean.\n"
-                 "settings default [frob_quiet] frob_quiet: When off (the default), it does not.\n");
+                 "settings default [frob_quiet] frob_quiet: When off (the default), it does not.\n"
+                 "settings control [frob_log] frob_log: When frobbing is on, frob_log names the file to "
+                 "which it is logged.\n"
+                 "settings type [frob_log] frob_log: frob_log takes a value of type string.\n");
 }
 
 /* ---- the stage ---- */
@@ -131,7 +136,7 @@ static void every_fact_is_asked_in_two_to_four_ways(void **state)
     assert_int_equal(count_of(pairs, "\"split\":\"train\""), count_of(pairs, "\n"));
     assert_contains(metrics.ptr, "\"documents\":4,\"documents_used\":4");
     assert_contains(metrics.ptr, "\"sql\":{\"facts\":3,");
-    assert_contains(metrics.ptr, "\"settings\":{\"facts\":6,");
+    assert_contains(metrics.ptr, "\"settings\":{\"facts\":8,");
     assert_null(strstr(metrics.ptr, "\"questions_repeated\":0"));
     assert_null(strstr(pairs, "{}"));
 

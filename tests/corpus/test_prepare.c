@@ -89,6 +89,7 @@ static void every_reason_to_remove_has_a_case(void **state)
     const char *languages[] = { "en" };
     r.config.languages = (struct lm_opt_list){ languages, 1, 1 };
     r.config.language_confidence_min = 0;
+    r.config.words_min = 20;
     r.config.words_max = 400;
     r.config.anonymize = (struct lm_opt_list){ standard, 1, 1 };
     for (int i = 0; i < 12; i++)
