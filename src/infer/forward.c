@@ -2,20 +2,15 @@
 
 #include "base/mem.h"
 #include "base/sys.h"
-#include "infer/panels.h"
+#include "infer/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum {
-    FFN_PANELS = 4,   // gate panels of a chunk; as many up panels follow them
     CHUNK_PANELS_MAX = 16,
     QUERY_ROWS_MAX = 6,   // rows of one sequence that read the keys together
     NORM_ROWS = 4,
-};
-
-struct layer {
-    const float *attn_norm, *qkv, *wo, *ffn_norm, *gate_up, *down;
 };
 
 /* Rows first .. first + count - 1 are neighbours in one sequence. */
@@ -24,7 +19,7 @@ struct row_group {
 };
 
 /* Scratch of one worker. */
-struct bench {
+struct scratch {
     float *scores;   // (queries, positions)
     float *sums;     // (queries, head_pad)
     float *scales;   // (queries)
@@ -44,9 +39,7 @@ struct lm_forward {
     size_t kv_head_floats;   // keys and values of one block, layer and head
     float eps;
 
-    float *packed;   // all weights, in panels
-    struct layer *layer;
-    const float *norm, *head;
+    struct lm_weights weights;
     float *rope;   // (positions, D): D/2 cosines, D/2 sines
 
     float *x, *normed;         // (rows, dim_pad)
@@ -55,89 +48,13 @@ struct lm_forward {
     float *gate_up, *hidden;   // (rows, 2 ffn_pad), (rows, ffn_pad)
     float *logits;             // (logits_max, vocab_pad)
     struct row_group *groups;
-    struct bench *benches;
+    struct scratch *scratch;   // per worker
 
     /* The run at hand. */
     const struct lm_forward_row *rows;
     size_t row_count, group_count, at_layer;
     const float *gain;   // of the norm at hand
 };
-
-/* ---- packing ---- */
-
-struct packer {
-    float *at;   // NULL: only count
-    size_t floats;
-};
-
-static const float *pack(struct packer *p, const float *matrix, size_t rows, size_t cols)
-{
-    float *place = p->at ? p->at + p->floats : NULL;
-    if (place)
-        lm_panels_pack(place, matrix, rows, cols);
-    p->floats += lm_panels_floats(rows, cols);
-    return place;
-}
-
-static const float *pack_vector(struct packer *p, const float *vector, size_t len)
-{
-    float *place = p->at ? p->at + p->floats : NULL;
-    if (place)
-        memcpy(place, vector, len * sizeof *vector);   // the slab is zeroed: padding stays 0
-    p->floats += lm_panel_pad(len);
-    return place;
-}
-
-/* Each head begins a panel, so a head that is no multiple of 16 gets rows of zeros behind it. */
-static const float *pack_heads(struct packer *p, const struct lm_forward *f, size_t layer)
-{
-    static const enum lm_llama_tensor kinds[] = { LM_LLAMA_WQ, LM_LLAMA_WK, LM_LLAMA_WV };
-    const size_t counts[] = { f->heads, f->kv_heads, f->kv_heads };
-    const float *start = NULL;
-    for (size_t i = 0; i < 3; i++)
-        for (size_t h = 0; h < counts[i]; h++) {
-            const float *from = lm_llama_at(f->model, kinds[i], layer) + h * f->head_dim * f->dim;
-            const float *place = pack(p, from, f->head_dim, f->dim);
-            if (!start)
-                start = place;
-        }
-    return start;
-}
-
-/* FFN_PANELS of the gate, then the same of up, and so on. */
-static const float *pack_gate_up(struct packer *p, const struct lm_forward *f, size_t layer)
-{
-    const float *gate = lm_llama_at(f->model, LM_LLAMA_W_GATE, layer);
-    const float *up = lm_llama_at(f->model, LM_LLAMA_W_UP, layer);
-    const float *start = NULL;
-    const size_t step = FFN_PANELS * LM_PANEL;
-    for (size_t row = 0; row < f->ffn; row += step) {
-        const size_t rows = f->ffn - row < step ? f->ffn - row : step;
-        const float *place = pack(p, gate + row * f->dim, rows, f->dim);
-        pack(p, up + row * f->dim, rows, f->dim);
-        if (!start)
-            start = place;
-    }
-    return start;
-}
-
-static size_t pack_model(struct lm_forward *f, float *to)
-{
-    struct packer p = { .at = to };
-    const struct lm_llama *m = f->model;
-    for (size_t l = 0; l < f->layers; l++) {
-        struct layer *layer = &f->layer[l];
-        layer->attn_norm = pack_vector(&p, lm_llama_at(m, LM_LLAMA_ATTN_NORM, l), f->dim);
-        layer->qkv = pack_heads(&p, f, l);
-        layer->wo = pack(&p, lm_llama_at(m, LM_LLAMA_WO, l), f->dim, f->heads * f->head_dim);
-        layer->ffn_norm = pack_vector(&p, lm_llama_at(m, LM_LLAMA_FFN_NORM, l), f->dim);
-        layer->gate_up = pack_gate_up(&p, f, l);
-        layer->down = pack(&p, lm_llama_at(m, LM_LLAMA_W_DOWN, l), f->dim, f->ffn);
-    }
-    f->norm = pack_vector(&p, m->tensor[LM_LLAMA_NORM], f->dim);
-    f->head = pack(&p, m->tensor[LM_LLAMA_HEAD], f->vocab, f->dim);
-    return p.floats;
-}
 
 /* ---- making and freeing ---- */
 
@@ -194,13 +111,13 @@ static void make_buffers(struct lm_forward *f)
 
     const size_t shared = f->heads / f->kv_heads, queries = shared > QUERY_ROWS_MAX ? shared : QUERY_ROWS_MAX;
     const size_t blocks = f->positions / LM_KV_TOKENS, head_panels = f->head_pad / LM_PANEL;
-    f->benches = lm_zalloc(lm_team_size(f->team), sizeof *f->benches);
+    f->scratch = lm_zalloc(lm_team_size(f->team), sizeof *f->scratch);
     for (size_t i = 0; i < lm_team_size(f->team); i++)
-        f->benches[i] = (struct bench){
+        f->scratch[i] = (struct scratch){
             .scores = floats(queries, f->positions),
             .sums = floats(queries, f->head_pad),
             .scales = floats(queries, 1),
-            .panels = lm_zalloc(blocks > head_panels ? blocks : head_panels, sizeof *f->benches[i].panels),
+            .panels = lm_zalloc(blocks > head_panels ? blocks : head_panels, sizeof *f->scratch[i].panels),
         };
 }
 
@@ -223,9 +140,7 @@ enum lm_rc lm_forward_new(const struct lm_llama *model, size_t rows_max, size_t 
         return rc;
     }
     f->team = lm_team_new((size_t)lm_threads());
-    f->layer = lm_zalloc(f->layers, sizeof *f->layer);
-    f->packed = lm_slab_alloc(pack_model(f, NULL) * sizeof(float));
-    pack_model(f, f->packed);
+    lm_weights_init(&f->weights, model);
     f->rope = floats(f->positions, f->head_dim);
     fill_rope(f, model->config.rope_theta);
     make_buffers(f);
@@ -238,20 +153,19 @@ void lm_forward_free(struct lm_forward *f)
     if (!f)
         return;
     for (size_t i = 0; i < lm_team_size(f->team); i++) {
-        free(f->benches[i].scores);
-        free(f->benches[i].sums);
-        free(f->benches[i].scales);
-        free(f->benches[i].panels);
+        free(f->scratch[i].scores);
+        free(f->scratch[i].sums);
+        free(f->scratch[i].scales);
+        free(f->scratch[i].panels);
     }
     lm_team_free(f->team);
     lm_kv_pool_release(&f->kv);
-    float *const slabs[] = { f->packed, f->rope,    f->x,      f->normed, f->qkv,
-                             f->att,    f->gate_up, f->hidden, f->logits };
+    lm_weights_release(&f->weights);
+    float *const slabs[] = { f->rope, f->x, f->normed, f->qkv, f->att, f->gate_up, f->hidden, f->logits };
     for (size_t i = 0; i < sizeof slabs / sizeof slabs[0]; i++)
         free(slabs[i]);
-    free(f->layer);
     free(f->groups);
-    free(f->benches);
+    free(f->scratch);
     free(f);
 }
 
@@ -395,7 +309,7 @@ static void qkv_chunk(void *context, size_t chunk, size_t worker)
     const size_t head_panels = f->head_pad / LM_PANEL, all = f->heads + 2 * f->kv_heads;
     const size_t first = chunk * heads_per_chunk(f);
     const size_t end = first + heads_per_chunk(f) < all ? first + heads_per_chunk(f) : all;
-    const float *weights = f->layer[f->at_layer].qkv;
+    const float *weights = f->weights.layers[f->at_layer].qkv;
     for (size_t p = first * head_panels; p < end * head_panels;) {
         const size_t left = end * head_panels - p, count = left < CHUNK_PANELS_MAX ? left : CHUNK_PANELS_MAX;
         product(f, f->qkv + p * LM_PANEL, f->qkv_pad, f->normed, f->dim_pad, weights + p * LM_PANEL * f->dim,
@@ -416,7 +330,7 @@ struct queries {
 };
 
 /* Values of some neighbouring tokens, weighted: sums (+)= scores V. */
-static void add_values(const struct lm_forward *f, const struct bench *b, const float *keys, size_t block,
+static void add_values(const struct lm_forward *f, const struct scratch *b, const float *keys, size_t block,
                        size_t first_query, size_t query_count, size_t tokens)
 {
     const size_t head_panels = f->head_pad / LM_PANEL;
@@ -429,8 +343,8 @@ static void add_values(const struct lm_forward *f, const struct bench *b, const 
 }
 
 /* out = softmax(q K^T / sqrt(D)) V for queries of one sequence and KV head. */
-static void attend(const struct lm_forward *f, const struct bench *b, size_t kv_head, const uint32_t *blocks,
-                   struct queries s)
+static void attend(const struct lm_forward *f, const struct scratch *b, size_t kv_head,
+                   const uint32_t *blocks, struct queries s)
 {
     const size_t longest = s.length + (s.count - 1) * s.growth;
     const float scale = (float)(1 / sqrt((double)f->head_dim));
@@ -470,23 +384,24 @@ static void attention_chunk(void *context, size_t chunk, size_t worker)
     };
     if (group->count == 1) {
         s.count = shared, s.q_stride = f->head_pad, s.out_stride = f->head_dim;
-        attend(f, &f->benches[worker], kv_head, row->blocks, s);
+        attend(f, &f->scratch[worker], kv_head, row->blocks, s);
         return;
     }
     s.count = group->count, s.growth = 1, s.q_stride = f->qkv_pad, s.out_stride = f->att_pad;
     for (size_t h = 0; h < shared; h++, s.q += f->head_pad, s.out += f->head_dim)
-        attend(f, &f->benches[worker], kv_head, row->blocks, s);
+        attend(f, &f->scratch[worker], kv_head, row->blocks, s);
 }
 
 static void ffn_chunk(void *context, size_t chunk, size_t worker)
 {
     (void)worker;
     const struct lm_forward *f = context;
-    const size_t panels = f->ffn_pad / LM_PANEL, first = chunk * FFN_PANELS;
-    const size_t count = panels - first < FFN_PANELS ? panels - first : FFN_PANELS, width = count * LM_PANEL;
+    const size_t panels = f->ffn_pad / LM_PANEL, first = chunk * LM_FFN_PANELS;
+    const size_t count = panels - first < LM_FFN_PANELS ? panels - first : LM_FFN_PANELS,
+                 width = count * LM_PANEL;
     float *both = f->gate_up + 2 * first * LM_PANEL;
     product(f, both, 2 * f->ffn_pad, f->normed, f->dim_pad,
-            f->layer[f->at_layer].gate_up + 2 * first * LM_PANEL * f->dim, 2 * count, f->dim, false);
+            f->weights.layers[f->at_layer].gate_up + 2 * first * LM_PANEL * f->dim, 2 * count, f->dim, false);
     for (size_t m = 0; m < f->row_count; m++, both += 2 * f->ffn_pad)
         f->kernels->swiglu(f->hidden + m * f->ffn_pad + first * LM_PANEL, both, both + width, width);
 }
@@ -495,7 +410,7 @@ static void ffn_chunk(void *context, size_t chunk, size_t worker)
 
 static void run_layer(struct lm_forward *f, size_t index)
 {
-    const struct layer *layer = &f->layer[index];
+    const struct lm_layer_weights *layer = &f->weights.layers[index];
     const size_t head_chunks = chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f));
     f->at_layer = index;
     normalise(f, layer->attn_norm);
@@ -512,7 +427,7 @@ static void run_layer(struct lm_forward *f, size_t index)
                  .add = true,
              });
     normalise(f, layer->ffn_norm);
-    lm_team_run(f->team, chunk_count(f->ffn_pad / LM_PANEL, FFN_PANELS), ffn_chunk, f);
+    lm_team_run(f->team, chunk_count(f->ffn_pad / LM_PANEL, LM_FFN_PANELS), ffn_chunk, f);
     apply(f, (struct matrix_job){
                  .y = f->x,
                  .y_stride = f->dim_pad,
@@ -539,13 +454,13 @@ static float *run_head(struct lm_forward *f)
     f->row_count = wanted;
     if (wanted == 0)
         return f->logits;
-    normalise(f, f->norm);
+    normalise(f, f->weights.norm);
     apply(f, (struct matrix_job){
                  .y = f->logits,
                  .y_stride = f->vocab_pad,
                  .x = f->normed,
                  .x_stride = f->dim_pad,
-                 .weights = f->head,
+                 .weights = f->weights.head,
                  .depth = f->dim,
                  .panel_count = f->vocab_pad / LM_PANEL,
              });
