@@ -1,5 +1,5 @@
-/* fuzz_token_shard: any bytes as a token shard.  What opens is consistent: every document lies in the tokens, every
- * id in the vocabulary, and writing it again gives the same bytes. */
+/* fuzz_token_shard: any bytes as a token shard.  What opens is consistent: every document lies in the tokens,
+ * every id in the vocabulary, and writing it again gives the same bytes. */
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -90,10 +90,10 @@ void lm_cache_put(struct lm_cache *c, struct lm_cache_key key, struct lm_str pie
 {
     if (piece.len > LM_CACHE_PIECE_MAX)
         return;
-    const bool full = c->len * 4 > c->mask * 3;
-    if (full && c->mask + 1 < LM_CACHE_ENTRIES_MAX)
+    /* Half full, so that nearly every key finds a place within reach. */
+    if (c->len * 2 > c->mask && c->mask + 1 < LM_CACHE_ENTRIES_MAX)
         grow(c);
-    else if (full || c->texts.len > LM_CACHE_TEXTS_MAX || c->more_len > LM_CACHE_MORE_MAX)
+    else if (c->len * 4 > c->mask * 3 || c->texts.len > LM_CACHE_TEXTS_MAX || c->more_len > LM_CACHE_MORE_MAX)
         forget_all(c);
     struct lm_cache_entry *e = free_entry(c, key);
     if (!e)

@@ -64,11 +64,12 @@ static inline struct lm_cache_key lm_cache_key(struct lm_str piece, bool readabl
     return key;
 }
 
+/* Both halves of one wide product, so that every bit of the key reaches the low bits. */
 static inline size_t lm_cache_home(const struct lm_cache *c, struct lm_cache_key key)
 {
-    uint64_t h = (key.lo ^ 0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93;
-    h = (h ^ h >> 32 ^ key.hi) * 0xd6e8feb86659fd93;
-    return (h ^ h >> 29) & c->mask;
+    const unsigned __int128 product =
+        (unsigned __int128)(key.lo ^ 0x9e3779b97f4a7c15) * (key.hi ^ 0xd6e8feb86659fd93);
+    return ((uint64_t)product ^ (uint64_t)(product >> 64)) & c->mask;
 }
 
 /* NULL: not kept. */

@@ -66,6 +66,33 @@ static void any_bytes_come_back(void **state)
     lm_buf_release(&back);
 }
 
+static void pieces_that_differ_in_their_last_byte_are_not_confused(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t = golden_tokenizer("llama3");
+    struct lm_encoder *e = lm_encoder_new(t);
+    struct lm_buf text = { 0 }, back = { 0 };
+    struct lm_tokens tokens = { 0 };
+    for (size_t len = 1; len < 600; len += len < 40 ? 1 : 37)   // on both sides of every limit of the cache
+        for (char last = 'a'; last <= 'z'; last++) {
+            for (size_t i = 1; i < len; i++)
+                lm_buf_putc(&text, 'x');
+            lm_buf_putc(&text, last);
+            lm_buf_putc(&text, '\n');
+        }
+    for (size_t pass = 0; pass < 2; pass++) {
+        tokens.len = back.len = 0;
+        lm_encode(e, lm_buf_str(&text), false, &tokens);
+        assert_int_equal(lm_decode(t, tokens.ids, tokens.len, false, &back, NULL), LM_OK);
+        assert_true(lm_str_eq(lm_buf_str(&back), lm_buf_str(&text)));
+    }
+    lm_buf_release(&text);
+    lm_buf_release(&back);
+    lm_tokens_release(&tokens);
+    lm_encoder_free(e);
+    lm_tokenizer_free(t);
+}
+
 static void a_used_encoder_gives_what_a_new_one_gives(void **state)
 {
     (void)state;
@@ -265,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_hugging_face),
         cmocka_unit_test(any_bytes_come_back),
+        cmocka_unit_test(pieces_that_differ_in_their_last_byte_are_not_confused),
         cmocka_unit_test(a_used_encoder_gives_what_a_new_one_gives),
         cmocka_unit_test(text_becomes_a_special_token_only_when_allowed),
         cmocka_unit_test(streaming_gives_whole_characters_and_in_the_end_everything),
