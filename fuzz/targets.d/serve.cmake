@@ -1,0 +1,1 @@
+loom_fuzz(http_request serve EXTERN jansson)
