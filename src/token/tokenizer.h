@@ -12,20 +12,25 @@
 
 struct lm_tokenizer;
 
-enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret,
-                             struct lm_err *err);   // file or folder
+/* From a tokenizer.json, or from the folder that holds it.  Strict: what is not supported is refused by name.
+ */
+enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err);
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                               struct lm_err *err);
 void lm_tokenizer_free(struct lm_tokenizer *t);
 
-uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t);                // highest id + 1
-struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t, uint32_t id);   // the bytes a token stands for
+uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t);   // highest id + 1
+struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t,
+                                 uint32_t id);   // what it stands for; a hole: ""
 bool lm_tokenizer_is_special(const struct lm_tokenizer *t, uint32_t id);
-bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content,
-                       uint32_t *ret);                              // special by content
-uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t);    // id that ends a document
+
+/* The special token with this content; false when there is none. */
+bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content, uint32_t *ret);
+
+/* The special token that ends a document: by its usual names, else the first; UINT32_MAX without any. */
+uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t);
 const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t);   // of the tokenizer.json read, 32 bytes
-struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t);   // the file as read, to copy beside a model
+struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t);      // as read, to copy beside a model
 
 struct lm_tokens {
     uint32_t *ids;
