@@ -1,0 +1,42 @@
+/* review/bootstrap.c - resampling of segment statistics. */
+
+#include "review/bootstrap.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/sys.h"
+
+#include <stdlib.h>
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double one_draw(const double *stats, size_t count, size_t width, lm_metric_value *value,
+                       const struct lm_metric_config *config, struct lm_rng rng)
+{
+    double sums[LM_METRIC_STATS_MAX] = { 0 };
+    for (size_t i = 0; i < count; i++) {
+        const double *row = stats + lm_rng_below(&rng, count) * width;
+        for (size_t k = 0; k < width; k++)
+            sums[k] += row[k];
+    }
+    return value(config, sums);
+}
+
+struct lm_interval lm_bootstrap(const double *stats, size_t count, size_t width, lm_metric_value *value,
+                                const struct lm_metric_config *config, size_t resamples, uint64_t seed)
+{
+    LM_ASSERT(count > 0 && resamples > 0 && width <= LM_METRIC_STATS_MAX);
+    double *values = lm_zalloc(resamples, sizeof(*values));
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < resamples; i++)
+        values[i] = one_draw(stats, count, width, value, config, lm_rng_make(seed, i));
+    qsort(values, resamples, sizeof(*values), by_value);
+    const size_t cut = resamples / 40;
+    const struct lm_interval ret = { values[cut], values[resamples - 1 - cut] };
+    free(values);
+    return ret;
+}

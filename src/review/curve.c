@@ -1,0 +1,101 @@
+/* review/curve.c - reading metrics.jsonl. */
+
+#include "review/curve.h"
+
+#include "base/json.h"
+
+#include <stdlib.h>
+
+static void add_point(struct lm_points *p, double x, double y)
+{
+    lm_grow(&p->x, &p->x_cap, p->len + 1, sizeof(*p->x));
+    lm_grow(&p->y, &p->y_cap, p->len + 1, sizeof(*p->y));
+    p->x[p->len] = x;
+    p->y[p->len++] = y;
+}
+
+struct fields {
+    double step, loss, heldout;
+    bool has_step, has_loss, has_heldout;
+};
+
+static enum lm_rc parse_line(struct lm_str line, const char *name, struct lm_arena *arena, struct fields *ret,
+                             struct lm_err *err)
+{
+    struct lm_json_reader r;
+    lm_json_open(&r, line, name, arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_OBJECT, err));
+    for (;;) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_OBJECT_END)
+            return lm_json_want(&r, LM_JSON_END, err);
+        const struct {
+            const char *key;
+            double *value;
+            bool *has;
+        } known[] = { { "step", &ret->step, &ret->has_step },
+                      { "loss", &ret->loss, &ret->has_loss },
+                      { "heldout_bits_per_byte", &ret->heldout, &ret->has_heldout } };
+        size_t k = 0;
+        while (k < sizeof(known) / sizeof(known[0]) && !lm_str_eq(r.text, lm_str(known[k].key)))
+            k++;
+        if (k == sizeof(known) / sizeof(known[0])) {
+            LM_TRY(lm_json_skip(&r, err));
+            continue;
+        }
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_NUMBER)
+            *known[k].has = lm_str_to_f64(r.text, known[k].value);
+        else if (kind != LM_JSON_NULL)
+            return lm_fail(err, LM_EFORMAT, "%s: \"%s\" is not a number", name, known[k].key);
+    }
+}
+
+enum lm_rc lm_curve_parse(struct lm_str jsonl, const char *name, struct lm_curve *ret, struct lm_err *err)
+{
+    struct lm_arena arena = { 0 };
+    struct lm_str line;
+    enum lm_rc rc = LM_OK;
+    for (size_t number = 1; rc == LM_OK && lm_str_split(&jsonl, '\n', &line); number++) {
+        if (line.len == 0)
+            continue;
+        lm_arena_reset(&arena);
+        struct fields f = { 0 };
+        rc = parse_line(line, lm_arena_printf(&arena, "%s:%zu", name, number), &arena, &f, err);
+        if (rc == LM_OK && f.has_step && f.has_loss)
+            add_point(&ret->loss, f.step, f.loss);
+        if (rc == LM_OK && f.has_step && f.has_heldout)
+            add_point(&ret->heldout, f.step, f.heldout);
+    }
+    lm_arena_release(&arena);
+    return rc;
+}
+
+void lm_points_thin(struct lm_points *points, size_t points_max, size_t *ret_run)
+{
+    LM_ASSERT(points_max > 0);
+    const size_t run = points->len <= points_max ? 1 : (points->len + points_max - 1) / points_max;
+    size_t kept = 0;
+    for (size_t start = 0; start < points->len; start += run) {
+        const size_t end = points->len - start < run ? points->len : start + run;
+        double x = 0, y = 0;
+        for (size_t i = start; i < end; i++) {
+            x += points->x[i];
+            y += points->y[i];
+        }
+        points->x[kept] = x / (double)(end - start);
+        points->y[kept++] = y / (double)(end - start);
+    }
+    points->len = kept;
+    *ret_run = run;
+}
+
+void lm_curve_release(struct lm_curve *curve)
+{
+    free(curve->loss.x);
+    free(curve->loss.y);
+    free(curve->heldout.x);
+    free(curve->heldout.y);
+    *curve = (struct lm_curve){ 0 };
+}
