@@ -1,6 +1,7 @@
 /* cli/cmd_stages.c - the stages of preparation as commands of their own: collect, prepare, pairs, tokens.
  * All have the same shape: inputs from the arguments, one config, one output folder. */
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
@@ -32,6 +33,7 @@ enum lm_rc lm_cmd_collect(struct lm_cli *cli, struct lm_err *err)
     for (size_t i = 0; i < cli->arg_count; i++) {
         sources[i] = *options;
         sources[i].path = cli->args[i];
+        sources[i].name = options->name ? options->name : lm_path_base(cli->args[i]);
     }
     struct lm_cli_out out;
     struct lm_buf metrics = { 0 };

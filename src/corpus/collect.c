@@ -21,10 +21,8 @@
 #define ROW(n) LM_OPT_AT(struct lm_source, n)
 // clang-format off
 static const struct lm_opt source_rows[] = {
-    { .name = "name", .type = LM_OPT_STRING, .offset = ROW(name), .required = true,
-      .help = "name of the source; part of its documents' ids" },
-    { .name = "path", .type = LM_OPT_STRING, .offset = ROW(path), .required = true,
-      .help = "file or folder: HTML, text, Markdown, JSONL (.gz, .zst)" },
+    { .name = "name", .type = LM_OPT_STRING, .offset = ROW(name),
+      .help = "name of the source, part of its documents' ids; default: the path's last part" },
     { .name = "license", .type = LM_OPT_STRING, .offset = ROW(license), .help = "SPDX name or free text" },
     { .name = "author", .type = LM_OPT_STRING, .offset = ROW(author), .help = "author of documents that name none" },
     { .name = "labels", .type = LM_OPT_LIST, .offset = ROW(labels),
@@ -374,7 +372,8 @@ static enum lm_rc check_sources(const struct lm_source *sources, size_t count, s
     if (count == 0)
         return lm_fail(err, LM_EINVAL, "collect: no source is given");
     for (size_t i = 0; i < count; i++) {
-        LM_TRY(lm_opt_check(&lm_source_options, &sources[i], err));
+        if (!sources[i].name || !sources[i].path)
+            return lm_fail(err, LM_EINVAL, "collect: a source needs a name and a path");
         for (size_t k = 0; k < i; k++)
             if (strcmp(sources[i].name, sources[k].name) == 0)
                 return lm_fail(err, LM_EINVAL, "collect: two sources are named '%s'; ids rest on the name",

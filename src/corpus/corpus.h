@@ -12,7 +12,7 @@
 
 struct lm_source {
     const char *name;      // "postgres-manual"
-    const char *path;      // file or folder
+    const char *path;      // file or folder; no option: it does not change the documents
     const char *license;   // SPDX or free text
     const char *author;
     struct lm_opt_list labels;    // partitions and topics; pass to every document

@@ -92,11 +92,15 @@ static enum lm_rc read_sources(const struct lm_yaml *root, const char *file, str
                        "%s: there is no source: add 'collect: sources: - name: ... path: ...'", file);
     p->sources = lm_arena_alloc(arena, p->source_count * sizeof(*p->sources));
     for (size_t i = 0; item; item = item->next, i++) {
+        static const char *const also[] = { "path", NULL };
         struct lm_source *s = &p->sources[i];
+        const struct lm_yaml *path = lm_yaml_get(item, "path");
+        if (lm_yaml_is_null(path) || path->kind != LM_YAML_SCALAR)
+            return lm_fail(err, LM_EINVAL, "%s:%zu: a source needs a path", file, item->line);
         lm_opt_defaults(&lm_source_options, s);
-        LM_TRY(lm_opt_from_yaml(&lm_source_options, s, item, file, NULL, arena, err));
-        LM_TRY(lm_opt_check(&lm_source_options, s, err));
-        s->path = relative_to(arena, p->dir, s->path);
+        LM_TRY(lm_opt_from_yaml(&lm_source_options, s, item, file, also, arena, err));
+        s->path = relative_to(arena, p->dir, path->value.ptr);
+        s->name = s->name ? s->name : lm_path_base(path->value.ptr);
     }
     return LM_OK;
 }
