@@ -1,0 +1,243 @@
+/* Whole runs: a run that was killed ends with the bytes of one that was not; threads do not show; ten losses
+ * on record; refusals.  And the same for fine-tuning. */
+#include "train/train.h"
+
+#include "base/sys.h"
+#include "small.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct lm_pretrain_config small_config(void)
+{
+    struct lm_pretrain_config c;
+    lm_opt_defaults(&lm_pretrain_options, &c);
+    c.dim = 24;
+    c.layers = 2;
+    c.heads = 2;
+    c.kv_heads = 1;
+    c.ffn_dim = 40;
+    c.context = 32;
+    c.steps = 20;
+    c.batch_tokens = 128;
+    c.warmup_steps = 4;
+    c.eval_every = 8;
+    c.checkpoint_every = 7;
+    return c;
+}
+
+static enum lm_rc pretrain(const struct lm_pretrain_config *c, const char *work, const char *out,
+                           struct lm_err *err)
+{
+    struct lm_buf metrics = { 0 };
+    const enum lm_rc rc = lm_pretrain(c, "tokens", "tokens", work, out, &metrics, err);
+    assert_true((rc == LM_OK) == (metrics.len > 0));
+    lm_buf_release(&metrics);
+    return rc;
+}
+
+static void must(enum lm_rc rc, const struct lm_err *err)
+{
+    if (rc != LM_OK)
+        fail_msg("%s", err->text);
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    char *path_a = lm_path_join(a, name), *path_b = lm_path_join(b, name);
+    struct lm_buf x = { 0 }, y = { 0 };
+    assert_int_equal(lm_file_read(path_a, 1 << 24, &x, NULL), LM_OK);
+    assert_int_equal(lm_file_read(path_b, 1 << 24, &y, NULL), LM_OK);
+    if (!lm_str_eq(lm_buf_str(&x), lm_buf_str(&y)))
+        fail_msg("%s and %s differ", path_a, path_b);
+    lm_buf_release(&x);
+    lm_buf_release(&y);
+    free(path_a);
+    free(path_b);
+}
+
+static void assert_same_run(const char *a, const char *b)
+{
+    assert_same_file(a, b, "model.safetensors");
+    assert_same_file(a, b, "metrics.jsonl");
+    assert_same_file(a, b, "config.json");
+    assert_same_file(a, b, "tokenizer.json");
+}
+
+/* First, before this process has threads: a child trains and is killed when its first checkpoint is there. */
+static void a_killed_run_ends_with_the_bytes_of_a_whole_one(void **state)
+{
+    (void)state;
+    struct lm_pretrain_config c = small_config();
+    struct lm_err err = { 0 };
+    c.steps = 40;
+    c.checkpoint_every = 3;
+    for (int kill_number = 0; kill_number < 2; kill_number++) {
+        const pid_t child = fork();
+        if (child == 0)
+            _exit(pretrain(&c, "work.killed", "out.killed", NULL) == LM_OK ? 0 : 1);
+        struct lm_file_list files = { 0 };
+        for (int i = 0; i < 10000 && files.len < 2; i++) {
+            lm_file_list_release(&files);
+            files = (struct lm_file_list){ 0 };
+            usleep(1000);
+            (void)lm_file_walk("work.killed", &files, NULL);
+        }
+        lm_file_list_release(&files);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    must(pretrain(&c, "work.killed", "out.killed", &err), &err);
+    must(pretrain(&c, "work.whole", "out.whole", &err), &err);
+    assert_same_run("out.killed", "out.whole");
+}
+
+/* Takes the newest checkpoint away: the run goes on from the one before, over an evaluation. */
+static void a_resumed_run_ends_with_the_same_bytes(void **state)
+{
+    (void)state;
+    const struct lm_pretrain_config c = small_config();
+    struct lm_err err = { 0 };
+    must(pretrain(&c, "work.1", "out.1", &err), &err);
+    struct lm_file_list files = { 0 };
+    assert_int_equal(lm_file_walk("work.1", &files, NULL), LM_OK);
+    assert_int_equal(files.len, 4);
+    assert_non_null(strstr(files.items[2].path, "-0000000020."));
+    assert_int_equal(lm_path_remove(files.items[2].path, NULL), LM_OK);
+    assert_int_equal(lm_path_remove(files.items[3].path, NULL), LM_OK);
+    lm_file_list_release(&files);
+    must(pretrain(&c, "work.1", "out.2", &err), &err);
+    assert_same_run("out.1", "out.2");
+    must(pretrain(&c, "work.1", "out.3", &err), &err);   // nothing left to do but write
+    assert_same_run("out.1", "out.3");
+}
+
+static void one_thread_and_two_give_the_same_bytes(void **state)
+{
+    (void)state;
+    struct lm_err err = { 0 };
+    const struct lm_pretrain_config c = small_config();
+    for (int threads = 1; threads <= 2; threads++) {
+        lm_threads_set(threads);
+        must(pretrain(&c, threads == 1 ? "work.t1" : "work.t2", threads == 1 ? "out.t1" : "out.t2", &err),
+             &err);
+    }
+    lm_threads_set(1);
+    assert_same_run("out.t1", "out.t2");
+}
+
+/* Recorded with the scalar kernels; the others may differ in the last digits. */
+static void the_recorded_losses_come_again(void **state)
+{
+    (void)state;
+    static const double recorded[10] = { 5.7175446, 5.6762900, 5.6107886, 5.4740284, 5.2764272,
+                                         5.1032877, 4.9061369, 4.8362531, 4.7728403, 4.7367987 };
+    struct lm_pretrain_config c = small_config();
+    struct lm_err err = { 0 };
+    struct lm_buf text = { 0 };
+    c.steps = 10;
+    c.eval_every = 0;
+    must(pretrain(&c, "work.losses", "out.losses", &err), &err);
+    assert_int_equal(lm_file_read("out.losses/metrics.jsonl", 1 << 20, &text, NULL), LM_OK);
+    struct lm_str rest = lm_buf_str(&text), line;
+    for (size_t i = 0; i < 10; i++) {
+        assert_true(lm_str_split(&rest, '\n', &line));
+        const ptrdiff_t at = lm_str_find(line, LM_STR("\"loss\":"));
+        assert_true(at > 0);
+        const double loss = strtod(line.ptr + at + 7, NULL);
+        if (!(fabs(loss - recorded[i]) < 2e-4))
+            fail_msg("step %zu: loss %.6f, recorded %.6f", i + 1, loss, recorded[i]);
+    }
+    lm_buf_release(&text);
+}
+
+static void refusals_say_why(void **state)
+{
+    (void)state;
+    struct lm_pretrain_config c = small_config();
+    struct lm_err err = { 0 };
+    c.memory_max_mb = 1;
+    assert_int_equal(pretrain(&c, "work.refused", "out.refused", &err), LM_ENOMEM);
+    assert_non_null(strstr(err.text, "memory-max-mb"));
+    c = small_config();
+    c.heads = 7;
+    assert_int_equal(pretrain(&c, "work.refused", "out.refused", &err), LM_EINVAL);
+    c = small_config();
+    c.context = 100000;
+    assert_int_equal(pretrain(&c, "work.refused", "out.refused", &err), LM_EINVAL);
+    assert_false(lm_path_exists("out.refused/model.safetensors"));
+}
+
+static void fine_tuning_learns_and_resumes(void **state)
+{
+    (void)state;
+    struct lm_finetune_config c;
+    struct lm_err err = { 0 };
+    struct lm_buf pairs = { 0 }, metrics = { 0 };
+    for (int i = 0; i < 30; i++)
+        lm_buf_printf(
+            &pairs,
+            "{\"id\":\"%d\",\"snapshot\":\"%s\",\"question\":\"What reads a row %d?\",\"answer\":\"The query "
+            "reads a row.\",\"split\":\"%s\"}\n",
+            i, i % 3 ? "sql" : "tools", i, i % 5 ? "train" : "heldout");
+    assert_int_equal(lm_file_write("pairs.jsonl", lm_buf_str(&pairs), &err), LM_OK);
+    lm_opt_defaults(&lm_finetune_options, &c);
+    c.snapshot = "sql";
+    c.epochs = 6;
+    c.batch_tokens = 128;
+    c.lr = 0.02;
+    c.warmup_steps = 2;
+    c.checkpoint_every = 3;
+    must(lm_finetune(&c, "out.whole", "pairs.jsonl", "work.ft", "out.ft", &metrics, &err), &err);
+    struct lm_str loss = lm_buf_str(&metrics);
+    const ptrdiff_t at = lm_str_find(loss, LM_STR("\"heldout_loss\":"));
+    assert_true(at > 0);
+    assert_true(strtod(loss.ptr + at + 15, NULL) < 3);   // ln 300 is 5.7
+    assert_non_null(strstr(metrics.ptr, "\"pairs\":20,"));
+
+    struct lm_file_list files = { 0 };
+    assert_int_equal(lm_file_walk("work.ft", &files, NULL), LM_OK);
+    assert_int_equal(files.len, 4);
+    for (size_t i = 2; i < 4; i++)
+        assert_int_equal(lm_path_remove(files.items[i].path, NULL), LM_OK);
+    lm_file_list_release(&files);
+    must(lm_finetune(&c, "out.whole", "pairs.jsonl", "work.ft", "out.ft2", &metrics, &err), &err);
+    assert_same_run("out.ft", "out.ft2");
+
+    c.snapshot = "none";
+    assert_int_equal(lm_finetune(&c, "out.whole", "pairs.jsonl", "work.ft", "out.ft3", &metrics, &err),
+                     LM_EINVAL);
+    lm_buf_release(&pairs);
+    lm_buf_release(&metrics);
+}
+
+static int make_data(void **state)
+{
+    (void)state;
+    struct lm_file_list old = { 0 };
+    assert_int_equal(lm_file_walk(".", &old, NULL), LM_OK);   // of an earlier run of this test
+    for (size_t i = 0; i < old.len; i++)
+        assert_int_equal(lm_path_remove(old.items[i].path, NULL), LM_OK);
+    lm_file_list_release(&old);
+    struct lm_tokenizer *t = small_tokenizer("tokens");
+    small_shard("tokens/train.tokens", t, 0, 50);
+    small_shard("tokens/heldout.tokens", t, 50, 10);
+    lm_tokenizer_free(t);
+    lm_progress_quiet(true);
+    lm_threads_set(1);   // models this small have nothing to share out
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_killed_run_ends_with_the_bytes_of_a_whole_one),
+        cmocka_unit_test(a_resumed_run_ends_with_the_same_bytes),
+        cmocka_unit_test(one_thread_and_two_give_the_same_bytes),
+        cmocka_unit_test(the_recorded_losses_come_again),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(fine_tuning_learns_and_resumes),
+    };
+    return cmocka_run_group_tests(tests, make_data, NULL) != 0;
+}
