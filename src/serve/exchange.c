@@ -11,6 +11,7 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <strings.h>
 
 void lm_random_id(const char *prefix, char ret[LM_ANSWER_ID])
 {
@@ -84,7 +85,7 @@ static bool identify(struct lm_exchange *x)
     if (gate == LM_GATE_OPEN || (gate == LM_GATE_LOOPBACK && x->from_loopback))
         return true;
     static const char scheme[] = "Bearer ";
-    if (!x->authorization || strncmp(x->authorization, scheme, sizeof(scheme) - 1) != 0) {
+    if (!x->authorization || strncasecmp(x->authorization, scheme, sizeof(scheme) - 1) != 0) {
         lm_metric_add(x->server->metrics, LM_METRIC_DECISIONS, lm_rule_names[LM_RULE_AUTHN], NULL, 1);
         return lm_fault_set(&x->fault, LM_FAULT_KEY, NULL, "an API key is needed: Authorization: Bearer KEY");
     }
@@ -191,6 +192,7 @@ static bool reserve(struct lm_exchange *x)
     if (x->fault.kind != LM_FAULT_NONE)
         return false;
     x->decision.rule = LM_RULE_QUOTA;
+    x->decision.detail = "prompt and longest answer exceed what is left";
     return deny(x);
 }
 

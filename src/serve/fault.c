@@ -28,6 +28,7 @@ const struct lm_fault_info lm_fault_table[LM_FAULT_COUNT] = {
     [LM_FAULT_MEDIA]       = { 415, REQUEST, "unsupported_media_type", NULL, 0 },
     [LM_FAULT_QUOTA]       = { 429, "rate_limit_error", "rate_limit_exceeded", "false", 60 },
     [LM_FAULT_QUEUE]       = { 429, "rate_limit_error", "queue_full", "true", 1 },
+    [LM_FAULT_GONE]        = { 499, REQUEST, "client_closed_request", NULL, 0 },
     [LM_FAULT_INTERNAL]    = { 500, "server_error", "internal_error", "false", 0 },
     [LM_FAULT_DRAINING]    = { 503, "server_error", "draining", "true", 5 },
     [LM_FAULT_AUDIT]       = { 503, "server_error", "audit_unavailable", "false", 60 },

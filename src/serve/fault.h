@@ -29,6 +29,7 @@ enum lm_fault_kind {
     LM_FAULT_MEDIA,         // 415
     LM_FAULT_QUOTA,         // 429: waiting does not help
     LM_FAULT_QUEUE,         // 429: waiting helps
+    LM_FAULT_GONE,          // 499: for our figures only, nobody is there to read it
     LM_FAULT_INTERNAL,      // 500
     LM_FAULT_DRAINING,      // 503: nothing was begun
     LM_FAULT_AUDIT,         // 503: the decision could not be written down

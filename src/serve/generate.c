@@ -230,7 +230,7 @@ static void explain(struct lm_exchange *x, enum lm_turn turn)
         (void)lm_fault_set(&x->fault, LM_FAULT_DRAINING, NULL,
                            "this server had to stop before the answer was whole");
     else if (turn == LM_TURN_GONE)
-        (void)lm_fault_set(&x->fault, LM_FAULT_DRAINING, NULL, "the client hung up");
+        (void)lm_fault_set(&x->fault, LM_FAULT_GONE, NULL, "the client hung up");
     if (turn == LM_TURN_STOPPED)
         lm_metric_add(x->server->metrics, LM_METRIC_DECISIONS, lm_rule_names[LM_RULE_OUTPUT_FILTER], NULL, 1);
 }

@@ -149,10 +149,13 @@ void lm_handle_debugging(struct lm_exchange *x)
 /* ---- /resultAnalysis ---- */
 
 /* Read only; monitor owns the tables. */
-static const char ratings_sql[] = "SELECT a.model, COUNT(DISTINCT f.username), COUNT(*), SUM(f.rating = 1), "
-                                  "SUM(f.rating = 0), SUM(f.rating = -1),"
-                                  " SUM(f.correction <> '') FROM feedback f JOIN answers a ON a.id = "
-                                  "f.answer GROUP BY a.model ORDER BY a.model";
+// clang-format off
+static const char ratings_sql[] =
+    "SELECT a.model, COUNT(DISTINCT f.username), COUNT(*),"
+    " SUM(CASE f.rating WHEN 1 THEN 1 ELSE 0 END), SUM(CASE f.rating WHEN 0 THEN 1 ELSE 0 END),"
+    " SUM(CASE f.rating WHEN -1 THEN 1 ELSE 0 END), SUM(CASE f.correction WHEN '' THEN 0 ELSE 1 END)"
+    " FROM feedback f JOIN answers a ON a.id = f.answer GROUP BY a.model ORDER BY a.model";
+// clang-format on
 
 static void put_ratings(struct lm_buf *ret, struct lm_db_rows *rows)
 {

@@ -449,7 +449,17 @@ bool lm_api_parse(enum lm_body_kind kind, struct lm_str body, struct lm_arena *a
 {
     LM_ASSERT(kind > LM_BODY_NONE && kind < LM_BODY_COUNT);
     *ret = (struct lm_api_request){
-        .kind = kind, .n = 1, .best_of = 1, .temperature = 1, .top_p = 1, .repetition_penalty = 1
+        .kind = kind,
+        .model = LM_STR(""),
+        .text = LM_STR(""),
+        .answer = LM_STR(""),
+        .reason = LM_STR(""),
+        .correction = LM_STR(""),
+        .n = 1,
+        .best_of = 1,
+        .temperature = 1,
+        .top_p = 1,
+        .repetition_penalty = 1,
     };
     json_error_t error;
     json_t *root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);

@@ -89,7 +89,7 @@ static void add_user(struct house *h, const char *name, const char *role, const 
 void house_prepare(struct house *h, const char *state_dir)
 {
     struct lm_err err = { 0 };
-    *h = (struct house){ .state_dir = state_dir };
+    *h = (struct house){ .state_dir = state_dir, .artifact = "00112233445566778899aabbccddeeff" };
     lm_opt_defaults(&lm_serve_options, &h->config);
     h->config.listen = "127.0.0.1:0";
     must(lm_path_remove(state_dir, &err), &err);
@@ -108,7 +108,7 @@ void house_prepare(struct house *h, const char *state_dir)
 void house_open(struct house *h, const char *model_dir)
 {
     const struct lm_serve_model models[] = {
-        { .name = "tiny", .dir = model_dir, .artifact = "00112233445566778899aabbccddeeff" },
+        { .name = "tiny", .dir = model_dir, .artifact = h->artifact },
         { .name = "secret", .dir = model_dir, .artifact = "", .partition = "vault" },
     };
     struct lm_err err = { 0 };

@@ -13,6 +13,7 @@ enum { HOUSE_CONTEXT = 4096 };
 struct house {
     const char *state_dir;
     struct lm_serve_config config;
+    const char *artifact;   // of "tiny"; may be changed before house_open
     struct lm_server *server;
     struct lm_db *db;
     /* Keys of users ines, kofi, priya, maria, henrik. */
