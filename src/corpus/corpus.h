@@ -39,7 +39,7 @@ enum lm_rc lm_collect(const struct lm_source *sources, size_t count, const char 
  *
  * removed.jsonl has a line for each removed document or paragraph: id, stage, reason, rule (the option),
  * value and threshold where numbers decide, kept (id of the document that holds the text) for duplicates,
- * evidence. LM_ENOTHING, with the strongest reason and its option, when nothing is left. */
+ * evidence. LM_ENOENT, with the strongest reason and its option, when nothing is left. */
 
 struct lm_prepare_config {
     bool lowercase;
@@ -61,7 +61,7 @@ enum lm_rc lm_prepare(const struct lm_prepare_config *config, const char *const 
  * Question-answer pairs from what the structure of prepared pages states (rules: facts.c, questions:
  * pairs.c), in three snapshots: `sql` and `tools` from reference pages (NAME line, synopsis), `settings` from
  * definitions with a type.  Keys: id, snapshot, question, answer, document (id), split ("train" or
- * "heldout").  A question is asked once.  LM_ENOTHING when no page states anything. */
+ * "heldout").  A question is asked once.  LM_ENOENT when no page states anything. */
 
 struct lm_pairs_config {
     double heldout_share;       // lm_heldout of the document; of the setting where a page holds hundreds

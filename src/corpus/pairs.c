@@ -243,7 +243,7 @@ static enum lm_rc run_all(struct pairs *p, struct lm_document_reader *in, struct
     if (rc != LM_ENOTHING)
         return rc;
     if (p->documents_used == 0)
-        return lm_fail(err, LM_ENOTHING,
+        return lm_fail(err, LM_ENOENT,
                        "pairs: none of %" PRIu64
                        " documents has a NAME line with a synopsis, or settings defined as "
                        "'name (type)'",

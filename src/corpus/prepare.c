@@ -145,11 +145,11 @@ static enum lm_rc run_all(struct prepare *p, struct lm_err *err)
 static enum lm_rc fail_empty(const struct lm_report *report, struct lm_err *err)
 {
     if (report->in == 0)
-        return lm_fail(err, LM_ENOTHING, "prepare: the inputs hold no documents");
+        return lm_fail(err, LM_ENOENT, "prepare: the inputs hold no documents");
     const enum lm_reason reason = lm_report_strongest(report);
     const struct lm_reason_row *row = &lm_reasons[reason];
     return lm_fail(
-        err, LM_ENOTHING,
+        err, LM_ENOENT,
         "prepare: nothing is left of %" PRIu64 " documents, %" PRIu64 " of them were removed as '%s'; %s%s%s",
         report->in, report->removed[reason], row->reason, *row->rule ? "change the option '" : "see",
         row->rule, *row->rule ? "', or see removed.jsonl" : " removed.jsonl");

@@ -39,7 +39,7 @@ mkdir odd
     iconv -f latin1 -t utf-16le; } > odd/utf16.html
 python3 -c 'print("<div>" * 1000000 + "deep down there is a sentence of words" + "</div>" * 1000000)' > odd/nested.html
 "$loom" collect odd --out=o6 --quiet || fail "odd pages are not collected"
-"$loom" prepare o6/documents.jsonl.zst --out=p6 --words-min=1 --languages= --quiet || fail "odd pages are not prepared"
+"$loom" prepare o6/documents.jsonl.zst --out=p6 --words-min=1 --quiet || fail "odd pages are not prepared"
 zstd -dcq p6/documents.jsonl.zst > p6.jsonl
 grep -q 'Grüße aus dem Norden' p6.jsonl || fail "UTF-16 text is lost"
 count=$((count + 2))
@@ -67,7 +67,7 @@ refused 1 "loom init" run
 # A full disk: the artifact is whole or absent.
 if [ "$(id -u)" = 0 ] && mkdir -p full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
     head -c 400000 /dev/urandom | base64 -w 0 | sed 's/^/{"id":"a","content":"/; s/$/"}\n/' > big.jsonl
-    refused 1 "space" collect big.jsonl --out=full/out
+    refused 1 "disk full" collect big.jsonl --out=full/out
     [ ! -e full/out ] || fail "half a result on a full disk"
     umount full
 fi

@@ -236,7 +236,7 @@ static void documents_that_state_nothing_are_an_error_that_says_what_is_missing(
     char *pairs;
     lm_opt_defaults(&lm_pairs_options, &config);
     add_page(&records, "a", "a.html", "# A\n\nJust prose - with a dash. And more.\n");
-    assert_int_equal(build(&config, records.ptr, &pairs, &metrics, &err), LM_ENOTHING);
+    assert_int_equal(build(&config, records.ptr, &pairs, &metrics, &err), LM_ENOENT);
     assert_contains(err.text, "NAME line");
     lm_buf_release(&records);
     lm_buf_release(&metrics);

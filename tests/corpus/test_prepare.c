@@ -181,7 +181,7 @@ static void an_unsure_language_is_removed_with_its_confidence(void **state)
     r.config.language_confidence_min = 1;
     record(&r, "a", PROSE("first"), "");
     run(&r);
-    assert_int_equal(r.rc, LM_ENOTHING);   // nothing is left
+    assert_int_equal(r.rc, LM_ENOENT);   // nothing is left
     assert_contains(r.err.text, "language-unsure");
     assert_contains(r.err.text, "language-confidence-min");
     assert_contains(r.removed, "\"threshold\":1");

@@ -10,15 +10,15 @@ small_project() {
         name=$(tr a-z A-Z <<<"$verb $thing")$([ $i -lt 32 ] || echo " $i")
         cat >"$dir/pages/sql-$i.html" <<HTML
 <html><head><title>$name</title></head><body>
-<div class="refentry"><div class="refnamediv"><h2><span class="refentrytitle">$name</span></h2>
-<p>$name — $verb a $thing of the database number $i</p></div>
-<div class="refsynopsisdiv"><h2>Synopsis</h2><pre class="synopsis">$name [ IF EXISTS ] name_$i</pre></div>
-<div class="refsect1"><h2>Description</h2>
+<h1>$name</h1>
+<p>$name — $verb a $thing of the database number $i</p>
+<h2>Synopsis</h2><pre>$name [ IF EXISTS ] name_$i</pre>
+<h2>Description</h2>
 <p>The command $name is used to $verb a $thing that is in the schema of the user who calls it. It was made for
 case number $i, and the owner of the $thing must be the user that runs the command in the session.</p>
 <p>To $verb the $thing you have to be its owner, or to have the rights that the owner has given to you with the
 command for rights. There are $((i * 37 % 101)) of these in the system, and all of the names are read as they are.</p>
-</div></div></body></html>
+</body></html>
 HTML
     done
     cat >"$dir/loom.yaml" <<'YAML'
