@@ -103,12 +103,11 @@ static void add_heldout(const struct lm_review_result *r, struct lm_buf *ret)
     const double saved = 100 * (1 - h->ratio);
     lm_buf_puts(ret, "<p>Of text it has never seen, the model needs ");
     lm_number_add(ret, h->model.bits_per_byte, 2);
-    lm_buf_puts(ret, " bits for a byte; a ");
-    lm_buf_printf(ret, "%d-gram model of the same training text needs ", (int)r->config->ngram_order);
-    lm_number_add(ret, h->baseline.bits_per_byte, 2);
-    lm_buf_puts(ret, ": ");
+    lm_buf_puts(ret, " bits for a byte, ");
     lm_number_add(ret, fabs(saved), 1);
-    lm_buf_puts(ret, saved >= 0 ? " % fewer.</p>\n" : " % more.</p>\n");
+    lm_buf_puts(ret, saved >= 0 ? " % fewer than the " : " % more than the ");
+    lm_number_add(ret, h->baseline.bits_per_byte, 2);
+    lm_buf_printf(ret, " of a %d-gram model of the same training text.</p>\n", (int)r->config->ngram_order);
     lm_buf_puts(ret, "<table><thead><tr><th>Held-out text</th><th class=\"n\">bits per byte, 95 %</th>"
                      "<th class=\"n\">perplexity per token</th><th class=\"b\"></th></tr></thead><tbody>\n");
     add_bits_row("This model", "lower is better", &h->model, max, false, ret);

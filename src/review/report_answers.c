@@ -145,7 +145,7 @@ static void add_samples(const struct lm_answers *a, struct lm_buf *ret)
         "percentiles of all answers sorted by ROUGE-L.</p>\n");
     size_t last = count;
     for (size_t s = 0; s < SAMPLES; s++) {
-        const size_t rank = (count - 1) * (size_t)percentiles[s] / 100;
+        const size_t rank = ((count - 1) * (size_t)percentiles[s] + 50) / 100;
         if (rank == last)
             continue;   // few answers: do not show one twice
         last = rank;

@@ -33,7 +33,7 @@ const char lm_report_style[] =
     "th:last-child,td:last-child{padding-right:0}\n"
     "th{font-weight:500;font-size:.8rem;color:var(--soft);padding-top:.25rem;padding-bottom:.25rem}\n"
     "tbody th{font:inherit;color:inherit}\n"
-    ".n{text-align:right;white-space:nowrap}\n"
+    ".n{text-align:right;white-space:nowrap}\n.n+td:not(.n),.n+th:not(.n){padding-left:.75rem}\n"
     ".b{width:11rem}\n"
     ".wide{overflow-x:auto}\n"
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:1rem "
