@@ -135,8 +135,6 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
 {
     struct transfer *t = user;
     lm_buf_add(&t->got->body, data, size * count);
-    if (t->ask->on_data)
-        t->ask->on_data(t->ask->user);
     return t->ask->hang_up_after && t->got->body.len >= t->ask->hang_up_after ? 0 : size * count;
 }
 
@@ -291,4 +289,16 @@ json_t *house_audit(const struct house *h)
     LM_FREE char *dir = lm_path_join(h->state_dir, "audit");
     must(lm_audit_scan(dir, keep_record, records, &err), &err);
     return records;
+}
+
+void got_check_refusal(const struct got *got, long status, const char *code)
+{
+    char text[256];
+    if (got->status != status || strcmp(got_text(got, "error.code"), code) != 0)
+        fail_msg("wanted %ld %s, got %ld %s", status, code, got->status, lm_buf_str(&got->body).ptr);
+    assert_int_equal(json_object_size(json_at(got->json, "error")), 4);
+    assert_true(strlen(got_text(got, "error.message")) > 0);
+    assert_non_null(json_at(got->json, "error.param"));
+    assert_string_equal(got_header(got, "Content-Type", text), "application/json");
+    assert_memory_equal(got_header(got, "X-Request-Id", text), "req-", 4);
 }

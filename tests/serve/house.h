@@ -32,13 +32,11 @@ void house_close(struct house *h);
 
 struct ask {
     const char *method, *path, *key, *body;
-    const char *media;             // NULL: application/json
-    const char *header;            // one more
-    size_t hang_up_after;          // bytes of the answer; 0: never
-    long timeout_ms;               // 0: a minute
-    bool chunked;                  // do not announce the length
-    void (*on_data)(void *user);   // after each piece
-    void *user;
+    const char *media;      // NULL: application/json
+    const char *header;     // one more
+    size_t hang_up_after;   // bytes of the answer; 0: never
+    long timeout_ms;        // 0: a minute
+    bool chunked;           // do not announce the length
 };
 
 struct got {
@@ -49,6 +47,8 @@ struct got {
 
 void house_ask(const struct house *h, const struct ask *ask, struct got *ret);
 void got_release(struct got *got);
+/* Every refusal is the same four members; fails unless it is this one. */
+void got_check_refusal(const struct got *got, long status, const char *code);
 /* "" when absent. */
 const char *got_header(const struct got *got, const char *name, char ret[256]);
 /* Text at a path of object keys and list positions: "choices.0.text"; "" when absent. */
