@@ -109,8 +109,8 @@ void lm_rope_angles(float *ret, size_t position, size_t head_dim, double theta);
 void lm_matmul_small(float *y, const float *x, const float *w, size_t m, size_t n, size_t k);
 double lm_sum_squares(const float *x, size_t n);
 
-/* GFLOP/s this machine reaches in fused multiply-adds on lm_threads() threads, measured for about `ms`
- * milliseconds: the limit that speeds are given as a share of. */
+/* GFLOP/s this machine reaches in fused multiply-adds on lm_threads() threads: the sum of each one's best
+ * moment within `ms` milliseconds.  The limit that speeds are given as a share of. */
 double lm_peak_gflops(int ms);
 
 #endif

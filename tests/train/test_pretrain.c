@@ -71,8 +71,8 @@ static void a_killed_run_ends_with_the_bytes_of_a_whole_one(void **state)
     (void)state;
     struct lm_pretrain_config c = small_config();
     struct lm_err err = { 0 };
-    c.steps = 40;
-    c.checkpoint_every = 3;
+    c.steps = 24;
+    c.checkpoint_every = 6;
     for (int kill_number = 0; kill_number < 2; kill_number++) {
         const pid_t child = fork();
         if (child == 0)
