@@ -38,7 +38,8 @@ static double baseline_bits(const struct lm_metric_config *config, const double 
 static double bits_ratio(const struct lm_metric_config *config, const double *sums)
 {
     (void)config;
-    return sums[BASELINE] < 0 ? sums[MODEL] / sums[BASELINE] : 0;
+    return isfinite(sums[BASELINE]) && sums[BASELINE] < 0 ? sums[MODEL] / sums[BASELINE]
+                                                          : NAN;   // no gate holds
 }
 
 /* The documents to score: every `step`-th. */

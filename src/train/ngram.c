@@ -143,7 +143,8 @@ static void sum_document(struct lm_ngram *m, const uint32_t *tokens, size_t len)
 }
 
 /* Chen & Goodman 1998, equation 26: discounts from how many n-grams have count 1 to 4.  Where a small corpus
- * leaves one of these classes empty, the plain discount stands in, and never more than the count itself. */
+ * makes the estimate meaningless (an empty class, a discount that is not positive), half of the count stands
+ * in: without any discount an unseen token would have probability 0. */
 static void find_discounts(struct lm_ngram *m, int n)
 {
     double with[CLASSES + 2] = { 0 };
@@ -154,8 +155,8 @@ static void find_discounts(struct lm_ngram *m, int n)
     }
     const double y = with[1] > 0 ? with[1] / (with[1] + 2 * with[2]) : 0.5;
     for (int c = 1; c <= CLASSES; c++) {
-        const double d = with[c] > 0 ? c - (c + 1) * y * with[c + 1] / with[c] : y;
-        m->discount[n][c] = fmin(fmax(d, 0), c);
+        const double d = with[c] > 0 ? c - (c + 1) * y * with[c + 1] / with[c] : 0;
+        m->discount[n][c] = d > 0 ? d : 0.5 * c;
     }
 }
 
