@@ -141,15 +141,17 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     }
     set_idle_limit(connection, 0);
     lm_exchange_run(x);
-    set_idle_limit(connection, LM_IDLE_SECONDS);
+    const int64_t silence = x->reply.stream ? x->server->config.ping_seconds : 0;   // ours, not the client's
+    set_idle_limit(connection, (unsigned)(x->server->config.idle_seconds + silence));
     return send_reply(x, connection);
 }
 
 static void on_completed(void *user, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)user, (void)connection, (void)why;
+    (void)why;
     struct visit *visit = *state;
+    set_idle_limit(connection, (unsigned)((struct lm_server *)user)->config.idle_seconds);
     if (visit)
         lm_exchange_free(visit->exchange);
     free(visit);
@@ -172,7 +174,7 @@ enum lm_rc lm_http_start(struct lm_server *s, struct lm_err *err)
     s->daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->config.connections_max,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LM_IDLE_SECONDS,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->config.idle_seconds,
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (!s->daemon)
         return lm_fail(err, LM_EINVAL, "the HTTP server does not start on %s%s", s->config.listen,

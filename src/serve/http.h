@@ -8,8 +8,6 @@
 
 #include "serve/exchange.h"
 
-enum { LM_IDLE_SECONDS = 60 };   // a connection that neither sends nor takes anything is closed
-
 enum lm_rc lm_http_start(struct lm_server *s, struct lm_err *err);   // on s->listen_fd, which it takes over
 void lm_http_stop(struct lm_server *s);                              // waits for every connection to end
 

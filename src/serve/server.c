@@ -26,6 +26,7 @@ static const struct lm_opt rows[] = {
     { "queue-max", LM_OPT_INT, AT(queue_max), "64", 1, 65536, "requests", "waiting per model; one more is told to try again" },
     { "kv-tokens-max", LM_OPT_INT, AT(kv_tokens_max), "32768", 256, 16777216, "tokens", "KV cache per model, over all sequences; at least one context" },
     { "max-tokens-default", LM_OPT_INT, AT(max_tokens_default), "256", 1, 1048576, "tokens", "longest answer unless the request says" },
+    { "idle-seconds", LM_OPT_INT, AT(idle_seconds), "60", 1, 3600, "s", "a connection that neither sends nor takes anything is closed", .neutral = true },
     { "ping-seconds", LM_OPT_INT, AT(ping_seconds), "15", 1, 300, "s", "silence in a stream before a comment is sent, which keeps proxies from hanging up", .neutral = true },
     { "drain-seconds", LM_OPT_INT, AT(drain_seconds), "30", 0, 3600, "s", "running answers may go on for so long after a stop" },
     { "lame-duck-seconds", LM_OPT_INT, AT(lame_duck_seconds), "0", 0, 3600, "s", "before that: still taking requests, so that balancers can look elsewhere" },

@@ -424,6 +424,7 @@ static void a_full_queue_is_said_and_waiting_is_heard(void **state)
     small.config.sequences_max = 1;
     small.config.queue_max = 1;
     small.config.ping_seconds = 1;
+    small.config.idle_seconds = 1;   // of the client: our own silence does not count
     house_open(&small, "model");
     struct client running, waiting;
     struct got got;
