@@ -9,8 +9,6 @@ foreach(row IN LISTS rows)
   foreach(dep IN LISTS row)
     if(NOT dep IN_LIST LOOM_MODULES)
       message(FATAL_ERROR "src/LAYERS: '${dep}' is not above '${module}'")
-    elseif(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${dep}/CMakeLists.txt)   # the tree is still growing
-      list(REMOVE_ITEM row ${dep})
     endif()
   endforeach()
   list(APPEND LOOM_MODULES ${module})
