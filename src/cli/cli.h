@@ -74,6 +74,9 @@ enum lm_rc lm_cli_state(struct lm_cli *cli, const char *name, const char **ret, 
 /* The project database with every module's tables; close it. */
 struct lm_db;
 enum lm_rc lm_cli_db(struct lm_cli *cli, struct lm_db **ret, struct lm_err *err);
+enum lm_rc lm_cli_with_db(struct lm_cli *cli,
+                          enum lm_rc (*body)(struct lm_cli *cli, struct lm_db *db, struct lm_err *err),
+                          struct lm_err *err);   // opens it, runs body, closes it
 
 /* Who runs this, for the histories: $SUDO_USER, $USER or "unknown". */
 const char *lm_cli_who(void);
@@ -85,5 +88,18 @@ struct lm_cli_out {
 };
 enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err);
 enum lm_rc lm_cli_out_commit(const struct lm_cli_out *out, struct lm_err *err);
+
+/* ---- cli/lines.c: commands as filters ---- */
+
+/* Appends the output line for one line of input, without its LF; ret comes empty. */
+typedef enum lm_rc lm_cli_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err);
+
+/* Prints what `make` makes of each line of standard input, in order.  An error names the line. */
+enum lm_rc lm_cli_lines(lm_cli_line *make, void *user, uint64_t *ret_count, struct lm_err *err);
+
+/* Decimal ids: read with anything between them that is no digit, appended; written with one separator. */
+struct lm_tokens;
+enum lm_rc lm_cli_ids_read(struct lm_str text, struct lm_tokens *ret, struct lm_err *err);
+void lm_cli_ids_write(const struct lm_tokens *tokens, char separator, struct lm_buf *ret);
 
 #endif

@@ -46,8 +46,62 @@ static enum lm_rc inspect(struct lm_cli *cli, struct lm_err *err)
     return LM_OK;
 }
 
+/* ---- model score ---- */
+
+struct scoring {
+    struct lm_scorer *scorer;
+    struct lm_tokens tokens;
+    double *logprobs;
+    size_t logprob_cap;
+    double sum;
+    uint64_t predicted;
+};
+
+/* ids -> ln P of each, given those before it in the line; 0 for the first. */
+static enum lm_rc score_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err)
+{
+    struct scoring *s = user;
+    s->tokens.len = 0;
+    LM_TRY(lm_cli_ids_read(line, &s->tokens, err));
+    const size_t count = s->tokens.len;
+    lm_grow(&s->logprobs, &s->logprob_cap, count, sizeof(*s->logprobs));
+    LM_TRY(lm_scorer_run(s->scorer, s->tokens.ids, count, s->logprobs, err));
+    for (size_t i = 0; i < count; i++) {
+        lm_buf_printf(ret, "%s%.9g", i ? " " : "", s->logprobs[i]);
+        s->sum += s->logprobs[i];
+    }
+    s->predicted += count ? count - 1 : 0;
+    return LM_OK;
+}
+
+static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
+{
+    struct lm_llama model = { 0 };
+    struct scoring s = { 0 };
+    uint64_t lines = 0;
+    LM_TRY(lm_llama_load(&model, cli->args[0], err));
+    enum lm_rc rc = lm_scorer_new(&model, &s.scorer, err);
+    if (rc == LM_OK)
+        rc = lm_cli_lines(score_line, &s, &lines, err);
+    if (rc == LM_OK) {
+        const double loss = s.predicted ? -s.sum / (double)s.predicted : 0;
+        lm_buf_putc(&cli->result, '{');
+        lm_json_key_int(&cli->result, "lines", (int64_t)lines);
+        lm_json_key_int(&cli->result, "predicted", (int64_t)s.predicted);
+        lm_json_key_num(&cli->result, "loss", loss);
+        lm_buf_putc(&cli->result, '}');
+        lm_say("%llu tokens predicted, loss %.4f nats a token", (unsigned long long)s.predicted, loss);
+    }
+    free(s.logprobs);
+    lm_tokens_release(&s.tokens);
+    lm_scorer_free(s.scorer);
+    lm_llama_release(&model);
+    return rc;
+}
+
 const struct lm_cli_action lm_model_actions[] = {
     { "inspect", "DIR", "architecture, parameters, memory", 1, 1, inspect },
+    { "score", "DIR", "lines of ids (stdin) to ln P of each id, given those before it", 1, 1, score },
     { 0 },
 };
 

@@ -12,18 +12,20 @@
 
 struct paths {
     const char *tokenizer, *out;
-    bool special;
+    bool special, lines;
 };
 static const struct lm_opt path_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct paths, tokenizer), NULL,
-      .help = "tokenizer.json or its folder (encode, decode, inspect)" },
+      .help = "tokenizer.json or its folder (all but train)" },
     { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL, .help = "folder to make (train)" },
     { "allow-special", LM_OPT_BOOL, LM_OPT_AT(struct paths, special), "false",
       .help = "text that spells a special token becomes it (encode)" },
+    { "lines", LM_OPT_BOOL, LM_OPT_AT(struct paths, lines), "false",
+      .help = "stdin line by line, each text a JSON string (encode, decode)" },
 };
 const struct lm_opt_table lm_tokenizer_path_options = LM_OPT_TABLE("paths", struct paths, path_rows);
 
-enum { INPUT_BYTES_MAX = 1 << 30 };
+enum { INPUT_BYTES_MAX = 1 << 30, MESSAGES_MAX = 1024 };
 
 static enum lm_rc train(struct lm_cli *cli, struct lm_err *err)
 {
@@ -50,6 +52,42 @@ static enum lm_rc load(struct lm_cli *cli, struct lm_tokenizer **ret, struct lm_
     return lm_tokenizer_load(paths->tokenizer, ret, err);
 }
 
+/* ---- encode, decode, chat: one text, or line by line ---- */
+
+struct work {
+    const struct paths *paths;
+    struct lm_tokenizer *tokenizer;
+    struct lm_encoder *encoder;
+    struct lm_tokens tokens;   // of the text at hand
+    struct lm_arena arena;     // what its JSON decodes to
+};
+
+static enum lm_rc work_init(struct work *w, struct lm_cli *cli, struct lm_err *err)
+{
+    *w = (struct work){ .paths = cli->config[1] };
+    LM_TRY(load(cli, &w->tokenizer, err));
+    w->encoder = lm_encoder_new(w->tokenizer);
+    return LM_OK;
+}
+
+static void work_release(struct work *w)
+{
+    lm_arena_release(&w->arena);
+    lm_tokens_release(&w->tokens);
+    lm_encoder_free(w->encoder);
+    lm_tokenizer_free(w->tokenizer);
+}
+
+static enum lm_rc by_line(struct lm_cli *cli, lm_cli_line *make, struct work *w, struct lm_err *err)
+{
+    uint64_t lines = 0;
+    LM_TRY(lm_cli_lines(make, w, &lines, err));
+    lm_buf_putc(&cli->result, '{');
+    lm_json_key_int(&cli->result, "lines", (int64_t)lines);
+    lm_buf_putc(&cli->result, '}');
+    return LM_OK;
+}
+
 /* The argument, or standard input when there is none. */
 static enum lm_rc read_input(struct lm_cli *cli, struct lm_buf *ret, struct lm_err *err)
 {
@@ -60,62 +98,62 @@ static enum lm_rc read_input(struct lm_cli *cli, struct lm_buf *ret, struct lm_e
     return lm_file_read("/dev/stdin", INPUT_BYTES_MAX, ret, err);
 }
 
-static enum lm_rc encode(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc encode_text(struct lm_cli *cli, struct work *w, struct lm_err *err)
 {
-    struct lm_tokenizer *tokenizer = NULL;
     struct lm_buf text = { 0 };
-    struct lm_tokens tokens = { 0 };
-    LM_TRY(load(cli, &tokenizer, err));
     const enum lm_rc rc = read_input(cli, &text, err);
     if (rc == LM_OK) {
-        struct lm_encoder *encoder = lm_encoder_new(tokenizer);
-        lm_encode(encoder, lm_buf_str(&text), ((const struct paths *)cli->config[1])->special, &tokens);
-        lm_encoder_free(encoder);
+        lm_encode(w->encoder, lm_buf_str(&text), w->paths->special, &w->tokens);
         lm_buf_puts(&cli->result, "{\"ids\":[");
-        for (size_t i = 0; i < tokens.len; i++)
-            lm_buf_printf(&cli->result, "%s%u", i ? "," : "", tokens.ids[i]);
+        lm_cli_ids_write(&w->tokens, ',', &cli->result);
         lm_buf_puts(&cli->result, "]}");
-        for (size_t i = 0; !cli->globals.json && i < tokens.len; i++)
-            printf("%u%c", tokens.ids[i], i + 1 < tokens.len ? ' ' : '\n');
+        lm_buf_reset(&text);
+        lm_cli_ids_write(&w->tokens, ' ', &text);
+        if (!cli->globals.json && w->tokens.len)
+            printf("%s\n", text.ptr);
     }
-    lm_tokens_release(&tokens);
     lm_buf_release(&text);
-    lm_tokenizer_free(tokenizer);
     return rc;
 }
 
-/* Decimal ids, separated by anything that is no digit. */
-static enum lm_rc parse_ids(struct lm_str text, struct lm_tokens *ret, struct lm_err *err)
+static enum lm_rc encode_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err)
 {
-    for (size_t i = 0; i < text.len;) {
-        size_t end = i;
-        while (end < text.len && text.ptr[end] >= '0' && text.ptr[end] <= '9')
-            end++;
-        int64_t id = 0;
-        if (end == i) {
-            i++;
-            continue;
-        }
-        if (!lm_str_to_i64((struct lm_str){ text.ptr + i, end - i }, &id) || id > UINT32_MAX)
-            return lm_fail(err, LM_EINVAL, "'%.*s' is no token id", (int)(end - i), text.ptr + i);
-        lm_grow(&ret->ids, &ret->cap, ret->len + 1, sizeof(*ret->ids));
-        ret->ids[ret->len++] = (uint32_t)id;
-        i = end;
-    }
+    struct work *w = user;
+    struct lm_json_reader json;
+    w->tokens.len = 0;
+    lm_arena_reset(&w->arena);
+    lm_json_open(&json, line, "a text", &w->arena);
+    LM_TRY(lm_json_want(&json, LM_JSON_STRING, err));
+    const struct lm_str text = json.text;
+    LM_TRY(lm_json_want(&json, LM_JSON_END, err));
+    lm_encode(w->encoder, text, w->paths->special, &w->tokens);
+    lm_cli_ids_write(&w->tokens, ' ', ret);
     return LM_OK;
 }
 
-static enum lm_rc decode(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc encode(struct lm_cli *cli, struct lm_err *err)
 {
-    struct lm_tokenizer *tokenizer = NULL;
+    struct work w;
+    enum lm_rc rc = work_init(&w, cli, err);
+    if (rc == LM_OK)
+        rc = w.paths->lines ? by_line(cli, encode_line, &w, err) : encode_text(cli, &w, err);
+    work_release(&w);
+    return rc;
+}
+
+static enum lm_rc decode_ids(struct work *w, struct lm_str ids, struct lm_buf *ret, struct lm_err *err)
+{
+    w->tokens.len = 0;
+    LM_TRY(lm_cli_ids_read(ids, &w->tokens, err));
+    return lm_decode(w->tokenizer, w->tokens.ids, w->tokens.len, false, ret, err);
+}
+
+static enum lm_rc decode_text(struct lm_cli *cli, struct work *w, struct lm_err *err)
+{
     struct lm_buf input = { 0 }, text = { 0 };
-    struct lm_tokens tokens = { 0 };
-    LM_TRY(load(cli, &tokenizer, err));
     enum lm_rc rc = read_input(cli, &input, err);
     if (rc == LM_OK)
-        rc = parse_ids(lm_buf_str(&input), &tokens, err);
-    if (rc == LM_OK)
-        rc = lm_decode(tokenizer, tokens.ids, tokens.len, false, &text, err);
+        rc = decode_ids(w, lm_buf_str(&input), &text, err);
     if (rc == LM_OK) {
         lm_buf_putc(&cli->result, '{');
         lm_json_key_str(&cli->result, "text", lm_buf_str(&text));
@@ -123,12 +161,89 @@ static enum lm_rc decode(struct lm_cli *cli, struct lm_err *err)
         if (!cli->globals.json)
             printf("%s\n", text.ptr ? text.ptr : "");
     }
-    lm_tokens_release(&tokens);
     lm_buf_release(&input);
     lm_buf_release(&text);
-    lm_tokenizer_free(tokenizer);
     return rc;
 }
+
+static enum lm_rc decode_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err)
+{
+    struct lm_buf text = { 0 };
+    const enum lm_rc rc = decode_ids(user, line, &text, err);
+    if (rc == LM_OK)
+        lm_json_str(ret, lm_buf_str(&text));
+    lm_buf_release(&text);
+    return rc;
+}
+
+static enum lm_rc decode(struct lm_cli *cli, struct lm_err *err)
+{
+    struct work w;
+    enum lm_rc rc = work_init(&w, cli, err);
+    if (rc == LM_OK)
+        rc = w.paths->lines ? by_line(cli, decode_line, &w, err) : decode_text(cli, &w, err);
+    work_release(&w);
+    return rc;
+}
+
+/* The rest of {"role":"user","content":"..."}, after its brace. */
+static enum lm_rc read_message(struct lm_json_reader *json, struct lm_chat_message *ret, struct lm_err *err)
+{
+    struct lm_chat_message message = { 0 };
+    enum lm_json_kind kind;
+    LM_TRY(lm_json_next(json, &kind, err));
+    while (kind == LM_JSON_KEY) {
+        const bool role = lm_str_eq(json->text, LM_STR("role"));
+        if (!role && !lm_str_eq(json->text, LM_STR("content")))
+            return lm_fail(err, LM_EFORMAT, "a message has a role and a content, but no '%.*s'",
+                           json->text.len < 40 ? (int)json->text.len : 40, json->text.ptr);
+        LM_TRY(lm_json_want(json, LM_JSON_STRING, err));
+        *(role ? &message.role : &message.content) = json->text;
+        LM_TRY(lm_json_next(json, &kind, err));
+    }
+    if (!message.role.ptr || !message.content.ptr)
+        return lm_fail(err, LM_EFORMAT, "a message lacks its %s", message.role.ptr ? "content" : "role");
+    *ret = message;
+    return LM_OK;
+}
+
+static enum lm_rc chat_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err)
+{
+    struct work *w = user;
+    struct lm_chat_message messages[MESSAGES_MAX];
+    struct lm_json_reader json;
+    size_t count = 0;
+    enum lm_json_kind kind;
+    w->tokens.len = 0;
+    lm_arena_reset(&w->arena);
+    lm_json_open(&json, line, "a conversation", &w->arena);
+    LM_TRY(lm_json_want(&json, LM_JSON_ARRAY, err));
+    LM_TRY(lm_json_next(&json, &kind, err));
+    while (kind == LM_JSON_OBJECT) {
+        if (count == MESSAGES_MAX)
+            return lm_fail(err, LM_ELIMIT, "a conversation has more than %d messages", MESSAGES_MAX);
+        LM_TRY(read_message(&json, &messages[count++], err));
+        LM_TRY(lm_json_next(&json, &kind, err));
+    }
+    if (kind != LM_JSON_ARRAY_END)
+        return lm_fail(err, LM_EFORMAT, "a conversation is an array of messages and of nothing else");
+    LM_TRY(lm_json_want(&json, LM_JSON_END, err));
+    LM_TRY(lm_chat_encode(w->encoder, messages, count, true, &w->tokens, NULL, err));
+    lm_cli_ids_write(&w->tokens, ' ', ret);
+    return LM_OK;
+}
+
+static enum lm_rc chat(struct lm_cli *cli, struct lm_err *err)
+{
+    struct work w;
+    enum lm_rc rc = work_init(&w, cli, err);
+    if (rc == LM_OK)
+        rc = by_line(cli, chat_line, &w, err);
+    work_release(&w);
+    return rc;
+}
+
+/* ---- inspect ---- */
 
 static enum lm_rc inspect(struct lm_cli *cli, struct lm_err *err)
 {
@@ -164,6 +279,8 @@ const struct lm_cli_action lm_tokenizer_actions[] = {
     { "train", "IN... --out=DIR", "byte-level BPE from document files", 1, LM_CLI_ARGS_MAX, train },
     { "encode", "[TEXT] --tokenizer=T", "text (or stdin) to ids", 0, 1, encode },
     { "decode", "[IDS] --tokenizer=T", "ids (or stdin) to text", 0, 1, decode },
+    { "chat", "--tokenizer=T", "lines of [{\"role\":...,\"content\":...},...] to ids of the prompt", 0, 0,
+      chat },
     { "inspect", "--tokenizer=T", "size, special tokens, longest token", 0, 0, inspect },
     { 0 },
 };
