@@ -59,7 +59,7 @@ void house_make_model(const char *model_dir)
     const struct lm_llama_config shape = {
         .vocab_size = 384,
         .dim = 32,
-        .layers = 2,
+        .layers = 1,
         .heads = 4,
         .kv_heads = 2,
         .ffn_dim = 64,
@@ -301,4 +301,63 @@ void got_check_refusal(const struct got *got, long status, const char *code)
     assert_non_null(json_at(got->json, "error.param"));
     assert_string_equal(got_header(got, "Content-Type", text), "application/json");
     assert_memory_equal(got_header(got, "X-Request-Id", text), "req-", 4);
+}
+
+/* ---- chats and streams ---- */
+
+void house_chat_body(char *ret, size_t size, int max_tokens, const char *more)
+{
+    snprintf(ret, size,
+             "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"tell me of "
+             "foxes\"}],\"temperature\":0,"
+             "\"max_tokens\":%d%s}",
+             max_tokens, more);
+}
+
+long house_chat(const struct house *h, int max_tokens, const char *more, struct got *ret)
+{
+    char body[512];
+    house_chat_body(body, sizeof(body), max_tokens, more);
+    house_ask(
+        h,
+        &(struct ask){ .method = "POST", .path = "/v1/chat/completions", .key = h->end_user, .body = body },
+        ret);
+    return ret->status;
+}
+
+json_t *got_events(const struct got *got, bool whole)
+{
+    json_t *events = json_array();
+    struct lm_str rest = lm_buf_str(&got->body);
+    bool done = false;
+    while (rest.len) {
+        const ptrdiff_t end = lm_str_find(rest, LM_STR("\n\n"));
+        assert_true(end >= 0);
+        const struct lm_str event = { rest.ptr, (size_t)end };
+        rest.ptr += end + 2, rest.len -= (size_t)end + 2;
+        assert_false(done);
+        done = lm_str_eq(event, LM_STR("data: [DONE]"));
+        if (done || lm_str_starts(event, LM_STR(":")))
+            continue;
+        assert_true(lm_str_starts(event, LM_STR("data: ")));
+        json_t *one = json_loadb(event.ptr + 6, event.len - 6, JSON_ALLOW_NUL, NULL);
+        assert_non_null(one);
+        json_array_append_new(events, one);
+    }
+    assert_int_equal(done, whole);
+    return events;
+}
+
+struct lm_buf events_text(json_t *events)
+{
+    struct lm_buf text = { 0 };
+    size_t i;
+    json_t *event;
+    json_array_foreach(events, i, event)
+    {
+        lm_buf_add_str(&text, json_text(json_at(event, "choices.0.delta.content")));
+        lm_buf_add_str(&text, json_text(json_at(event, "choices.0.text")));
+    }
+    lm_buf_puts(&text, "");
+    return text;
 }

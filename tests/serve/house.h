@@ -56,6 +56,17 @@ const char *got_text(const struct got *got, const char *path);
 json_t *json_at(json_t *root, const char *path);
 struct lm_str json_text(const json_t *value);   // with the NULs a model may say; empty when it is no text
 
+/* A chat of the end-user with a seed, so that each request gets the same answer; `more` is JSON that begins
+ * with a comma.  Answers of this model run to their limit. */
+void house_chat_body(char *ret, size_t size, int max_tokens, const char *more);
+long house_chat(const struct house *h, int max_tokens, const char *more, struct got *ret);   // the status
+
+/* All events but [DONE], as a list; fails unless [DONE] is the last, or is missing when the stream is not
+ * whole. */
+json_t *got_events(const struct got *got, bool whole);
+/* The text they make; to be released. */
+struct lm_buf events_text(json_t *events);
+
 /* Value of a line of /metrics that begins with this; -1 when there is none. */
 double house_metric(const struct house *h, const char *line);
 
