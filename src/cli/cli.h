@@ -14,6 +14,8 @@
 
 #include <stdio.h>
 
+struct lm_db;
+
 enum { LM_CLI_TABLES_MAX = 4, LM_CLI_ARGS_MAX = 4096 };
 
 /* Options every command takes. */
@@ -38,7 +40,9 @@ struct lm_cli {
 struct lm_cli_action {
     const char *name, *args, *help;
     size_t args_min, args_max;   // after the action's name
+    /* One of the two; run_db gets the project database, open. */
     enum lm_rc (*run)(struct lm_cli *cli, struct lm_err *err);
+    enum lm_rc (*run_db)(struct lm_cli *cli, struct lm_db *db, struct lm_err *err);
 };
 
 struct lm_command {
@@ -72,11 +76,7 @@ void lm_help_completion(FILE *out);   // bash completion
 enum lm_rc lm_cli_state(struct lm_cli *cli, const char *name, const char **ret, struct lm_err *err);
 
 /* The project database with every module's tables; close it. */
-struct lm_db;
 enum lm_rc lm_cli_db(struct lm_cli *cli, struct lm_db **ret, struct lm_err *err);
-enum lm_rc lm_cli_with_db(struct lm_cli *cli,
-                          enum lm_rc (*body)(struct lm_cli *cli, struct lm_db *db, struct lm_err *err),
-                          struct lm_err *err);   // opens it, runs body, closes it
 
 /* Who runs this, for the histories: $SUDO_USER, $USER or "unknown". */
 const char *lm_cli_who(void);

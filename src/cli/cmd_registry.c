@@ -19,16 +19,11 @@ static const struct lm_opt rows[] = {
 };
 const struct lm_opt_table lm_registry_cli_options = LM_OPT_TABLE("registry", struct options, rows);
 
-static enum lm_rc list(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc list(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
 {
-    struct lm_db *db = NULL;
     struct lm_model_version *versions = NULL;
     size_t count = 0;
-    LM_TRY(lm_cli_db(cli, &db, err));
-    const enum lm_rc rc =
-        lm_registry_list(db, cli->arg_count ? cli->args[0] : NULL, &cli->arena, &versions, &count, err);
-    lm_db_close(db);
-    LM_TRY(rc);
+    LM_TRY(lm_registry_list(db, cli->arg_count ? cli->args[0] : NULL, &cli->arena, &versions, &count, err));
     lm_buf_puts(&cli->result, "{\"versions\":[");
     for (size_t i = 0; i < count; i++) {
         const struct lm_model_version *v = &versions[i];
@@ -54,45 +49,36 @@ static const char *who(const struct options *o)
     return o->by ? o->by : lm_cli_who();
 }
 
-static enum lm_rc promote(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc promote(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
 {
     const struct options *o = cli->config[0];
-    struct lm_db *db = NULL;
-    LM_TRY(lm_cli_db(cli, &db, err));
     const enum lm_rc rc =
         lm_registry_promote(db, cli->args[0], o->version, o->alias, who(o), o->reason, lm_wall_ms(), err);
-    lm_db_close(db);
     if (rc == LM_OK)
         lm_say("%s has a new %s", cli->args[0], o->alias);
     return rc;
 }
 
-static enum lm_rc rollback(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc rollback(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
 {
     const struct options *o = cli->config[0];
-    struct lm_db *db = NULL;
     int64_t version = 0;
-    LM_TRY(lm_cli_db(cli, &db, err));
     const enum lm_rc rc =
         lm_registry_rollback(db, cli->args[0], o->alias, who(o), o->reason, lm_wall_ms(), &version, err);
-    lm_db_close(db);
     if (rc == LM_OK)
         lm_say("%s of %s is version %lld again", o->alias, cli->args[0], (long long)version);
     return rc;
 }
 
-static enum lm_rc card(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc card(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
 {
     const struct options *o = cli->config[0];
-    struct lm_db *db = NULL;
     struct lm_model_version version;
     struct lm_buf text = { 0 };
     const char *store_dir = lm_arena_printf(&cli->arena, "%s/.loom", cli->globals.project);
-    LM_TRY(lm_cli_db(cli, &db, err));
     enum lm_rc rc = lm_registry_get(db, cli->args[0], o->version, o->alias, &cli->arena, &version, err);
     if (rc == LM_OK)
         rc = lm_registry_card(db, store_dir, &version, &text, err);
-    lm_db_close(db);
     if (rc == LM_OK) {
         lm_buf_putc(&cli->result, '{');
         lm_json_key_str(&cli->result, "card", lm_buf_str(&text));
@@ -105,9 +91,9 @@ static enum lm_rc card(struct lm_cli *cli, struct lm_err *err)
 }
 
 const struct lm_cli_action lm_registry_actions[] = {
-    { "list", "[MODEL]", "versions, newest first", 0, 1, list },
-    { "promote", "MODEL", "give an alias to a version whose gates passed", 1, 1, promote },
-    { "rollback", "MODEL", "give the alias back to the version before", 1, 1, rollback },
-    { "card", "MODEL", "model card in Markdown", 1, 1, card },
+    { "list", "[MODEL]", "versions, newest first", 0, 1, .run_db = list },
+    { "promote", "MODEL", "give an alias to a version whose gates passed", 1, 1, .run_db = promote },
+    { "rollback", "MODEL", "give the alias back to the version before", 1, 1, .run_db = rollback },
+    { "card", "MODEL", "model card in Markdown", 1, 1, .run_db = card },
     { 0 },
 };

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "store/db.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -164,7 +165,13 @@ static enum lm_rc run_action(struct lm_cli *cli, const struct lm_command *comman
     cli->arg_count--;
     const char *name = lm_arena_printf(&cli->arena, "%s %s", command->name, action->name);
     LM_TRY(check_count(name, action->args, cli->arg_count, action->args_min, action->args_max, err));
-    return action->run(cli, err);
+    if (action->run)
+        return action->run(cli, err);
+    struct lm_db *db = NULL;
+    LM_TRY(lm_cli_db(cli, &db, err));
+    const enum lm_rc rc = action->run_db(cli, db, err);
+    lm_db_close(db);
+    return rc;
 }
 
 static enum lm_rc run_command(struct lm_cli *cli, const struct lm_command *command, struct lm_err *err)
