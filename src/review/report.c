@@ -44,7 +44,8 @@ static void add_verdict(const struct lm_review_result *r, struct lm_buf *ret)
 
 static void add_gates(const struct lm_review_result *r, struct lm_buf *ret)
 {
-    lm_buf_puts(ret, "<table><thead><tr><th>Gate</th><th class=\"n\">Value</th><th class=\"n\">Must be</th>"
+    lm_buf_puts(ret, "<table class=\"gates\"><thead><tr><th>Gate</th><th class=\"n\">Value</th><th "
+                     "class=\"n\">Must be</th>"
                      "<th>Result</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < r->gate_count; i++) {
         const struct lm_gate_result *g = &r->gates[i];
@@ -83,15 +84,15 @@ static void add_count_fact(const char *name, uint64_t count, struct lm_buf *ret)
 static void add_bits_row(const char *title, const char *meaning, const struct lm_heldout_score *s, double max,
                          bool other, struct lm_buf *ret)
 {
-    lm_html_addf(ret, "<tr><td>%s<small>%s</small></td><td class=\"n\">", title, meaning);
+    lm_html_addf(ret, "<tr><td>%s<small>%s%sperplexity per token ", title, meaning, *meaning ? "; " : "");
+    lm_number_add(ret, s->perplexity, s->perplexity < 1000 ? 1 : 0);
+    lm_buf_puts(ret, "</small></td><td class=\"n\">");
     lm_number_add(ret, s->bits_per_byte, 3);
     lm_buf_puts(ret, "<small>");
     lm_number_add(ret, s->bits_interval.low, 3);
     lm_buf_puts(ret, " &ndash; ");
     lm_number_add(ret, s->bits_interval.high, 3);
-    lm_buf_puts(ret, "</small></td><td class=\"n\">");
-    lm_number_add(ret, s->perplexity, s->perplexity < 1000 ? 1 : 0);
-    lm_html_addf(ret, "</td><td class=\"b%s\">", other ? " other" : "");
+    lm_html_addf(ret, "</small></td><td class=\"b%s\">", other ? " other" : "");
     lm_svg_bar(s->bits_per_byte, s->bits_interval.low, s->bits_interval.high, max, ret);
     lm_buf_puts(ret, "</td></tr>\n");
 }
@@ -109,8 +110,8 @@ static void add_heldout(const struct lm_review_result *r, struct lm_buf *ret)
     lm_number_add(ret, h->baseline.bits_per_byte, 2);
     lm_buf_printf(ret, " of a %d-gram model of the same training text.</p>\n", (int)r->config->ngram_order);
     lm_buf_puts(ret, "<table><thead><tr><th>Held-out text</th><th class=\"n\">bits per byte, 95 %</th>"
-                     "<th class=\"n\">perplexity per token</th><th class=\"b\"></th></tr></thead><tbody>\n");
-    add_bits_row("This model", "lower is better", &h->model, max, false, ret);
+                     "<th class=\"b\"></th></tr></thead><tbody>\n");
+    add_bits_row("This model", "", &h->model, max, false, ret);
     add_bits_row("Baseline", "interpolated Kneser-Ney n-grams", &h->baseline, max, true, ret);
     lm_buf_puts(ret, "</tbody></table>\n");
 }
@@ -148,7 +149,7 @@ static void add_footer(const struct lm_review_result *r, struct lm_buf *ret)
         "<footer><h2>How it was measured</h2>\n<p class=\"soft\">Each number is defined by its signature; "
         "numbers with different signatures must not be compared. Intervals hold 95 % of the values "
         "that other documents or questions of the same kind would give (bootstrap).</p>\n"
-        "<div class=\"wide\"><table><tbody>\n");
+        "<div class=\"wide\"><table class=\"signed\"><tbody>\n");
     add_signature("Bits per byte", "model", r->heldout.model.signature, ret);
     add_signature("Bits per byte", "baseline", r->heldout.baseline.signature, ret);
     /* Metrics are signed alike for all snapshots: shown once. */

@@ -12,9 +12,21 @@
 
 enum { REPORT_BYTES_MAX = 16 << 20, ROWS_MAX = 60, COLUMNS_MAX = 8 };
 
+/* Keys whose meaning is not plain from their words. */
+static const struct {
+    const char *key, *title;
+} titles[] = {
+    { "removed", "documents removed, by reason" },
+    { "pii", "personal data replaced" },
+    { "lengths", "lengths of documents" },
+};
+
 /* "documents_in" reads "documents in". */
 static void add_name(const char *key, struct lm_buf *ret)
 {
+    for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+        if (strcmp(key, titles[i].key) == 0)
+            key = titles[i].title;
     struct lm_buf name = { 0 };
     for (; *key; key++)
         lm_buf_putc(&name, *key == '_' || *key == '-' ? ' ' : *key);
@@ -78,7 +90,7 @@ static void add_bars(const char *title, json_t *object, struct lm_buf *ret)
     const double max = largest(object);
     if (!(max > 0))
         return;
-    lm_buf_puts(ret, "<table><thead><tr><th>");
+    lm_buf_puts(ret, "<table><thead><tr><th class=\"cap\">");
     add_name(title, ret);
     lm_buf_puts(ret, "</th><th class=\"n\"></th><th class=\"b\"></th></tr></thead><tbody>\n");
     json_object_foreach(object, key, value)
@@ -125,7 +137,7 @@ static void add_table(const char *title, json_t *list, struct lm_buf *ret)
     const struct columns c = columns_of(list);
     if (c.len == 0)
         return;
-    lm_buf_puts(ret, "<h3 style=\"text-transform:capitalize\">");
+    lm_buf_puts(ret, "<h3 class=\"cap\">");
     add_name(title, ret);
     lm_buf_puts(ret, "</h3>\n<div class=\"wide\"><table><thead><tr>");
     for (size_t k = 0; k < c.len; k++) {

@@ -106,8 +106,8 @@ static enum lm_rc parse_refs(struct lm_json_reader *r, struct lm_segment *ret, s
     return rc;
 }
 
-static enum lm_rc parse_segment(struct lm_str line, const char *name, struct lm_arena *arena,
-                                struct lm_segment *ret, struct lm_err *err)
+enum lm_rc lm_segment_parse(struct lm_str line, const char *name, struct lm_arena *arena,
+                            struct lm_segment *ret, struct lm_err *err)
 {
     struct lm_json_reader r;
     struct lm_segment segment = { 0 };
@@ -149,7 +149,7 @@ enum lm_rc lm_segments_from_jsonl(struct lm_segments *ret, const char *path, str
         struct lm_segment segment;
         if (line.len == 0)
             continue;
-        if ((rc = parse_segment(line, name, &ret->arena, &segment, err)) != LM_OK)
+        if ((rc = lm_segment_parse(line, name, &ret->arena, &segment, err)) != LM_OK)
             break;
         lm_grow(&ret->items, &ret->cap, ret->len + 1, sizeof(*ret->items));
         ret->items[ret->len++] = segment;

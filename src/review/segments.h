@@ -19,6 +19,10 @@ enum lm_rc lm_segments_from_lines(struct lm_segments *ret, const char *hyp_path,
 /* {"hyp":"...","refs":["...",...]} a line; other keys are ignored. */
 enum lm_rc lm_segments_from_jsonl(struct lm_segments *ret, const char *path, struct lm_err *err);
 
+/* One such line, into the arena; `name` is for messages ("x.jsonl:12"). */
+enum lm_rc lm_segment_parse(struct lm_str line, const char *name, struct lm_arena *arena,
+                            struct lm_segment *ret, struct lm_err *err);
+
 void lm_segments_release(struct lm_segments *s);
 
 #endif

@@ -100,6 +100,8 @@ static uint32_t word_number(struct lm_texts *t, struct lm_str word)
 void lm_texts_begin(struct lm_texts *t)
 {
     lm_grow(&t->ranges, &t->ranges_cap, t->count + 1, sizeof(*t->ranges));
+    lm_grow(&t->words, &t->words_cap, t->len + 1, sizeof(*t->words));   // also an empty text has an address
+    lm_grow(&t->grams, &t->grams_cap, t->len + 1, sizeof(*t->grams));
     t->ranges[t->count++] = (struct lm_text_range){ t->len, t->len };
 }
 

@@ -22,6 +22,16 @@ void lm_words_scratch_release(struct lm_words_scratch *s)
     *s = (struct lm_words_scratch){ 0 };
 }
 
+/* lm_utf8_next with a short way for ASCII. */
+static inline size_t next_point(struct lm_str text, size_t at, uint32_t *ret)
+{
+    const unsigned char c = (unsigned char)text.ptr[at];
+    if (c >= 0x80)
+        return lm_utf8_next(text, at, ret);
+    *ret = c;
+    return 1;
+}
+
 /* ---- kinds of characters ---- */
 
 static bool is_blank(uint32_t cp)
@@ -130,7 +140,7 @@ static size_t decode(struct lm_str text, struct lm_words_scratch *s)
     lm_grow(&s->points, &s->points_cap, text.len + 1, sizeof(*s->points));
     size_t n = 0;
     for (size_t at = 0; at < text.len;)
-        at += lm_utf8_next(text, at, &s->points[n++]);
+        at += next_point(text, at, &s->points[n++]);
     return n;
 }
 
@@ -148,10 +158,15 @@ static void apply(const struct replacement *rules, size_t rule_count, struct lm_
         s->points_cap = s->other_cap;
         s->other_cap = cap;
     }
+    char *out = lm_buf_space(ret, 4 * len + 1);
+    size_t bytes = 0;
     for (size_t i = 0; i < len; i++) {
-        char bytes[4];
-        lm_buf_add(ret, bytes, lm_utf8_put(s->points[i], bytes));
+        if (s->points[i] < 0x80)
+            out[bytes++] = (char)s->points[i];
+        else
+            bytes += lm_utf8_put(s->points[i], out + bytes);
     }
+    ret->len += bytes;
 }
 
 /* ---- the rules ---- */
@@ -186,7 +201,8 @@ static struct lm_str replace_all(struct lm_str text, struct lm_str from, struct 
 static void mark_13a(struct lm_str text, struct lm_words_scratch *s, struct lm_buf *ret)
 {
     for (size_t i = 0; i < sizeof(unescapes) / sizeof(unescapes[0]); i++)
-        text = replace_all(text, unescapes[i].from, unescapes[i].to, &s->text);
+        if (memchr(text.ptr, unescapes[i].from.ptr[0], text.len))
+            text = replace_all(text, unescapes[i].from, unescapes[i].to, &s->text);
     struct lm_buf padded = { 0 };
     lm_buf_putc(&padded, ' ');
     lm_buf_add_str(&padded, text);
@@ -205,7 +221,7 @@ static void mark_char(struct lm_str text, struct lm_words_scratch *s, struct lm_
     (void)s;
     uint32_t cp;
     for (size_t at = 0, len; at < text.len; at += len) {
-        len = lm_utf8_next(text, at, &cp);
+        len = next_point(text, at, &cp);
         lm_buf_add(ret, text.ptr + at, len);
         lm_buf_putc(ret, ' ');
     }
@@ -234,7 +250,7 @@ static void mark_unicode(struct lm_str text, struct lm_words_scratch *s, struct 
     const struct lm_str lower = lm_buf_str(&s->text);
     uint32_t cp;
     for (size_t at = 0, len; at < lower.len; at += len) {
-        len = lm_utf8_next(lower, at, &cp);
+        len = next_point(lower, at, &cp);
         if (category(cp) & (U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK))
             lm_buf_add(ret, lower.ptr + at, len);
         else
@@ -253,7 +269,7 @@ static struct lm_str trim_end(struct lm_str text)
     size_t end = 0;
     uint32_t cp;
     for (size_t at = 0; at < text.len;) {
-        at += lm_utf8_next(text, at, &cp);
+        at += next_point(text, at, &cp);
         if (!is_blank(cp))
             end = at;
     }
@@ -274,13 +290,13 @@ bool lm_words_next(struct lm_str *rest, struct lm_str *ret)
     uint32_t cp;
     size_t start = 0, len;
     for (; start < rest->len; start += len) {
-        len = lm_utf8_next(*rest, start, &cp);
+        len = next_point(*rest, start, &cp);
         if (!is_blank(cp))
             break;
     }
     size_t end = start;
     for (; end < rest->len; end += len) {
-        len = lm_utf8_next(*rest, end, &cp);
+        len = next_point(*rest, end, &cp);
         if (is_blank(cp))
             break;
     }
