@@ -22,6 +22,9 @@ static struct lm_pretrain_config small_config(void)
     c.steps = 20;
     c.batch_tokens = 128;
     c.warmup_steps = 4;
+    c.lr = 0.006;   // all that shapes the recorded losses is set here, whatever the defaults
+    c.matrix_lr = 0.02;
+    c.weight_decay = 0.1;
     c.eval_every = 8;
     c.checkpoint_every = 7;
     return c;
