@@ -114,7 +114,9 @@ static enum lm_rc review_run(const struct lm_stage_call *call, struct lm_buf *me
     size_t count = 0;
     for (size_t i = 0; i < call->stage->input_count; i++)
         if (strcmp(call->stage->inputs[i].role, "snapshot") == 0) {
-            snapshots[count] = (struct lm_review_snapshot){ p->snapshots[count].name, call->inputs[i].dir };
+            const struct lm_project_snapshot *s = &p->snapshots[count];
+            snapshots[count] = (struct lm_review_snapshot){ s->name, call->inputs[i].dir, s->config.system,
+                                                            s->config.snapshot };
             count++;
         }
     const char *report = file_of(call, "documents", "report.json");

@@ -298,7 +298,8 @@ enum lm_rc lm_answers_judge(const struct lm_review_config *config, const struct 
                             struct lm_answers *ret, struct lm_err *err)
 {
     ret->name = snapshot->name;
-    LM_TRY(lm_questions_read(pairs_path, snapshot->name, (size_t)config->answers_max, &ret->questions, err));
+    LM_TRY(lm_questions_read(pairs_path, snapshot->pairs ? snapshot->pairs : snapshot->name,
+                             (size_t)config->answers_max, &ret->questions, err));
     if (ret->questions.len == 0)
         return LM_OK;
     ret->items = lm_zalloc(ret->questions.len, sizeof(*ret->items));

@@ -19,9 +19,10 @@ struct lm_review_config {
 extern const struct lm_opt_table lm_review_options;
 
 struct lm_review_snapshot {
-    const char *name;     // snapshot in pairs.jsonl
+    const char *name;     // in reports
     const char *dir;      // model folder
     const char *system;   // system message it was trained with; NULL: none
+    const char *pairs;    // whose pairs it answers in pairs.jsonl; NULL: those of its name
 };
 
 struct lm_review_inputs {

@@ -84,7 +84,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct lm_review_snapshot snapshots[] = { { "ask", "ask", NULL } };
+static const struct lm_review_snapshot snapshots[] = { { .name = "ask", .dir = "ask" } };
 static const struct lm_review_inputs inputs = { .title = "tiny",
                                                 .base_dir = "base",
                                                 .tokens_dir = "tokens",
@@ -307,7 +307,7 @@ static void the_files_are_the_same_for_any_number_of_threads(void **state)
 static void a_snapshot_without_questions_does_not_pass(void **state)
 {
     (void)state;
-    const struct lm_review_snapshot nobody = { "nobody", "ask", NULL };
+    const struct lm_review_snapshot nobody = { .name = "nobody", .dir = "ask" };
     struct lm_review_inputs in = inputs;
     in.snapshots = &nobody;
     struct lm_review_config c = config(true);
