@@ -177,7 +177,7 @@ static double base_loss(const struct lm_metric_config *config, const double *sum
 static double loss_ratio(const struct lm_metric_config *config, const double *sums)
 {
     (void)config;
-    return sums[BASE] < 0 ? sums[SNAPSHOT] / sums[BASE] : 0;
+    return isfinite(sums[BASE]) && sums[BASE] < 0 ? sums[SNAPSHOT] / sums[BASE] : NAN;   // no gate holds
 }
 
 /* Sums of ln P over the answer's tokens, one column of stats. */

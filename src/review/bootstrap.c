@@ -6,11 +6,15 @@
 #include "base/rng.h"
 #include "base/sys.h"
 
+#include <math.h>
 #include <stdlib.h>
 
+/* Ascending, what is no number last. */
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
+    if (isnan(x) || isnan(y))
+        return (isnan(x) != 0) - (isnan(y) != 0);
     return (x > y) - (x < y);
 }
 

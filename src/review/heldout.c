@@ -38,8 +38,8 @@ static double baseline_bits(const struct lm_metric_config *config, const double 
 static double bits_ratio(const struct lm_metric_config *config, const double *sums)
 {
     (void)config;
-    return isfinite(sums[BASELINE]) && sums[BASELINE] < 0 ? sums[MODEL] / sums[BASELINE]
-                                                          : NAN;   // no gate holds
+    const bool measured = isfinite(sums[BASELINE]) && sums[BASELINE] < 0;
+    return measured ? sums[MODEL] / sums[BASELINE] : NAN;   // NaN: no gate holds
 }
 
 /* The documents to score: every `step`-th. */

@@ -101,14 +101,18 @@ static void add_heldout(const struct lm_review_result *r, struct lm_buf *ret)
 {
     const struct lm_heldout_result *h = &r->heldout;
     const double max = 1.1 * fmax(h->model.bits_per_byte, h->baseline.bits_per_byte);
-    const double saved = 100 * (1 - h->ratio);
+    const double saved = 100 * (1 - h->ratio);   // NaN when the baseline could not be measured
     lm_buf_puts(ret, "<p>Of text it has never seen, the model needs ");
     lm_number_add(ret, h->model.bits_per_byte, 2);
-    lm_buf_puts(ret, " bits for a byte, ");
-    lm_number_add(ret, fabs(saved), 1);
-    lm_buf_puts(ret, saved >= 0 ? " % fewer than the " : " % more than the ");
-    lm_number_add(ret, h->baseline.bits_per_byte, 2);
-    lm_buf_printf(ret, " of a %d-gram model of the same training text.</p>\n", (int)r->config->ngram_order);
+    lm_buf_puts(ret, " bits for a byte");
+    if (isfinite(saved)) {
+        lm_buf_puts(ret, ", ");
+        lm_number_add(ret, fabs(saved), 1);
+        lm_buf_puts(ret, saved >= 0 ? " % fewer than the " : " % more than the ");
+        lm_number_add(ret, h->baseline.bits_per_byte, 2);
+        lm_buf_printf(ret, " of a %d-gram model of the same training text", (int)r->config->ngram_order);
+    }
+    lm_buf_puts(ret, ".</p>\n");
     lm_buf_puts(ret, "<table><thead><tr><th>Held-out text</th><th class=\"n\">bits per byte, 95 %</th>"
                      "<th class=\"b\"></th></tr></thead><tbody>\n");
     add_bits_row("This model", "", &h->model, max, false, ret);

@@ -21,7 +21,7 @@ static void to_bits_per_byte(struct lm_points *loss, double bytes_per_token)
 /* The first steps of a random model would flatten all the rest. */
 static double useful_maximum(const struct lm_curve *c, double baseline)
 {
-    double max = baseline * 1.5;
+    double max = isfinite(baseline) ? baseline * 1.5 : 0;
     if (c->heldout.len > 0)
         max = fmax(max, 1.6 * c->heldout.y[c->heldout.len - 1]);
     return max;
@@ -60,7 +60,7 @@ static void add_chart(const struct lm_review_result *r, struct lm_curve *c, stru
         .series = series,
         .series_count = sizeof(series) / sizeof(series[0]),
         .levels = &level,
-        .level_count = 1,
+        .level_count = isfinite(baseline) ? 1 : 0,
         .y_max = useful_maximum(c, baseline),
     };
     lm_buf_puts(ret, "<h3>How it learned</h3>\n<figure>");

@@ -299,6 +299,25 @@ static void a_model_without_history_has_no_chart(void **state)
     release(&i);
 }
 
+static void a_baseline_without_a_value_passes_nothing_and_breaks_no_picture(void **state)
+{
+    (void)state;
+    struct invented i;
+    invent(&i);
+    i.result.snapshot_count = 0;
+    i.result.heldout.ratio = NAN;
+    i.result.heldout.baseline.bits_per_byte = INFINITY;
+    free(i.result.gates);
+    lm_gates_decide(&i.result);
+    assert_false(i.result.passed);
+    struct lm_buf html = html_of(&i);
+    assert_contains(html.ptr, "<svg class=\"chart\"");
+    assert_null(strstr(html.ptr, "\"n/a"));
+    assert_null(strstr(html.ptr, ",n/a"));
+    lm_buf_release(&html);
+    release(&i);
+}
+
 static void a_damaged_report_of_a_stage_is_named(void **state)
 {
     (void)state;
@@ -428,6 +447,7 @@ int main(void)
         cmocka_unit_test(the_verdict_is_in_words),
         cmocka_unit_test(samples_are_those_at_fixed_percentiles),
         cmocka_unit_test(a_model_without_history_has_no_chart),
+        cmocka_unit_test(a_baseline_without_a_value_passes_nothing_and_breaks_no_picture),
         cmocka_unit_test(a_damaged_report_of_a_stage_is_named),
         cmocka_unit_test(gates_follow_their_thresholds),
         cmocka_unit_test(the_records_are_json),
