@@ -230,7 +230,7 @@ enum lm_rc lm_registry_history(struct lm_db *db, const char *model, struct lm_ar
         "SELECT model, alias, who, reason, from_version, to_version, time_ms FROM model_alias_change"
         " WHERE ? IS NULL OR model = ? ORDER BY id",
         "ss", model, model));
-    enum lm_rc rc;
+    enum lm_rc rc = LM_ENOTHING;
     while (count < (size_t)total && (rc = lm_db_next(rows, err)) == LM_OK)
         list[count++] = (struct lm_alias_change){
             .model = text_of(rows, 0, arena),
@@ -242,6 +242,8 @@ enum lm_rc lm_registry_history(struct lm_db *db, const char *model, struct lm_ar
             .time_ms = lm_db_int(rows, 6),
         };
     lm_db_end(rows);
+    if (rc != LM_OK && rc != LM_ENOTHING)
+        return rc;
     *ret = list;
     *ret_count = count;
     return LM_OK;

@@ -46,8 +46,9 @@ static enum lm_rc split(const char *address, struct lm_listen *l, int *ret_port,
 
 static int port_of(const struct sockaddr_storage *address)
 {
-    return ntohs(address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
-                                               : ((const struct sockaddr_in6 *)address)->sin6_port);
+    if (address->ss_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)address)->sin_port);
+    return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
 }
 
 static enum lm_rc bind_socket(struct lm_listen *l, const struct addrinfo *where, int port, struct lm_err *err)
