@@ -12,8 +12,9 @@ SYSTEM = {"role": "system", "content": "You answer questions about PostgreSQL."}
 
 def conversations():
     """What users wrote never becomes control tokens in loom; transformers parses it, so none is spelled here."""
-    questions = ["What does VACUUM do?", "", "  two blanks, then a tab\t", "\n\nline ends around\n", "na\u00efve \u4e2d\u6587 12345",
-                 "it's the user's", "a\r\nb", "{{ 7 * 7 }} {% raw %}", "<|im_", "\U0001f469\u200d\U0001f4bb " * 20]
+    questions = ["What does VACUUM do?", "", "  two blanks, then a tab\t", "\n\nline ends around\n",
+                 "na\u00efve \u4e2d\u6587 12345", "it's the user's", "a\r\nb", "{{ 7 * 7 }} {% raw %}", "<|im_",
+                 "\U0001f469\u200d\U0001f4bb " * 20]
     for question in questions:
         user = {"role": "user", "content": question}
         yield [user]

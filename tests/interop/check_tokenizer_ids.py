@@ -54,10 +54,10 @@ def main():
         comparison.add(hard_texts(1000, with_special=True), special=True)
         comparison.add(hard_texts(1000, with_special=True), special=False)
     wrong_ids, wrong_text = (sum((getattr(c, name) for c in comparisons), []) for name in ("wrong_ids", "wrong_text"))
-    first = "".join(f"; the first: {wrong[0]!r}" for wrong in (wrong_ids, wrong_text) if wrong)
+    first = "".join(f"; the first: {wrong[0][:100]!r}" for wrong in (wrong_ids, wrong_text) if wrong)
     verdict(not wrong_ids and not wrong_text,
-            f"{len(folders)} tokenizers, {len(real)} real paragraphs, {sum(c.count for c in comparisons)} texts in all: "
-            f"{len(wrong_ids)} with other ids, {len(wrong_text)} not decoded back{first}")
+            f"{len(folders)} tokenizers, {len(real)} real paragraphs, {sum(c.count for c in comparisons)} texts in "
+            f"all: {len(wrong_ids)} with other ids, {len(wrong_text)} not decoded back{first}")
 
 
 main()

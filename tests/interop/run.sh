@@ -2,7 +2,8 @@
 # run.sh LOOM [PROJECT]: what loom writes and serves, judged by the tools of others (requirements.txt, on PATH).
 #
 # Takes the artifacts of PROJECT (default build/demo, which `make demo` leaves), or makes a small project of its own:
-# from the PostgreSQL manual where it is installed.  Every check prints one line; the last line counts them.
+# from the PostgreSQL manual where it is installed.  Every check prints one line (a missing peer is a skip); the last
+# line counts them.
 set -euo pipefail
 
 loom=$(realpath "$1")
@@ -124,4 +125,4 @@ find_promtool
 check promtool "$url" "$certificate"
 
 echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]   # all skipped is no proof
