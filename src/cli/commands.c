@@ -31,7 +31,7 @@ const struct lm_command lm_commands[] = {
       { &lm_tokenizer_options, &lm_tokenizer_path_options }, 1, ANY, lm_tokenizer_actions, NULL },
     { "tokens", "ACTION ...", "token shards and the token table", NULL,
       { &lm_tokens_options, &lm_tokens_path_options }, 1, ANY, lm_tokens_actions, NULL },
-    { "model", "ACTION ...", "look into a model folder", NULL,
+    { "model", "ACTION ...", "look into a model folder, score token ids", NULL,
       { NULL }, 1, 2, lm_model_actions, NULL },
     { "pretrain", "--tokens=DIR --tokenizer=DIR --out=DIR", "train a model from scratch",
       "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.",
