@@ -37,7 +37,8 @@ rm line.jsonl
 mkdir odd
 { printf '\xff\xfe'; printf '<html><body><p>Gr\xfc\xdfe aus dem Norden, und viele davon.</p></body></html>' |
     iconv -f latin1 -t utf-16le; } > odd/utf16.html
-python3 -c 'print("<div>" * 1000000 + "deep down there is a sentence of words" + "</div>" * 1000000)' > odd/nested.html
+awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "<div>"; printf "deep down there is a sentence of words"
+    for (i = 0; i < 1000000; i++) printf "</div>" }' > odd/nested.html
 "$loom" collect odd --out=o6 --quiet || fail "odd pages are not collected"
 "$loom" prepare o6/documents.jsonl.zst --out=p6 --words-min=1 --quiet || fail "odd pages are not prepared"
 zstd -dcq p6/documents.jsonl.zst > p6.jsonl
@@ -67,8 +68,10 @@ refused 1 "loom init" run
 # A full disk: the artifact is whole or absent.
 if [ "$(id -u)" = 0 ] && mkdir -p full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
     head -c 400000 /dev/urandom | base64 -w 0 | sed 's/^/{"id":"a","content":"/; s/$/"}\n/' > big.jsonl
+    trap 'umount full' EXIT
     refused 1 "disk full" collect big.jsonl --out=full/out
     [ ! -e full/out ] || fail "half a result on a full disk"
     umount full
+    trap - EXIT
 fi
 echo "$count passed, 0 failed"
