@@ -26,7 +26,7 @@ count=$((count + 1))
 # Kills the run when the log says that the stage has begun, and a little later.
 killed=0
 for stage in collect prepare pairs tokenizer tokens pretrain finetune review; do
-    for delay in 0 0.02 0.1 0.3; do
+    for delay in 0.01 0.15; do
         rm -rf victim && small_project victim
         "$loom" run --project=victim > /dev/null 2> log &
         pid=$!
