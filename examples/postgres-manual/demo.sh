@@ -80,9 +80,10 @@ expect 200 end-user GET /help
 say "the OpenAI API, streamed"
 body='{"model":"sql","stream":true,"max_tokens":48,"messages":[{"role":"user","content":"What does the SQL command CREATE INDEX do?"}]}'
 curl -sN --cacert "$cert" -H "Authorization: Bearer ${key[end-user]}" -H 'Content-Type: application/json' \
-    --data "$body" "$base/v1/chat/completions" | tee stream.txt | head -4
+    --data "$body" "$base/v1/chat/completions" > stream.txt
+sed -n '1,4p' stream.txt
 printf '...\n'
-tail -2 stream.txt
+tail -n 2 stream.txt
 grep -q '^data: \[DONE\]' stream.txt || fail "the stream did not end as it should"
 answer=$(grep -o '"id":"chatcmpl-[0-9a-f]*"' stream.txt | head -1 | cut -d'"' -f4)
 
