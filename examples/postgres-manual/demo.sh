@@ -109,7 +109,7 @@ say "lineage: from the streamed answer back to documents"
 
 say "done in $((SECONDS - started)) s (training and review $((trained - started)) s)"
 cat <<END
-  report     $review/report.html
+  report     $project/${review#./}/report.html
   metrics    $project/metrics.txt
   audit log  $project/.loom/audit
   project    $project   ('loom run' in it now has nothing to do)

@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { RUN_MIN = 5, ANSWER_TOKENS_MAX = 8192, GRAM_SLOTS = 1 << 15 };
+enum { RUN_MIN = 4, ANSWER_TOKENS_MAX = 8192, GRAM_SLOTS = 1 << 15 };
 
 /* ---- the decision ---- */
 

@@ -15,7 +15,7 @@ enum { LM_TRACE_NEAREST_MAX = 5, LM_TRACE_STEPS_MAX = 64 };
 struct lm_trace_document {
     const char *id, *url, *title;
     size_t run_tokens;      // longest common run
-    size_t shared_tokens;   // answer tokens covered by runs of at least 5
+    size_t shared_tokens;   // answer tokens covered by runs of at least 4
 };
 
 struct lm_trace {
