@@ -48,7 +48,9 @@ static int port_of(const struct sockaddr_storage *address)
 {
     if (address->ss_family == AF_INET)
         return ntohs(((const struct sockaddr_in *)address)->sin_port);
-    return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    struct sockaddr_in6 v6;
+    memcpy(&v6, address, sizeof(v6));
+    return ntohs(v6.sin6_port);
 }
 
 static enum lm_rc bind_socket(struct lm_listen *l, const struct addrinfo *where, int port, struct lm_err *err)

@@ -245,7 +245,7 @@ void lm_pii_check_number(struct lm_pii_scan *scan, size_t start, size_t end)
     (void)end;
     if (start < scan->done[scan->row])
         return;
-    struct number n;
+    struct number n = { 0 };
     const bool edge = !lm_is_alnum(lm_pii_before(scan, start)) && lm_pii_before(scan, start) != '_';
     read_groups(scan, start, &n);
     /* Full: there may be more groups; the last ones are looked at again as the start of the next window. */

@@ -115,8 +115,10 @@ static void find_discounts(const struct corpus *c, size_t order, double ret[][4]
         count_of_counts(c, n, order, with);
         const double y = with[1] > 0 ? with[1] / (with[1] + 2 * with[2]) : 0.5;
         ret[n][0] = 0;
-        for (int k = 1; k <= 3; k++)
-            ret[n][k] = fmin(fmax(with[k] > 0 ? k - (k + 1) * y * with[k + 1] / with[k] : y, 0), k);
+        for (int k = 1; k <= 3; k++) {
+            const double d = with[k] > 0 ? k - (k + 1) * y * with[k + 1] / with[k] : 0;
+            ret[n][k] = d > 0 ? d : k / 2.0;
+        }
     }
 }
 
@@ -178,6 +180,30 @@ static void probabilities_add_up_to_one(void **state)
     free(c);
 }
 
+/* One text many times over: no n-gram of count 1, so the estimated discounts are worthless. */
+static void an_unseen_token_has_a_probability_in_the_poorest_corpus(void **state)
+{
+    (void)state;
+    const uint32_t text[] = { 1, 2, 3, 4, 2, 3, END };
+    struct shard_document documents[DOCUMENTS];
+    for (size_t d = 0; d < DOCUMENTS; d++)
+        documents[d] = (struct shard_document){ text, sizeof(text) / sizeof(text[0]) };
+    write_shard("poor.tokens", VOCAB, NULL, documents, DOCUMENTS);
+    struct lm_shard shard;
+    struct lm_ngram *m;
+    assert_int_equal(lm_shard_open(&shard, "poor.tokens", NULL), LM_OK);
+    assert_int_equal(lm_ngram_train(&shard, 4, END, &m, NULL), LM_OK);
+    double sum = 0;
+    for (uint32_t token = 0; token < VOCAB; token++) {
+        const double ln_p = lm_ngram_logprob(m, text, 3, token);
+        assert_true(isfinite(ln_p));
+        sum += exp(ln_p);
+    }
+    assert_true(fabs(sum - 1) < 1e-9);
+    lm_ngram_free(m);
+    lm_shard_close(&shard);
+}
+
 static void impossible_orders_are_refused(void **state)
 {
     (void)state;
@@ -197,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_definition_gives_the_same_probabilities),
         cmocka_unit_test(probabilities_add_up_to_one),
+        cmocka_unit_test(an_unseen_token_has_a_probability_in_the_poorest_corpus),
         cmocka_unit_test(impossible_orders_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
