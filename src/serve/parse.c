@@ -73,7 +73,7 @@ static bool read_real(const struct param *p, const json_t *value, struct reading
 {
     if (!json_is_number(value))
         return wrong_type(r, p->name, "a number");
-    const double number = json_number_value(value);
+    const double number = json_number_value(value) + 0.0;   // -0 is 0
     if (!(number >= p->min && number <= p->max))
         return lm_fault_set(r->fault, LM_FAULT_VALUE, p->name, "'%s' is %g, outside %g..%g", p->name, number,
                             p->min, p->max);
