@@ -125,7 +125,7 @@ static void add_file(struct lm_file_list *list, const char *path, const char *re
 
 /* Files go into the list, folders onto the stack, all else (sockets, dangling links) nowhere. */
 static enum lm_rc sort_in(const char *root, char *relative, struct lm_file_list *list,
-                          struct name_stack *todo, struct lm_err *err)
+                          struct name_stack *pending, struct lm_err *err)
 {
     LM_FREE char *path = lm_path_join(root, relative);
     LM_FREE char *owned = relative;
@@ -138,15 +138,15 @@ static enum lm_rc sort_in(const char *root, char *relative, struct lm_file_list 
     if (found && S_ISREG(st.st_mode)) {
         add_file(list, path, relative, st.st_size);
     } else if (found && S_ISDIR(st.st_mode)) {
-        lm_grow(&todo->items, &todo->cap, todo->len + 1, sizeof(*todo->items));
-        todo->items[todo->len++] = relative;
+        lm_grow(&pending->items, &pending->cap, pending->len + 1, sizeof(*pending->items));
+        pending->items[pending->len++] = relative;
         owned = NULL;
     }
     return LM_OK;
 }
 
 static enum lm_rc read_dir(const char *root, const char *relative, struct lm_file_list *list,
-                           struct name_stack *todo, struct lm_err *err)
+                           struct name_stack *pending, struct lm_err *err)
 {
     LM_FREE char *path = lm_path_join(root, relative);
     DIR *dir = opendir(path);
@@ -156,7 +156,7 @@ static enum lm_rc read_dir(const char *root, const char *relative, struct lm_fil
     const struct dirent *entry;
     while (rc == LM_OK && (errno = 0, entry = readdir(dir)) != NULL)
         if (entry->d_name[0] != '.')
-            rc = sort_in(root, lm_path_join(relative, entry->d_name), list, todo, err);
+            rc = sort_in(root, lm_path_join(relative, entry->d_name), list, pending, err);
     if (rc == LM_OK && errno != 0)
         rc = lm_fail_errno(err, LM_EIO, "cannot read folder '%s'", path);
     closedir(dir);
@@ -179,15 +179,15 @@ enum lm_rc lm_file_walk(const char *root, struct lm_file_list *ret, struct lm_er
         return LM_OK;
     }
     const size_t len_before = ret->len;
-    struct name_stack todo = { 0 };
-    enum lm_rc rc = read_dir(root, "", ret, &todo, err);
-    while (rc == LM_OK && todo.len) {
-        LM_FREE char *relative = todo.items[--todo.len];
-        rc = read_dir(root, relative, ret, &todo, err);
+    struct name_stack pending = { 0 };
+    enum lm_rc rc = read_dir(root, "", ret, &pending, err);
+    while (rc == LM_OK && pending.len) {
+        LM_FREE char *relative = pending.items[--pending.len];
+        rc = read_dir(root, relative, ret, &pending, err);
     }
-    while (todo.len)
-        free(todo.items[--todo.len]);
-    free(todo.items);
+    while (pending.len)
+        free(pending.items[--pending.len]);
+    free(pending.items);
     if (rc != LM_OK)
         ret->len = len_before;
     else if (ret->len > len_before)

@@ -1,6 +1,6 @@
-#ifndef LM_TESTS_REVIEW_CHECK_H
-#define LM_TESTS_REVIEW_CHECK_H
-/* tests/review/check.h - cmocka with the headers it wants first, and the few checks all of these tests share.
+#ifndef LM_TESTS_LIB_CHECK_H
+#define LM_TESTS_LIB_CHECK_H
+/* tests/lib/check.h - cmocka with the headers it wants first, and the few checks all of these tests share.
  */
 
 #include <setjmp.h>
