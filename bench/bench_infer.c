@@ -108,19 +108,20 @@ static double seconds_per_step(struct lm_forward *f, size_t batch, size_t rows_e
     return best;
 }
 
-static void bench_forward(const struct lm_llama *m, size_t steps)
+static void bench_forward(const struct lm_model *m, size_t steps)
 {
+    const size_t parameters = lm_model_parameters(&m->config);
     struct lm_forward *f;
     if (lm_forward_new(m, BATCH_MAX * 64, BATCH_MAX, BATCH_MAX * CONTEXT, &f, NULL) != LM_OK)
         abort();
-    const double bytes = (double)m->parameter_count * sizeof(float);
-    const double roof = read_rate(lm_forward_team(f), m->parameter_count * sizeof(float));
+    const double bytes = (double)parameters * sizeof(float);
+    const double roof = read_rate(lm_forward_team(f), parameters * sizeof(float));
     const size_t batches[] = { 1, 4, 16 };
     for (size_t i = 0; i < 3; i++) {
         const double seconds = seconds_per_step(f, batches[i], 1, steps);
         row("decode", batches[i], (double)batches[i] / seconds, "tokens/s");
         row("decode", batches[i], 100 * bytes / seconds * 1e-9 / roof, "percent of read rate");
-        row("decode", batches[i], 2e-9 * (double)(m->parameter_count * batches[i]) / seconds, "GFLOP/s");
+        row("decode", batches[i], 2e-9 * (double)(parameters * batches[i]) / seconds, "GFLOP/s");
     }
     const double seconds = seconds_per_step(f, 1, 64, 4);
     row("prefill in steps of 64", 1, 64 / seconds, "tokens/s");
@@ -137,7 +138,7 @@ static void count_end(void *user, const struct lm_engine_event *event)
         --*left;
 }
 
-static void bench_engine(const struct lm_llama *m, size_t new_tokens)
+static void bench_engine(const struct lm_model *m, size_t new_tokens)
 {
     struct lm_engine *e;
     static uint32_t prompt[PROMPT];
@@ -164,7 +165,7 @@ static void bench_engine(const struct lm_llama *m, size_t new_tokens)
     lm_engine_free(e);
 }
 
-static void bench_score(const struct lm_llama *m)
+static void bench_score(const struct lm_model *m)
 {
     static uint32_t tokens[4 * CONTEXT];
     static double scores[4 * CONTEXT];
@@ -190,9 +191,12 @@ int main(int argc, char **argv)
     runs = smoke ? 1 : RUNS;
     lm_llama_init(&m, &config);
     lm_llama_random(&m, 1);
-    bench_forward(&m, smoke ? 2 : NEW_MAX);
-    bench_engine(&m, smoke ? 2 : NEW_MAX);
-    bench_score(&m);
+    struct lm_model view;
+    lm_model_of_llama(&view, &m);
+    bench_forward(&view, smoke ? 2 : NEW_MAX);
+    bench_engine(&view, smoke ? 2 : NEW_MAX);
+    bench_score(&view);
+    lm_model_close(&view);
     lm_llama_release(&m);
     return 0;
 }

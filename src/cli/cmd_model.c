@@ -80,7 +80,9 @@ static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
     struct scoring s = { 0 };
     uint64_t lines = 0;
     LM_TRY(lm_llama_load(&model, cli->args[0], err));
-    enum lm_rc rc = lm_scorer_new(&model, &s.scorer, err);
+    struct lm_model view;
+    lm_model_of_llama(&view, &model);
+    enum lm_rc rc = lm_scorer_new(&view, &s.scorer, err);
     if (rc == LM_OK)
         rc = lm_cli_lines(score_line, &s, &lines, err);
     if (rc == LM_OK) {
@@ -95,6 +97,7 @@ static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
     free(s.logprobs);
     lm_tokens_release(&s.tokens);
     lm_scorer_free(s.scorer);
+    lm_model_close(&view);
     lm_llama_release(&model);
     return rc;
 }
@@ -207,7 +210,9 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
     struct sink sink = { .print = !cli->globals.json };
     uint64_t ticket;
     sem_init(&sink.done, 0, 0);
-    enum lm_rc rc = lm_engine_new(model, tokenizer, &config, &engine, err);
+    struct lm_model view;
+    lm_model_of_llama(&view, model);
+    enum lm_rc rc = lm_engine_new(&view, tokenizer, &config, &engine, err);
     if (rc == LM_OK)
         rc = lm_engine_submit(engine, prompt.ids, prompt.len, &sampling, take, &sink, &ticket, err);
     if (rc == LM_OK) {
@@ -223,6 +228,7 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
         lm_buf_putc(&cli->result, '}');
     }
     lm_engine_free(engine);
+    lm_model_close(&view);
     sem_destroy(&sink.done);
     lm_buf_release(&sink.text);
     lm_tokens_release(&prompt);

@@ -317,7 +317,7 @@ static void make_scratch(struct lm_engine *e)
 }
 
 /* A request must fit the cache even when it is alone. */
-static enum lm_rc configure(struct lm_engine *e, const struct lm_llama *model,
+static enum lm_rc configure(struct lm_engine *e, const struct lm_model *model,
                             const struct lm_engine_config *config, struct lm_err *err)
 {
     enum { SEQUENCES_MAX = 1 << 12, PREFILL_MAX = 1 << 16 };
@@ -334,7 +334,7 @@ static enum lm_rc configure(struct lm_engine *e, const struct lm_llama *model,
     return LM_OK;
 }
 
-enum lm_rc lm_engine_new(const struct lm_llama *model, const struct lm_tokenizer *tokenizer,
+enum lm_rc lm_engine_new(const struct lm_model *model, const struct lm_tokenizer *tokenizer,
                          const struct lm_engine_config *config, struct lm_engine **ret, struct lm_err *err)
 {
     struct lm_engine *e = lm_zalloc(1, sizeof *e);

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "model/llama.h"
+#include "model/model.h"
 #include "token/tokenizer.h"
 
 struct lm_engine;
@@ -62,7 +62,7 @@ typedef void lm_engine_sink(void *user, const struct lm_engine_event *event);
 
 /* model and tokenizer are borrowed and must outlive the engine; without a tokenizer (NULL) there is no text.
  * Packs a copy of the weights and starts the engine thread. */
-enum lm_rc lm_engine_new(const struct lm_llama *model, const struct lm_tokenizer *tokenizer,
+enum lm_rc lm_engine_new(const struct lm_model *model, const struct lm_tokenizer *tokenizer,
                          const struct lm_engine_config *config, struct lm_engine **ret, struct lm_err *err);
 void lm_engine_free(struct lm_engine *e);   // cancels what runs, joins the thread; NULL is fine
 
@@ -91,7 +91,7 @@ enum lm_rc lm_engine_complete(struct lm_engine *e, const uint32_t *prompt, size_
 
 /* Holds the packed weights, so that many texts can be scored.  Owner: one thread. */
 struct lm_scorer;
-enum lm_rc lm_scorer_new(const struct lm_llama *model, struct lm_scorer **ret, struct lm_err *err);
+enum lm_rc lm_scorer_new(const struct lm_model *model, struct lm_scorer **ret, struct lm_err *err);
 void lm_scorer_free(struct lm_scorer *s);   // NULL is fine
 
 /* ret[i] = ln P(tokens[i] | tokens[0..i)) for i >= 1; ret[0] = 0.  The same bits as an engine's logprobs,
@@ -101,7 +101,7 @@ enum lm_rc lm_scorer_run(struct lm_scorer *s, const uint32_t *tokens, size_t cou
                          struct lm_err *err);
 
 /* The same for one text, with a scorer made for it. */
-enum lm_rc lm_score(const struct lm_llama *model, const uint32_t *tokens, size_t count, double *ret,
+enum lm_rc lm_score(const struct lm_model *model, const uint32_t *tokens, size_t count, double *ret,
                     struct lm_err *err);
 
 #endif

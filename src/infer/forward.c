@@ -27,7 +27,7 @@ struct scratch {
 };
 
 struct lm_forward {
-    const struct lm_llama *model;
+    const struct lm_model *model;
     const struct lm_panel_kernels *kernels;
     struct lm_team *team;
     struct lm_kv_pool kv;
@@ -58,14 +58,14 @@ struct lm_forward {
 
 /* ---- making and freeing ---- */
 
-static void set_sizes(struct lm_forward *f, const struct lm_llama_config *c, size_t kv_tokens)
+static void set_sizes(struct lm_forward *f, const struct lm_model_config *c, size_t kv_tokens)
 {
     f->vocab = (size_t)c->vocab_size;
     f->dim = (size_t)c->dim;
     f->layers = (size_t)c->layers;
     f->heads = (size_t)c->heads;
     f->kv_heads = (size_t)c->kv_heads;
-    f->head_dim = f->dim / f->heads;
+    f->head_dim = (size_t)c->head_dim;
     f->ffn = (size_t)c->ffn_dim;
     f->eps = (float)c->norm_eps;
     f->vocab_pad = lm_panel_pad(f->vocab);
@@ -121,10 +121,10 @@ static void make_buffers(struct lm_forward *f)
         };
 }
 
-enum lm_rc lm_forward_new(const struct lm_llama *model, size_t rows_max, size_t logits_max, size_t kv_tokens,
+enum lm_rc lm_forward_new(const struct lm_model *model, size_t rows_max, size_t logits_max, size_t kv_tokens,
                           struct lm_forward **ret, struct lm_err *err)
 {
-    LM_ASSERT(model->params);
+    LM_ASSERT(model->weights);
     LM_ASSERT(rows_max >= 1 && logits_max >= 1 && kv_tokens >= 1);
 
     struct lm_forward *f = lm_zalloc(1, sizeof *f);
@@ -142,7 +142,7 @@ enum lm_rc lm_forward_new(const struct lm_llama *model, size_t rows_max, size_t 
     f->team = lm_team_new((size_t)lm_threads());
     lm_weights_init(&f->weights, model);
     f->rope = floats(f->positions, f->head_dim);
-    fill_rope(f, model->config.rope_theta);
+    fill_rope(f, model->config.rope.theta);
     make_buffers(f);
     *ret = f;
     return LM_OK;
@@ -472,7 +472,7 @@ static void start_rows(struct lm_forward *f, const struct lm_forward_row *rows, 
     f->rows = rows;
     f->row_count = row_count;
     f->group_count = 0;
-    const float *embedding = f->model->tensor[LM_LLAMA_EMBED];
+    const float *embedding = lm_model_at(f->model, LM_T_EMBED, 0)->data;
     for (size_t m = 0; m < row_count; m++) {
         LM_ASSERT(rows[m].token < f->vocab && rows[m].position < f->positions);
         memcpy(f->x + m * f->dim_pad, embedding + rows[m].token * f->dim, f->dim * sizeof *f->x);

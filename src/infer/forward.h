@@ -8,7 +8,7 @@
 
 #include "infer/kv.h"
 #include "infer/team.h"
-#include "model/llama.h"
+#include "model/model.h"
 
 struct lm_forward_row {
     uint32_t token;
@@ -21,7 +21,7 @@ struct lm_forward;
 
 /* Packs the weights (a copy as large as the model) and sizes all memory.  rows_max rows in one run, at most
  * logits_max of which want logits; kv_tokens in the cache.  model is borrowed. */
-enum lm_rc lm_forward_new(const struct lm_llama *model, size_t rows_max, size_t logits_max, size_t kv_tokens,
+enum lm_rc lm_forward_new(const struct lm_model *model, size_t rows_max, size_t logits_max, size_t kv_tokens,
                           struct lm_forward **ret, struct lm_err *err);
 void lm_forward_free(struct lm_forward *f);
 

@@ -13,7 +13,7 @@ static void add_end(struct lm_request_world *w, int64_t id)
         w->ends[w->end_count++] = (uint32_t)id;
 }
 
-void lm_request_world_init(struct lm_request_world *w, const struct lm_llama *model,
+void lm_request_world_init(struct lm_request_world *w, const struct lm_model *model,
                            const struct lm_tokenizer *tokenizer, size_t positions_max)
 {
     *w = (struct lm_request_world){
@@ -21,7 +21,8 @@ void lm_request_world_init(struct lm_request_world *w, const struct lm_llama *mo
         .vocab = (size_t)model->config.vocab_size,
         .positions_max = positions_max,
     };
-    add_end(w, model->config.eos_id);
+    for (size_t i = 0; i < model->config.eos_count; i++)
+        add_end(w, model->config.eos_ids[i]);
     if (!tokenizer)
         return;
     add_end(w, lm_tokenizer_end_of_text(tokenizer));

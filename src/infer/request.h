@@ -36,10 +36,10 @@ struct lm_request_world {
     size_t vocab;                           // of the model
     size_t positions_max;                   // prompt + max_tokens
     size_t piece_bytes_max;                 // text of one token, with what an earlier one left
-    uint32_t ends[3];                       // ids that end a text
+    uint32_t ends[6];                       // ids that end a text
     size_t end_count;
 };
-void lm_request_world_init(struct lm_request_world *w, const struct lm_llama *model,
+void lm_request_world_init(struct lm_request_world *w, const struct lm_model *model,
                            const struct lm_tokenizer *tokenizer, size_t positions_max);
 
 /* LM_EINVAL or LM_ELIMIT for what lm_engine_submit refuses, but for a full queue. */

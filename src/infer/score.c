@@ -22,7 +22,7 @@ struct lm_scorer {
     size_t stride;
 };
 
-static enum lm_rc scorer_new(const struct lm_llama *model, size_t context, struct lm_scorer **ret,
+static enum lm_rc scorer_new(const struct lm_model *model, size_t context, struct lm_scorer **ret,
                              struct lm_err *err)
 {
     if (context < 2)
@@ -43,7 +43,7 @@ static enum lm_rc scorer_new(const struct lm_llama *model, size_t context, struc
     return LM_OK;
 }
 
-enum lm_rc lm_scorer_new(const struct lm_llama *model, struct lm_scorer **ret, struct lm_err *err)
+enum lm_rc lm_scorer_new(const struct lm_model *model, struct lm_scorer **ret, struct lm_err *err)
 {
     return scorer_new(model, (size_t)model->config.context, ret, err);
 }
@@ -112,7 +112,7 @@ enum lm_rc lm_scorer_run(struct lm_scorer *s, const uint32_t *tokens, size_t cou
     return LM_OK;
 }
 
-enum lm_rc lm_score(const struct lm_llama *model, const uint32_t *tokens, size_t count, double *ret,
+enum lm_rc lm_score(const struct lm_model *model, const uint32_t *tokens, size_t count, double *ret,
                     struct lm_err *err)
 {
     /* A short text needs no memory for the whole context. */

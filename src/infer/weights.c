@@ -6,7 +6,7 @@
 
 /* Runs twice: to count, and to copy. */
 struct packer {
-    const struct lm_llama *model;
+    const struct lm_model *model;
     float *to;   // NULL: only count
     size_t floats;
 };
@@ -20,35 +20,40 @@ static const float *pack(struct packer *p, const float *matrix, size_t rows, siz
     return place;
 }
 
-static const float *pack_tensor(struct packer *p, enum lm_llama_tensor tensor, size_t layer)
+static const float *floats_at(const struct packer *p, enum lm_tensor tensor, size_t layer)
 {
-    size_t rows, cols;
-    lm_llama_shape(&p->model->config, tensor, &rows, &cols);
-    return pack(p, lm_llama_at(p->model, tensor, layer), rows, cols);
+    return lm_model_at(p->model, tensor, layer)->data;
 }
 
-static const float *pack_vector(struct packer *p, enum lm_llama_tensor tensor, size_t layer)
+static const float *pack_tensor(struct packer *p, enum lm_tensor tensor, size_t layer)
+{
+    const struct lm_weight *w = lm_model_at(p->model, tensor, layer);
+    return pack(p, w->data, w->rows, w->cols);
+}
+
+static const float *pack_vector(struct packer *p, enum lm_tensor tensor, size_t layer)
 {
     const size_t len = (size_t)p->model->config.dim;
     float *place = p->to ? p->to + p->floats : NULL;
     if (place)
-        memcpy(place, lm_llama_at(p->model, tensor, layer), len * sizeof *place);   // the slab is zeroed
+        memcpy(place, lm_model_at(p->model, tensor, layer)->data,
+               len * sizeof *place);   // the slab is zeroed
     p->floats += lm_panel_pad(len);
     return place;
 }
 
 static const float *pack_heads(struct packer *p, size_t layer)
 {
-    const struct lm_llama_config *c = &p->model->config;
+    const struct lm_model_config *c = &p->model->config;
     const struct {
-        enum lm_llama_tensor tensor;
+        enum lm_tensor tensor;
         int64_t heads;
-    } parts[] = { { LM_LLAMA_WQ, c->heads }, { LM_LLAMA_WK, c->kv_heads }, { LM_LLAMA_WV, c->kv_heads } };
-    const size_t head_dim = (size_t)(c->dim / c->heads), dim = (size_t)c->dim;
+    } parts[] = { { LM_T_WQ, c->heads }, { LM_T_WK, c->kv_heads }, { LM_T_WV, c->kv_heads } };
+    const size_t head_dim = (size_t)c->head_dim, dim = (size_t)c->dim;
     const float *start = p->to ? p->to + p->floats : NULL;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         for (size_t h = 0; h < (size_t)parts[i].heads; h++)
-            pack(p, lm_llama_at(p->model, parts[i].tensor, layer) + h * head_dim * dim, head_dim, dim);
+            pack(p, floats_at(p, parts[i].tensor, layer) + h * head_dim * dim, head_dim, dim);
     return start;
 }
 
@@ -59,8 +64,8 @@ static const float *pack_gate_up(struct packer *p, size_t layer)
     const float *start = p->to ? p->to + p->floats : NULL;
     for (size_t row = 0; row < ffn; row += step) {
         const size_t rows = ffn - row < step ? ffn - row : step;
-        pack(p, lm_llama_at(p->model, LM_LLAMA_W_GATE, layer) + row * dim, rows, dim);
-        pack(p, lm_llama_at(p->model, LM_LLAMA_W_UP, layer) + row * dim, rows, dim);
+        pack(p, floats_at(p, LM_T_W_GATE, layer) + row * dim, rows, dim);
+        pack(p, floats_at(p, LM_T_W_UP, layer) + row * dim, rows, dim);
     }
     return start;
 }
@@ -70,18 +75,18 @@ static void pack_model(struct packer *p, struct lm_weights *w)
     p->floats = 0;
     for (size_t l = 0; l < (size_t)p->model->config.layers; l++) {
         struct lm_layer_weights *layer = &w->layers[l];
-        layer->attn_norm = pack_vector(p, LM_LLAMA_ATTN_NORM, l);
+        layer->attn_norm = pack_vector(p, LM_T_ATTN_NORM, l);
         layer->qkv = pack_heads(p, l);
-        layer->wo = pack_tensor(p, LM_LLAMA_WO, l);
-        layer->ffn_norm = pack_vector(p, LM_LLAMA_FFN_NORM, l);
+        layer->wo = pack_tensor(p, LM_T_WO, l);
+        layer->ffn_norm = pack_vector(p, LM_T_FFN_NORM, l);
         layer->gate_up = pack_gate_up(p, l);
-        layer->down = pack_tensor(p, LM_LLAMA_W_DOWN, l);
+        layer->down = pack_tensor(p, LM_T_W_DOWN, l);
     }
-    w->norm = pack_vector(p, LM_LLAMA_NORM, 0);
-    w->head = pack_tensor(p, LM_LLAMA_HEAD, 0);
+    w->norm = pack_vector(p, LM_T_NORM, 0);
+    w->head = pack_tensor(p, LM_T_HEAD, 0);
 }
 
-void lm_weights_init(struct lm_weights *w, const struct lm_llama *model)
+void lm_weights_init(struct lm_weights *w, const struct lm_model *model)
 {
     struct packer p = { .model = model };
     *w = (struct lm_weights){ .layers = lm_zalloc((size_t)model->config.layers, sizeof *w->layers) };

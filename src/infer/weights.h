@@ -4,7 +4,7 @@
  */
 
 #include "infer/panels.h"
-#include "model/llama.h"
+#include "model/model.h"
 
 enum { LM_FFN_PANELS = 4 };
 
@@ -23,7 +23,7 @@ struct lm_weights {
     const float *norm, *head;   // (C), (V, C)
 };
 
-void lm_weights_init(struct lm_weights *w, const struct lm_llama *model);
+void lm_weights_init(struct lm_weights *w, const struct lm_model *model);
 void lm_weights_release(struct lm_weights *w);
 
 #endif

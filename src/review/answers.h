@@ -42,6 +42,7 @@ struct lm_answers {
 /* A model with what is needed to talk to it. */
 struct lm_speaker {
     struct lm_llama model;
+    struct lm_model view;   // of model
     struct lm_tokenizer *tokenizer;
 };
 enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *dir, struct lm_err *err);

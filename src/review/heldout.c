@@ -72,12 +72,13 @@ static enum lm_rc score_model(const struct choice *c, const struct lm_llama *mod
                               double *stats, struct lm_err *err)
 {
     struct lm_scorer *scorer = NULL;
-    LM_TRY(lm_scorer_new(model, &scorer, err));
+    struct lm_model view;
+    lm_model_of_llama(&view, model);
+    enum lm_rc rc = lm_scorer_new(&view, &scorer, err);
     struct lm_tokens tokens = { 0 };
     double *logs = NULL;
     size_t logs_cap = 0;
     struct lm_progress progress = lm_progress_start("review: held-out text", "documents", c->count);
-    enum lm_rc rc = LM_OK;
     for (size_t i = 0; i < c->count && rc == LM_OK; i++) {
         const size_t len = document_tokens(c, i, end_of_text, &tokens);
         lm_grow(&logs, &logs_cap, len, sizeof(*logs));
@@ -94,6 +95,7 @@ static enum lm_rc score_model(const struct choice *c, const struct lm_llama *mod
     free(logs);
     lm_tokens_release(&tokens);
     lm_scorer_free(scorer);
+    lm_model_close(&view);
     return rc;
 }
 

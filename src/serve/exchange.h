@@ -33,6 +33,7 @@ struct lm_served {
     const char *name, *dir, *artifact;
     const char *partition;   // NULL: for everybody
     struct lm_llama model;
+    struct lm_model view;   // of model
     struct lm_tokenizer *tokenizer;
     struct lm_engine *engine;
     struct lm_pool encoders;

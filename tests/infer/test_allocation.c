@@ -68,11 +68,13 @@ static void no_token_costs_an_allocation(void **state)
     static uint32_t prompt[40];
     const struct lm_str stops[] = { LM_STR("\xff never \xff"), LM_STR("abababababab!") };
     struct lm_llama m;
+    struct lm_model view;
     struct lm_tokenizer *t = tiny_tokenizer();
     struct lm_engine *e;
     struct lm_engine_config config = { .sequences_max = SEQUENCES, .prefill_tokens = 5 };
     reference_model(&m, &reference_configs[0], 12);
-    assert_int_equal(lm_engine_new(&m, t, &config, &e, NULL), LM_OK);
+    lm_model_of_llama(&view, &m);
+    assert_int_equal(lm_engine_new(&view, t, &config, &e, NULL), LM_OK);
     struct lm_sampling s;
     lm_sampling_defaults(&s);
     s.stop = stops, s.stop_count = 2, s.top_logprobs = 20, s.temperature = 20, s.max_tokens = 50;
@@ -98,6 +100,7 @@ static void no_token_costs_an_allocation(void **state)
     assert_int_equal(counted[SEQUENCES - 1].last, submitted);
     lm_engine_free(e);
     lm_tokenizer_free(t);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 

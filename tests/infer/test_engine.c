@@ -20,7 +20,7 @@ enum { PROMPTS = 16, PROMPT_MAX = 40 };
 
 static const struct lm_engine_config roomy = { .sequences_max = 16, .queue_max = 64, .prefill_tokens = 64 };
 
-static struct lm_engine *engine_new(const struct lm_llama *m, const struct lm_tokenizer *t,
+static struct lm_engine *engine_new(const struct lm_model *m, const struct lm_tokenizer *t,
                                     const struct lm_engine_config *config)
 {
     struct lm_engine *e = NULL;
@@ -52,7 +52,9 @@ static void greedy_output_is_that_of_a_plain_double_precision_model(void **state
     enum { NEW = 12, PROMPT = 9 };
     for (size_t c = 0; c < REFERENCE_CONFIGS; c++) {
         struct lm_llama m;
+        struct lm_model view;
         reference_model(&m, &reference_configs[c], 3 + c);
+        lm_model_of_llama(&view, &m);
         const size_t vocab = (size_t)m.config.vocab_size;
         uint32_t tokens[PROMPT + NEW];
         random_prompt(tokens, PROMPT, vocab, c);
@@ -69,7 +71,7 @@ static void greedy_output_is_that_of_a_plain_double_precision_model(void **state
         struct record r;
         lm_sampling_defaults(&s);
         s.temperature = 0, s.max_tokens = NEW, s.logprobs = true;
-        struct lm_engine *e = engine_new(&m, NULL, &roomy);
+        struct lm_engine *e = engine_new(&view, NULL, &roomy);
         submit(e, tokens, PROMPT, &s, &r);
         record_wait(&r);
         assert_int_equal(r.count, NEW);
@@ -85,6 +87,7 @@ static void greedy_output_is_that_of_a_plain_double_precision_model(void **state
         lm_engine_free(e);
         record_release(&r);
         free(logits);
+        lm_model_close(&view);
         lm_llama_release(&m);
     }
 }
@@ -92,6 +95,7 @@ static void greedy_output_is_that_of_a_plain_double_precision_model(void **state
 /* Sixteen requests that differ in everything. */
 struct crowd {
     struct lm_llama model;
+    struct lm_model view;
     struct lm_tokenizer *tokenizer;
     uint32_t prompts[PROMPTS][PROMPT_MAX];
     size_t lens[PROMPTS];
@@ -104,6 +108,7 @@ static const struct lm_str crowd_stops[] = { LM_STR("ab"), LM_STR("\n"), LM_STR(
 static void crowd_init(struct crowd *c)
 {
     reference_model(&c->model, &reference_configs[0], 77);   // 300 ids: more than the tokenizer has
+    lm_model_of_llama(&c->view, &c->model);
     c->tokenizer = tiny_tokenizer();
     for (size_t i = 0; i < PROMPTS; i++) {
         c->lens[i] = 1 + i * 7 % PROMPT_MAX;
@@ -126,6 +131,7 @@ static void crowd_init(struct crowd *c)
 static void crowd_release(struct crowd *c)
 {
     lm_tokenizer_free(c->tokenizer);
+    lm_model_close(&c->view);
     lm_llama_release(&c->model);
 }
 
@@ -144,7 +150,7 @@ static void a_sequence_does_not_depend_on_batch_chunks_threads_or_memory(void **
     static struct crowd c;
     static struct record alone[PROMPTS];
     crowd_init(&c);
-    struct lm_engine *e = engine_new(&c.model, c.tokenizer, &roomy);
+    struct lm_engine *e = engine_new(&c.view, c.tokenizer, &roomy);
     for (size_t i = 0; i < PROMPTS; i++) {
         submit(e, c.prompts[i], c.lens[i], &c.sampling[i], &alone[i]);
         record_wait(&alone[i]);
@@ -159,7 +165,7 @@ static void a_sequence_does_not_depend_on_batch_chunks_threads_or_memory(void **
     };
     for (size_t k = 0; k < sizeof configs / sizeof configs[0]; k++) {
         lm_threads_set(1 + (int)k % 3);
-        e = engine_new(&c.model, c.tokenizer, &configs[k]);
+        e = engine_new(&c.view, c.tokenizer, &configs[k]);
         for (size_t i = 0; i < PROMPTS; i++)
             submit(e, c.prompts[i], c.lens[i], &c.sampling[i], &c.records[i]);
         for (size_t i = 0; i < PROMPTS; i++) {
@@ -194,9 +200,11 @@ static void any_token_sequence_streams_to_its_end_as_valid_text(void **state)
     (void)state;
     static struct record records[PROMPTS];
     struct lm_llama m;
+    struct lm_model view;
     struct lm_tokenizer *t = tiny_tokenizer();
     reference_model(&m, &reference_configs[0], 78);
-    struct lm_engine *e = engine_new(&m, t, &roomy);
+    lm_model_of_llama(&view, &m);
+    struct lm_engine *e = engine_new(&view, t, &roomy);
     for (size_t i = 0; i < PROMPTS; i++) {
         struct lm_sampling s;
         lm_sampling_defaults(&s);
@@ -223,6 +231,7 @@ static void any_token_sequence_streams_to_its_end_as_valid_text(void **state)
     }
     lm_engine_free(e);
     lm_tokenizer_free(t);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -258,9 +267,11 @@ static void stop_strings_that_span_tokens_end_the_text_before_them(void **state)
     /* "xabc<end of turn>": x ab c */
     const uint32_t script[] = { TINY_BYTE + '?', TINY_BYTE + 'x', TINY_AB, TINY_BYTE + 'c', 2 };
     struct lm_llama m;
+    struct lm_model view;
     scripted_model(&m, script, 5);
+    lm_model_of_llama(&view, &m);
     struct lm_tokenizer *t = tiny_tokenizer();
-    struct lm_engine *e = engine_new(&m, t, &roomy);
+    struct lm_engine *e = engine_new(&view, t, &roomy);
     // clang-format off
     const struct { const char *stop, *text; enum lm_finish finish; size_t max_tokens, completion_tokens; } cases[] = {
         { NULL,    "xabc", LM_FINISH_STOP,   20, 4 },   // the end of turn counts, and has no text
@@ -294,6 +305,7 @@ static void stop_strings_that_span_tokens_end_the_text_before_them(void **state)
     }
     lm_engine_free(e);
     lm_tokenizer_free(t);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -302,9 +314,11 @@ static void penalties_see_what_was_generated(void **state)
     (void)state;
     enum { NEW = 60 };
     struct lm_llama m;
+    struct lm_model view;
     struct record r;
     reference_model(&m, &reference_configs[0], 5);
-    struct lm_engine *e = engine_new(&m, NULL, &roomy);
+    lm_model_of_llama(&view, &m);
+    struct lm_engine *e = engine_new(&view, NULL, &roomy);
     struct lm_sampling s;
     lm_sampling_defaults(&s);
     s.temperature = 0, s.max_tokens = NEW, s.presence_penalty = 100;   // never the same token again
@@ -316,6 +330,7 @@ static void penalties_see_what_was_generated(void **state)
             assert_int_not_equal(r.tokens[i], r.tokens[k]);
     lm_engine_free(e);
     record_release(&r);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -323,8 +338,10 @@ static void what_cannot_be_served_is_refused_with_its_numbers(void **state)
 {
     (void)state;
     struct lm_llama m;
+    struct lm_model view;
     reference_model(&m, &reference_configs[1], 1);   // context 50, vocabulary 77
-    struct lm_engine *e = engine_new(&m, NULL, &(struct lm_engine_config){ .kv_tokens_max = 40 });
+    lm_model_of_llama(&view, &m);
+    struct lm_engine *e = engine_new(&view, NULL, &(struct lm_engine_config){ .kv_tokens_max = 40 });
     uint32_t prompt[60] = { 0 };
     struct lm_sampling s;
     struct lm_err err = { 0 };
@@ -349,6 +366,7 @@ static void what_cannot_be_served_is_refused_with_its_numbers(void **state)
     assert_int_equal(r.count, 37);
     record_release(&r);
     lm_engine_free(e);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -408,11 +426,13 @@ static void a_full_queue_refuses_and_a_cancelled_request_leaves_it(void **state)
 {
     (void)state;
     struct lm_llama m;
+    struct lm_model view;
     struct gate gate;
     static struct record waiting[3];
     reference_model(&m, &reference_configs[0], 1);
+    lm_model_of_llama(&view, &m);
     struct lm_engine *e =
-        engine_new(&m, NULL, &(struct lm_engine_config){ .sequences_max = 1, .queue_max = 3 });
+        engine_new(&view, NULL, &(struct lm_engine_config){ .sequences_max = 1, .queue_max = 3 });
     gate_close(&gate, e);
     struct lm_sampling s;
     struct lm_err err = { 0 };
@@ -440,6 +460,7 @@ static void a_full_queue_refuses_and_a_cancelled_request_leaves_it(void **state)
     for (size_t i = 0; i < 3; i++)
         record_release(&waiting[i]);
     gate_release(&gate);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -447,10 +468,12 @@ static void a_running_request_stops_within_a_step_and_gives_its_memory_back(void
 {
     (void)state;
     struct lm_llama m;
+    struct lm_model view;
     struct record r, next;
     reference_model(&m, &reference_configs[0], 1);
+    lm_model_of_llama(&view, &m);
     /* Room for one request: the next one runs only if the cancelled one has given everything back. */
-    struct lm_engine *e = engine_new(&m, NULL, &(struct lm_engine_config){ .kv_tokens_max = 96 });
+    struct lm_engine *e = engine_new(&view, NULL, &(struct lm_engine_config){ .kv_tokens_max = 96 });
     struct lm_sampling s;
     lm_sampling_defaults(&s);
     s.max_tokens = 90;
@@ -472,6 +495,7 @@ static void a_running_request_stops_within_a_step_and_gives_its_memory_back(void
     record_release(&r);
     record_release(&next);
     gate_release(&gate);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -479,9 +503,11 @@ static void an_engine_that_goes_away_cancels_everybody(void **state)
 {
     (void)state;
     struct lm_llama m;
+    struct lm_model view;
     static struct record records[6];
     reference_model(&m, &reference_configs[0], 1);
-    struct lm_engine *e = engine_new(&m, NULL, &(struct lm_engine_config){ .sequences_max = 2 });
+    lm_model_of_llama(&view, &m);
+    struct lm_engine *e = engine_new(&view, NULL, &(struct lm_engine_config){ .sequences_max = 2 });
     struct lm_sampling s;
     lm_sampling_defaults(&s);
     s.max_tokens = 90;
@@ -496,6 +522,7 @@ static void an_engine_that_goes_away_cancels_everybody(void **state)
         record_release(&records[i]);
     }
     lm_engine_free(NULL);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
@@ -524,11 +551,13 @@ static void many_threads_may_ask_at_once(void **state)
     (void)state;
     enum { CLIENTS = 6 };
     struct lm_llama m;
+    struct lm_model view;
     struct lm_tokenizer *t = tiny_tokenizer();
     struct client clients[CLIENTS];
     pthread_t threads[CLIENTS];
     reference_model(&m, &reference_configs[0], 8);
-    struct lm_engine *e = engine_new(&m, t, &(struct lm_engine_config){ .sequences_max = 4 });
+    lm_model_of_llama(&view, &m);
+    struct lm_engine *e = engine_new(&view, t, &(struct lm_engine_config){ .sequences_max = 4 });
     for (size_t i = 0; i < CLIENTS; i++) {
         clients[i] = (struct client){ .engine = e, .seed = i / 2 };   // pairs with the same seeds
         assert_int_equal(pthread_create(&threads[i], NULL, client_main, &clients[i]), 0);
@@ -545,6 +574,7 @@ static void many_threads_may_ask_at_once(void **state)
     for (size_t i = 0; i < CLIENTS; i++)
         lm_buf_release(&clients[i].text);
     lm_tokenizer_free(t);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 

@@ -24,7 +24,7 @@ static void random_tokens(uint32_t *tokens, size_t count, size_t vocab, uint64_t
 }
 
 /* All logits of one sequence, fed in pieces of `step` tokens; (TOKENS, V). */
-static float *logits_in_steps(const struct lm_llama *m, const uint32_t *tokens, size_t step)
+static float *logits_in_steps(const struct lm_model *m, const uint32_t *tokens, size_t step)
 {
     const size_t vocab = (size_t)m->config.vocab_size;
     float *ret = lm_zalloc(TOKENS * vocab, sizeof *ret);
@@ -53,13 +53,15 @@ static void logits_agree_with_a_plain_double_precision_model(void **state)
     (void)state;
     for (size_t c = 0; c < REFERENCE_CONFIGS; c++) {
         struct lm_llama m;
+        struct lm_model view;
         uint32_t tokens[TOKENS];
         reference_model(&m, &reference_configs[c], 5 + c);
+        lm_model_of_llama(&view, &m);
         const size_t vocab = (size_t)m.config.vocab_size;
         random_tokens(tokens, TOKENS, vocab, c);
         double *want = lm_zalloc(TOKENS * vocab, sizeof *want);
         reference_logits(&m, tokens, TOKENS, want);
-        float *got = logits_in_steps(&m, tokens, 7);
+        float *got = logits_in_steps(&view, tokens, 7);
         double worst = 0, spread = 0;
         for (size_t i = 0; i < TOKENS * vocab; i++) {
             worst = fmax(worst, fabs((double)got[i] - want[i]));
@@ -70,6 +72,7 @@ static void logits_agree_with_a_plain_double_precision_model(void **state)
             fail_msg("shape %zu: logits differ by %g", c, worst);
         free(want);
         free(got);
+        lm_model_close(&view);
         lm_llama_release(&m);
     }
 }
@@ -79,21 +82,24 @@ static void steps_of_any_size_and_any_number_of_threads_give_the_same_bits(void 
     (void)state;
     for (size_t c = 0; c < REFERENCE_CONFIGS; c++) {
         struct lm_llama m;
+        struct lm_model view;
         uint32_t tokens[TOKENS];
         reference_model(&m, &reference_configs[c], 50 + c);
+        lm_model_of_llama(&view, &m);
         const size_t vocab = (size_t)m.config.vocab_size;
         random_tokens(tokens, TOKENS, vocab, c);
         lm_threads_set(1);
-        float *one_by_one = logits_in_steps(&m, tokens, 1);
+        float *one_by_one = logits_in_steps(&view, tokens, 1);
         const size_t steps[] = { 2, 5, 16, 17, TOKENS };
         for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
             lm_threads_set(1 + (int)s % 3);
-            float *chunked = logits_in_steps(&m, tokens, steps[s]);
+            float *chunked = logits_in_steps(&view, tokens, steps[s]);
             assert_memory_equal(one_by_one, chunked, TOKENS * vocab * sizeof(float));
             free(chunked);
         }
         lm_threads_set(0);
         free(one_by_one);
+        lm_model_close(&view);
         lm_llama_release(&m);
     }
 }
@@ -103,16 +109,18 @@ static void sequences_do_not_see_each_other(void **state)
 {
     (void)state;
     struct lm_llama m;
+    struct lm_model view;
     uint32_t tokens[2][TOKENS];
     reference_model(&m, &reference_configs[0], 9);
+    lm_model_of_llama(&view, &m);
     const size_t vocab = (size_t)m.config.vocab_size;
     float *alone[2];
     for (size_t s = 0; s < 2; s++) {
         random_tokens(tokens[s], TOKENS, vocab, 20 + s);
-        alone[s] = logits_in_steps(&m, tokens[s], TOKENS);
+        alone[s] = logits_in_steps(&view, tokens[s], TOKENS);
     }
     struct lm_forward *f;
-    assert_int_equal(lm_forward_new(&m, 16, 16, 2 * BLOCKS * LM_KV_TOKENS, &f, NULL), LM_OK);
+    assert_int_equal(lm_forward_new(&view, 16, 16, 2 * BLOCKS * LM_KV_TOKENS, &f, NULL), LM_OK);
     uint32_t blocks[2][BLOCKS];
     size_t at[2] = { 0, 0 };
     assert_true(lm_kv_take(lm_forward_kv(f), BLOCKS, blocks[0]));
@@ -137,6 +145,7 @@ static void sequences_do_not_see_each_other(void **state)
     lm_forward_free(f);
     free(alone[0]);
     free(alone[1]);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 

@@ -237,7 +237,9 @@ static void answers_are_those_of_greedy_decoding(void **state)
     struct lm_engine *engine = NULL;
     assert_ok(lm_llama_load(&m, "ask", NULL));
     assert_ok(lm_questions_read("pairs.jsonl", "ask", 1000, &q, NULL));
-    assert_ok(lm_engine_new(&m, tokenizer, NULL, &engine, NULL));
+    struct lm_model view;
+    lm_model_of_llama(&view, &m);
+    assert_ok(lm_engine_new(&view, tokenizer, NULL, &engine, NULL));
     struct lm_encoder *encoder = lm_encoder_new(tokenizer);
     FILE *file = fopen("out/answers.jsonl", "r");
     assert_non_null(file);
@@ -263,6 +265,7 @@ static void answers_are_those_of_greedy_decoding(void **state)
     lm_encoder_free(encoder);
     lm_engine_free(engine);
     lm_questions_release(&q);
+    lm_model_close(&view);
     lm_llama_release(&m);
 }
 
