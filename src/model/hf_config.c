@@ -1,305 +1,641 @@
-/* config.json of transformers' LlamaForCausalLM: which keys mean what, and which we refuse. */
+/* config.json of transformers: which keys mean what, and which we refuse. */
+#include "model/hf_config.h"
+
 #include "base/json.h"
 #include "base/mem.h"
-#include "model/llama.h"
 
-enum field_type { INTEGER, REAL, FLAG, TOKEN_ID };   // TOKEN_ID: number, null, or a list whose first counts
+#include <jansson.h>
+#include <math.h>
+
+enum field_type { INTEGER, REAL, FLAG };
+
+enum {   // sets of architectures
+    LLAMA = 1 << LM_ARCH_LLAMA,
+    MISTRAL = 1 << LM_ARCH_MISTRAL,
+    QWEN = 1 << LM_ARCH_QWEN2 | 1 << LM_ARCH_QWEN3,
+    GPT2 = 1 << LM_ARCH_GPT2,
+    BERT = 1 << LM_ARCH_BERT,
+    ROPES = LLAMA | MISTRAL | QWEN,
+    ALL = ROPES | GPT2 | BERT,
+};
 
 // clang-format off
-#define AT(field) offsetof(struct lm_llama_config, field)
-/* Keys that carry a value.  To add one: a field of the config and a row. */
+#define AT(field) offsetof(struct lm_model_config, field)
+/* Keys that carry a value; null counts as absent.  To add one: a field of the config and a row. */
 static const struct field {
     const char *key;
     enum field_type type;
     size_t offset;
-    bool required;
+    unsigned used_by, needed_by;
 } fields[] = {
-    { "vocab_size",              INTEGER,  AT(vocab_size), true },
-    { "hidden_size",             INTEGER,  AT(dim),        true },
-    { "intermediate_size",       INTEGER,  AT(ffn_dim),    true },
-    { "num_hidden_layers",       INTEGER,  AT(layers),     true },
-    { "num_attention_heads",     INTEGER,  AT(heads),      true },
-    { "num_key_value_heads",     INTEGER,  AT(kv_heads),   false },
-    { "max_position_embeddings", INTEGER,  AT(context),    true },
-    { "rms_norm_eps",            REAL,     AT(norm_eps),   false },
-    { "rope_theta",              REAL,     AT(rope_theta), false },
-    { "tie_word_embeddings",     FLAG,     AT(tied),       false },
-    { "bos_token_id",            TOKEN_ID, AT(bos_id),     false },
-    { "eos_token_id",            TOKEN_ID, AT(eos_id),     false },
+    { "vocab_size",              INTEGER, AT(vocab_size),  ALL,          ALL },
+    { "hidden_size",             INTEGER, AT(dim),         ROPES | BERT, ROPES | BERT },
+    { "intermediate_size",       INTEGER, AT(ffn_dim),     ROPES | BERT, ROPES | BERT },
+    { "num_hidden_layers",       INTEGER, AT(layers),      ROPES | BERT, ROPES | BERT },
+    { "num_attention_heads",     INTEGER, AT(heads),       ROPES | BERT, ROPES | BERT },
+    { "num_key_value_heads",     INTEGER, AT(kv_heads),    ROPES,        MISTRAL | QWEN },
+    { "head_dim",                INTEGER, AT(head_dim),    ROPES,        0 },
+    { "max_position_embeddings", INTEGER, AT(context),     ROPES | BERT, ROPES | BERT },
+    { "type_vocab_size",         INTEGER, AT(token_types), BERT,         BERT },
+    { "n_embd",                  INTEGER, AT(dim),         GPT2,         GPT2 },
+    { "n_inner",                 INTEGER, AT(ffn_dim),     GPT2,         0 },
+    { "n_layer",                 INTEGER, AT(layers),      GPT2,         GPT2 },
+    { "n_head",                  INTEGER, AT(heads),       GPT2,         GPT2 },
+    { "n_positions",             INTEGER, AT(context),     GPT2,         GPT2 },
+    { "rms_norm_eps",            REAL,    AT(norm_eps),    ROPES,        0 },
+    { "layer_norm_eps",          REAL,    AT(norm_eps),    BERT,         0 },
+    { "layer_norm_epsilon",      REAL,    AT(norm_eps),    GPT2,         0 },
+    { "rope_theta",              REAL,    AT(rope.theta),  ROPES,        0 },
+    { "tie_word_embeddings",     FLAG,    AT(tied),        ROPES | GPT2, 0 },
+};
+
+/* What transformers assumes when a key is absent; 0: derived from the others. */
+static const struct {
+    double norm_eps;
+    int64_t head_dim, window;
+    bool tied;
+} defaults[LM_ARCH_COUNT] = {
+    [LM_ARCH_LLAMA]   = { .norm_eps = 1e-6 },
+    [LM_ARCH_MISTRAL] = { .norm_eps = 1e-6, .window = 4096 },
+    [LM_ARCH_QWEN2]   = { .norm_eps = 1e-6, .window = 4096 },
+    [LM_ARCH_QWEN3]   = { .norm_eps = 1e-6, .window = 4096, .head_dim = 128 },
+    [LM_ARCH_GPT2]    = { .norm_eps = 1e-5, .tied = true },
+    [LM_ARCH_BERT]    = { .norm_eps = 1e-12 },
+};
+
+/* Keys that change what the model computes, and the values that we compute. */
+static const struct {
+    const char *key;
+    unsigned used_by;
+    const char *only[2];
+} fixed[] = {
+    { "hidden_act",                       ROPES, { "silu" } },
+    { "hidden_act",                       BERT,  { "gelu" } },
+    { "activation_function",              GPT2,  { "gelu_new", "gelu_pytorch_tanh" } },
+    { "mlp_bias",                         ROPES, { "false" } },
+    { "rope_interleaved",                 ROPES, { "false" } },
+    { "partial_rotary_factor",            ROPES, { "1" } },
+    { "position_embedding_type",          BERT,  { "absolute" } },
+    { "is_decoder",                       BERT,  { "false" } },
+    { "add_cross_attention",              BERT,  { "false" } },
+    { "add_cross_attention",              GPT2,  { "false" } },
+    { "scale_attn_weights",               GPT2,  { "true" } },
+    { "scale_attn_by_inverse_layer_idx",  GPT2,  { "false" } },
+    { "quantization_config",              ALL,   { "null" } },
+};
+
+/* Classes beside hf_class whose weights are those of the architecture. */
+static const struct {
+    enum lm_arch arch;
+    const char *name;
+} other_classes[] = {
+    { LM_ARCH_GPT2, "GPT2Model" },
+    { LM_ARCH_BERT, "BertForMaskedLM" },
+    { LM_ARCH_BERT, "BertForPreTraining" },
+};
+
+/* The keys of rope_scaling and rope_parameters; a kind may have only its own. */
+enum rope_kinds { PLAIN = 1 << LM_ROPE_PLAIN, LINEAR = 1 << LM_ROPE_LINEAR, LLAMA3 = 1 << LM_ROPE_LLAMA3,
+                  YARN = 1 << LM_ROPE_YARN, ANY = PLAIN | LINEAR | LLAMA3 | YARN };
+static const struct {
+    const char *key;
+    enum field_type type;
+    size_t offset;
+    unsigned used_by, needed_by;
+} rope_fields[] = {
+    { "rope_theta",                       REAL,    AT(rope.theta),            ANY,                    0 },
+    { "factor",                           REAL,    AT(rope.factor),           LINEAR | LLAMA3 | YARN, LINEAR | LLAMA3 | YARN },
+    { "low_freq_factor",                  REAL,    AT(rope.low_factor),       LLAMA3,                 LLAMA3 },
+    { "high_freq_factor",                 REAL,    AT(rope.high_factor),      LLAMA3,                 LLAMA3 },
+    { "beta_fast",                        REAL,    AT(rope.beta_fast),        YARN,                   0 },
+    { "beta_slow",                        REAL,    AT(rope.beta_slow),        YARN,                   0 },
+    { "attention_factor",                 REAL,    AT(rope.attention),        YARN,                   0 },
+    { "original_max_position_embeddings", INTEGER, AT(rope.original_context), LLAMA3 | YARN,          LLAMA3 },
 };
 #undef AT
 
-/* Keys that change what the model computes, and the only value we compute. */
-static const struct {
-    const char *key, *only;
-} fixed[] = {
-    { "model_type",          "llama" },
-    { "hidden_act",          "silu" },
-    { "attention_bias",      "false" },
-    { "mlp_bias",            "false" },
-    { "rope_interleaved",    "false" },
-    { "quantization_config", "null" },
-};
-
-/* What LlamaConfig assumes when a key is absent; 0 heads: as many as there are query heads. */
-static const struct lm_llama_config defaults = {
-    .kv_heads = 0, .rope_theta = 10000, .norm_eps = 1e-6, .tied = false, .bos_id = -1, .eos_id = -1,
+static const char *const rope_names[] = {
+    [LM_ROPE_PLAIN] = "default", [LM_ROPE_LINEAR] = "linear", [LM_ROPE_LLAMA3] = "llama3", [LM_ROPE_YARN] = "yarn",
 };
 // clang-format on
 
-enum { FIELD_COUNT = sizeof fields / sizeof fields[0], FIXED_COUNT = sizeof fixed / sizeof fixed[0] };
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 struct reader {
-    struct lm_json_reader json;
+    const json_t *root;
     const char *name;
-    struct lm_llama_config config;
-    unsigned seen;      // bit of each field
-    int64_t head_dim;   // 0: not given
+    struct lm_model_config config;
+    unsigned arch_bit;
 };
+
+/* ---- values ---- */
 
 static enum lm_rc fail_value(const struct reader *r, const char *key, const char *want, struct lm_err *err)
 {
     return lm_fail(err, LM_EFORMAT, "%s: %s is not %s", r->name, key, want);
 }
 
+/* NULL when absent or null. */
+static const json_t *get(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
 /* A scalar as text: "true", "null", "llama", "1e-05"; what is no scalar becomes "{...}" or "[...]". */
-static enum lm_rc read_scalar(struct reader *r, struct lm_str *ret, enum lm_json_kind *ret_kind,
-                              struct lm_err *err)
+static const char *scalar_text(const json_t *value, char ret[LM_F64_TEXT])
 {
-    static const char *const words[] = {
-        [LM_JSON_TRUE] = "true", [LM_JSON_FALSE] = "false", [LM_JSON_NULL] = "null"
-    };
-    const struct lm_json_reader before = r->json;
-    LM_TRY(lm_json_next(&r->json, ret_kind, err));
-    switch (*ret_kind) {
-    case LM_JSON_OBJECT:
-    case LM_JSON_ARRAY:
-        r->json = before;
-        *ret = *ret_kind == LM_JSON_OBJECT ? LM_STR("{...}") : LM_STR("[...]");
-        return lm_json_skip(&r->json, err);
-    case LM_JSON_TRUE:
-    case LM_JSON_FALSE:
-    case LM_JSON_NULL:
-        *ret = lm_str(words[*ret_kind]);
-        return LM_OK;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "{...}";
+    case JSON_ARRAY:
+        return "[...]";
+    case JSON_STRING:
+        return json_string_value(value);
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    case JSON_NULL:
+        return "null";
     default:
-        *ret = r->json.text;
-        return LM_OK;
+        lm_f64_text(json_number_value(value), ret);
+        return ret;
     }
 }
 
-static enum lm_rc read_real(struct reader *r, const char *key, double *ret, struct lm_err *err)
+static enum lm_rc store(struct reader *r, const json_t *value, const char *key, enum field_type type,
+                        size_t offset, struct lm_err *err)
 {
-    struct lm_str text;
-    enum lm_json_kind kind;
-    LM_TRY(read_scalar(r, &text, &kind, err));
-    if (kind != LM_JSON_NUMBER || !lm_str_to_f64(text, ret))
-        return fail_value(r, key, "a number", err);
-    return LM_OK;
-}
-
-static enum lm_rc read_integer(struct reader *r, const char *key, int64_t *ret, struct lm_err *err)
-{
-    struct lm_str text;
-    enum lm_json_kind kind;
-    LM_TRY(read_scalar(r, &text, &kind, err));
-    if (kind != LM_JSON_NUMBER || !lm_str_to_i64(text, ret))
-        return fail_value(r, key, "a whole number", err);
-    return LM_OK;
-}
-
-static enum lm_rc read_token_id(struct reader *r, const char *key, int64_t *ret, struct lm_err *err)
-{
-    enum lm_json_kind kind;
-    LM_TRY(lm_json_next(&r->json, &kind, err));
-    const bool list = kind == LM_JSON_ARRAY;
-    if (list)
-        LM_TRY(lm_json_next(&r->json, &kind, err));
-    if (kind == LM_JSON_NULL && !list)
-        *ret = -1;
-    else if (kind != LM_JSON_NUMBER || !lm_str_to_i64(r->json.text, ret) || *ret < 0)
-        return fail_value(r, key, "a token id, a list of them, or null", err);
-    while (list && kind != LM_JSON_ARRAY_END) {
-        LM_TRY(lm_json_next(&r->json, &kind, err));
-        if (kind != LM_JSON_NUMBER && kind != LM_JSON_ARRAY_END)
-            return fail_value(r, key, "a token id, a list of them, or null", err);
-    }
-    return LM_OK;
-}
-
-static enum lm_rc read_field(struct reader *r, const struct field *f, struct lm_err *err)
-{
-    char *at = (char *)&r->config + f->offset;
-    r->seen |= 1u << (f - fields);
-    switch (f->type) {
+    char *at = (char *)&r->config + offset;
+    switch (type) {
     case INTEGER:
-        return read_integer(r, f->key, (int64_t *)at, err);
+        if (!json_is_integer(value))
+            return fail_value(r, key, "a whole number", err);
+        *(int64_t *)at = json_integer_value(value);
+        return LM_OK;
     case REAL:
-        return read_real(r, f->key, (double *)at, err);
-    case TOKEN_ID:
-        return read_token_id(r, f->key, (int64_t *)at, err);
+        if (!json_is_number(value) || !isfinite(json_number_value(value)))
+            return fail_value(r, key, "a number", err);
+        *(double *)at = json_number_value(value);
+        return LM_OK;
     case FLAG:
         break;
     }
-    enum lm_json_kind kind;
-    LM_TRY(lm_json_next(&r->json, &kind, err));
-    if (kind != LM_JSON_TRUE && kind != LM_JSON_FALSE)
-        return fail_value(r, f->key, "true or false", err);
-    *(bool *)at = kind == LM_JSON_TRUE;
+    if (!json_is_boolean(value))
+        return fail_value(r, key, "true or false", err);
+    *(bool *)at = json_is_true(value);
     return LM_OK;
 }
 
-static enum lm_rc read_fixed(struct reader *r, const char *key, const char *only, struct lm_err *err)
+static enum lm_rc fail_fixed(const struct reader *r, const char *key, const json_t *value, const char *only,
+                             struct lm_err *err)
 {
-    struct lm_str text;
-    enum lm_json_kind kind;
-    LM_TRY(read_scalar(r, &text, &kind, err));
-    if (lm_str_eq(text, lm_str(only)))
-        return LM_OK;
-    return lm_fail(err, LM_EFORMAT, "%s: %s '%.*s' is not supported (only '%s')", r->name, key,
-                   (int)(text.len < 80 ? text.len : 80), text.ptr, only);
+    char number[LM_F64_TEXT];
+    return lm_fail(err, LM_EFORMAT, "%s: %s '%.80s' is not supported (only '%s')", r->name, key,
+                   scalar_text(value, number), only);
 }
 
-/* rope_scaling (older) and rope_parameters (transformers 5): null, or an object that says "default". */
-static enum lm_rc read_rope(struct reader *r, const char *key, struct lm_err *err)
+static enum lm_rc read_token_ids(struct reader *r, const char *key, int64_t *ret, size_t max,
+                                 size_t *ret_count, struct lm_err *err)
 {
-    enum lm_json_kind kind;
-    LM_TRY(lm_json_next(&r->json, &kind, err));
-    if (kind == LM_JSON_NULL)
+    const json_t *value = json_object_get(r->root, key);
+    const bool list = json_is_array(value);
+    const size_t count = list ? json_array_size(value) : 1;
+    if (!value)
         return LM_OK;
-    if (kind != LM_JSON_OBJECT)
-        return fail_value(r, key, "an object or null", err);
-    for (;;) {
-        LM_TRY(lm_json_next(&r->json, &kind, err));
-        if (kind == LM_JSON_OBJECT_END)
+    if (json_is_null(value)) {
+        *ret_count = 0;
+        return LM_OK;
+    }
+    if (count > max)
+        return lm_fail(err, LM_ELIMIT, "%s: %s has %zu tokens, more than %zu", r->name, key, count, max);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *id = list ? json_array_get(value, i) : value;
+        if (!json_is_integer(id) || json_integer_value(id) < 0)
+            return fail_value(r, key, "a token id, a list of them, or null", err);
+        ret[i] = json_integer_value(id);
+    }
+    if (count == 0)
+        return fail_value(r, key, "a token id, a list of them, or null", err);
+    *ret_count = count;
+    return LM_OK;
+}
+
+static enum lm_rc read_special(struct reader *r, struct lm_err *err)
+{
+    size_t bos_count = r->config.bos_id >= 0;
+    LM_TRY(read_token_ids(r, "bos_token_id", &r->config.bos_id, 1, &bos_count, err));
+    if (bos_count == 0)
+        r->config.bos_id = -1;
+    return read_token_ids(r, "eos_token_id", r->config.eos_ids, COUNT(r->config.eos_ids),
+                          &r->config.eos_count, err);
+}
+
+/* ---- which architecture ---- */
+
+static bool is_class_of(enum lm_arch arch, const char *name)
+{
+    if (strcmp(name, lm_archs[arch].hf_class) == 0)
+        return true;
+    for (size_t i = 0; i < COUNT(other_classes); i++)
+        if (other_classes[i].arch == arch && strcmp(other_classes[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static enum lm_rc read_arch(struct reader *r, struct lm_err *err)
+{
+    const json_t *type = get(r->root, "model_type"), *classes = get(r->root, "architectures");
+    int arch = 0;
+    if (!json_is_string(type))
+        return lm_fail(err, LM_EFORMAT, "%s: model_type is missing", r->name);
+    while (arch < LM_ARCH_COUNT && strcmp(lm_archs[arch].name, json_string_value(type)) != 0)
+        arch++;
+    if (arch == LM_ARCH_COUNT)
+        return lm_fail(
+            err, LM_EFORMAT,
+            "%s: model_type '%.80s' is not supported (llama, mistral, qwen2, qwen3, gpt2, bert are)", r->name,
+            json_string_value(type));
+    r->config.arch = (enum lm_arch)arch;
+    r->arch_bit = 1u << arch;
+    bool found = !classes;
+    for (size_t i = 0; i < json_array_size(classes); i++) {
+        const char *name = json_string_value(json_array_get(classes, i));
+        found |= name && is_class_of((enum lm_arch)arch, name);
+    }
+    if (found)
+        return LM_OK;
+    return lm_fail(err, LM_EFORMAT, "%s: architectures does not name %s, which is supported", r->name,
+                   lm_archs[arch].hf_class);
+}
+
+/* ---- positions ---- */
+
+static enum lm_rc read_rope_kind(struct reader *r, const json_t *rope, const char *where, struct lm_err *err)
+{
+    const json_t *type = get(rope, "rope_type") ? get(rope, "rope_type") : get(rope, "type");
+    if (!type)
+        return LM_OK;
+    for (size_t i = 0; i < COUNT(rope_names); i++)
+        if (json_is_string(type) && strcmp(json_string_value(type), rope_names[i]) == 0) {
+            r->config.rope.kind = (enum lm_rope_kind)i;
             return LM_OK;
-        const struct lm_str name = r->json.text;
-        if (lm_str_eq(name, LM_STR("rope_theta")))
-            LM_TRY(read_real(r, "rope_theta", &r->config.rope_theta, err));
-        else if (lm_str_eq(name, LM_STR("rope_type")) || lm_str_eq(name, LM_STR("type")))
-            LM_TRY(read_fixed(r, key, "default", err));
-        else
-            return lm_fail(err, LM_EFORMAT, "%s: '%.*s' in %s is not supported (only plain RoPE)", r->name,
-                           (int)(name.len < 80 ? name.len : 80), name.ptr, key);
-    }
+        }
+    return fail_fixed(r, where, type, "default, linear, llama3, yarn", err);
 }
 
-static enum lm_rc read_architectures(struct reader *r, struct lm_err *err)
+static enum lm_rc check_rope_key(const struct reader *r, const char *where, const char *key,
+                                 const json_t *value, struct lm_err *err)
 {
-    bool found = false;
-    LM_TRY(lm_json_want(&r->json, LM_JSON_ARRAY, err));
-    for (;;) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r->json, &kind, err));
-        if (kind == LM_JSON_ARRAY_END)
-            break;
-        if (kind != LM_JSON_STRING)
-            return fail_value(r, "architectures", "a list of names", err);
-        found |= lm_str_eq(r->json.text, LM_STR("LlamaForCausalLM"));
-    }
-    return found ? LM_OK : fail_value(r, "architectures", "LlamaForCausalLM, which alone is supported", err);
+    static const char *const known[] = { "rope_type", "type", "mscale", "mscale_all_dim" };
+    for (size_t i = 0; i < COUNT(rope_fields); i++)
+        if (strcmp(rope_fields[i].key, key) == 0)
+            return LM_OK;   // of another kind: transformers ignores it too
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (strcmp(known[i], key) == 0)
+            return LM_OK;
+    if ((strcmp(key, "partial_rotary_factor") == 0 && json_number_value(value) == 1) ||
+        (strcmp(key, "truncate") == 0 && json_is_true(value)) || json_is_null(value))
+        return LM_OK;
+    return lm_fail(err, LM_EFORMAT, "%s: '%.80s' in %s is not supported", r->name, key, where);
 }
 
-static enum lm_rc read_key(struct reader *r, struct lm_err *err)
+/* "YaRN" section 3.4; the ratio of DeepSeek's files. */
+static double yarn_attention(double factor, double scale)
 {
-    const struct lm_str key = r->json.text;
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (lm_str_eq(key, lm_str(fields[i].key)))
-            return read_field(r, &fields[i], err);
-    for (size_t i = 0; i < FIXED_COUNT; i++)
-        if (lm_str_eq(key, lm_str(fixed[i].key)))
-            return read_fixed(r, fixed[i].key, fixed[i].only, err);
-    if (lm_str_eq(key, LM_STR("rope_scaling")))
-        return read_rope(r, "rope_scaling", err);
-    if (lm_str_eq(key, LM_STR("rope_parameters")))
-        return read_rope(r, "rope_parameters", err);
-    if (lm_str_eq(key, LM_STR("head_dim")))
-        return read_integer(r, "head_dim", &r->head_dim, err);
-    if (lm_str_eq(key, LM_STR("architectures")))
-        return read_architectures(r, err);
-    return lm_json_skip(&r->json, err);   // the rest does not change what is computed
+    return factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1;
 }
 
-static enum lm_rc read_config(struct reader *r, struct lm_err *err)
+static void derive_rope(struct reader *r, const json_t *rope)
 {
-    LM_TRY(lm_json_want(&r->json, LM_JSON_OBJECT, err));
-    for (;;) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r->json, &kind, err));
-        if (kind == LM_JSON_OBJECT_END)
-            break;
-        LM_TRY(read_key(r, err));
+    struct lm_model_config *c = &r->config;
+    const double m = json_number_value(get(rope, "mscale")),
+                 all = json_number_value(get(rope, "mscale_all_dim"));
+    if (c->rope.kind != LM_ROPE_YARN || get(rope, "attention_factor"))
+        return;
+    if (m != 0 && all != 0)
+        c->rope.attention = yarn_attention(c->rope.factor, m) / yarn_attention(c->rope.factor, all);
+    else
+        c->rope.attention = yarn_attention(c->rope.factor, 1);
+}
+
+/* rope_scaling (older) or rope_parameters (transformers 5). */
+static enum lm_rc read_rope(struct reader *r, const char *where, struct lm_err *err)
+{
+    const json_t *rope = get(r->root, where), *value;
+    const char *key;
+    if (!rope)
+        return LM_OK;
+    if (!json_is_object(rope))
+        return fail_value(r, where, "an object or null", err);
+    LM_TRY(read_rope_kind(r, rope, where, err));
+    json_object_foreach((json_t *)rope, key, value) LM_TRY(check_rope_key(r, where, key, value, err));
+    const unsigned kind = 1u << r->config.rope.kind;
+    if (r->config.rope.kind == LM_ROPE_YARN)
+        r->config.rope.original_context = r->config.context;
+    for (size_t i = 0; i < COUNT(rope_fields); i++) {
+        value = get(rope, rope_fields[i].key);
+        if (value && (rope_fields[i].used_by & kind))
+            LM_TRY(store(r, value, rope_fields[i].key, rope_fields[i].type, rope_fields[i].offset, err));
+        else if (rope_fields[i].needed_by & kind)
+            return lm_fail(err, LM_EFORMAT, "%s: %s is missing in %s", r->name, rope_fields[i].key, where);
     }
-    LM_TRY(lm_json_want(&r->json, LM_JSON_END, err));
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (fields[i].required && !(r->seen & 1u << i))
+    derive_rope(r, rope);
+    return LM_OK;
+}
+
+/* ---- sliding window ---- */
+
+/* layer_types (transformers 5): full attention first, sliding from some layer on. */
+static enum lm_rc read_layer_types(struct reader *r, const json_t *types, struct lm_err *err)
+{
+    struct lm_model_config *c = &r->config;
+    const size_t count = json_array_size(types);
+    if (!json_is_array(types) || count != (size_t)c->layers)
+        return fail_value(r, "layer_types", "one name for each layer", err);
+    c->window_from_layer = c->layers;
+    for (size_t i = 0; i < count; i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        const bool sliding = type && strcmp(type, "sliding_attention") == 0;
+        if (!sliding && !(type && strcmp(type, "full_attention") == 0))
+            return lm_fail(err, LM_EFORMAT, "%s: layer_types[%zu] '%.80s' is not supported", r->name, i,
+                           type ? type : "");
+        if (sliding && c->window_from_layer > (int64_t)i)
+            c->window_from_layer = (int64_t)i;
+        if (!sliding && c->window_from_layer < (int64_t)i)
+            return lm_fail(err, LM_EFORMAT, "%s: layer_types: full after sliding attention is not supported",
+                           r->name);
+    }
+    return LM_OK;
+}
+
+static enum lm_rc read_window(struct reader *r, struct lm_err *err)
+{
+    struct lm_model_config *c = &r->config;
+    const json_t *types = get(r->root, "layer_types");
+    if (!(r->arch_bit & (MISTRAL | QWEN)))
+        return LM_OK;
+    if (!json_object_get(r->root, "sliding_window"))
+        c->window = defaults[c->arch].window;
+    else if (get(r->root, "sliding_window"))
+        LM_TRY(store(r, get(r->root, "sliding_window"), "sliding_window", INTEGER,
+                     offsetof(struct lm_model_config, window), err));
+    if (r->arch_bit & QWEN) {
+        c->window_from_layer = c->layers;
+        if (json_is_true(get(r->root, "use_sliding_window"))) {
+            const json_t *from = get(r->root, "max_window_layers");
+            c->window_from_layer = json_is_integer(from) ? json_integer_value(from) : 28;
+        }
+    }
+    if (types)
+        LM_TRY(read_layer_types(r, types, err));
+    if (c->window == 0 || c->window_from_layer >= c->layers)
+        c->window = c->window_from_layer = 0;
+    return LM_OK;
+}
+
+/* ---- the whole ---- */
+
+static enum lm_rc read_fields(struct reader *r, struct lm_err *err)
+{
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        if (!(fields[i].used_by & r->arch_bit))
+            continue;
+        const json_t *value = get(r->root, fields[i].key);
+        if (value)
+            LM_TRY(store(r, value, fields[i].key, fields[i].type, fields[i].offset, err));
+        else if (fields[i].needed_by & r->arch_bit)
             return lm_fail(err, LM_EFORMAT, "%s: %s is missing", r->name, fields[i].key);
+    }
+    for (size_t i = 0; i < COUNT(fixed); i++) {
+        const json_t *value = json_object_get(r->root, fixed[i].key);
+        if (!value || !(fixed[i].used_by & r->arch_bit))
+            continue;
+        char number[LM_F64_TEXT];
+        const char *text = scalar_text(value, number);
+        if (strcmp(text, fixed[i].only[0]) != 0 && !(fixed[i].only[1] && strcmp(text, fixed[i].only[1]) == 0))
+            return fail_fixed(r, fixed[i].key, value, fixed[i].only[0], err);
+    }
+    return LM_OK;
+}
 
-    struct lm_llama_config *c = &r->config;
+static enum lm_rc derive(struct reader *r, struct lm_err *err)
+{
+    struct lm_model_config *c = &r->config;
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
-    struct lm_err why = { 0 };
-    if (lm_llama_config_check(c, &why) != LM_OK)
-        return lm_fail(err, LM_EFORMAT, "%s: %s", r->name, why.text);
-    if (r->head_dim != 0 && r->head_dim != c->dim / c->heads)
+    if (c->ffn_dim == 0 && (r->arch_bit & GPT2) && c->dim <= 1 << 16)
+        c->ffn_dim = 4 * c->dim;
+    if (c->head_dim != 0)
+        return LM_OK;
+    if (c->heads < 1 || c->dim % c->heads != 0)
         return lm_fail(err, LM_EFORMAT,
-                       "%s: head_dim %lld is not supported (only hidden_size / num_attention_heads = %lld)",
-                       r->name, (long long)r->head_dim, (long long)(c->dim / c->heads));
+                       "%s: hidden_size %lld divided by num_attention_heads %lld is not a whole number",
+                       r->name, (long long)c->dim, (long long)c->heads);
+    c->head_dim = c->dim / c->heads;
     return LM_OK;
 }
 
-enum lm_rc lm_llama_config_parse(struct lm_llama_config *ret, struct lm_str json, const char *name,
-                                 struct lm_err *err)
+static enum lm_rc read_config(struct reader *r, uint32_t *ret_biases, struct lm_err *err)
 {
-    struct lm_arena arena = { 0 };
-    struct reader r = { .name = name, .config = defaults };
-    lm_json_open(&r.json, json, name, &arena);
-    const enum lm_rc rc = read_config(&r, err);
-    lm_arena_release(&arena);
+    struct lm_model_config *c = &r->config;
+    LM_TRY(read_arch(r, err));
+    c->norm_eps = defaults[c->arch].norm_eps;
+    c->head_dim = defaults[c->arch].head_dim;
+    c->tied = defaults[c->arch].tied;
+    LM_TRY(read_fields(r, err));
+    LM_TRY(derive(r, err));
+    LM_TRY(read_special(r, err));
+    if (lm_archs[c->arch].rope) {
+        LM_TRY(read_rope(r, "rope_scaling", err));
+        LM_TRY(read_rope(r, "rope_parameters", err));
+        LM_TRY(read_window(r, err));
+    }
+    const json_t *bias = get(r->root, "attention_bias");
+    const uint32_t optional = lm_archs[c->arch].optional;
+    if (bias && !json_is_false(bias) && !(json_is_true(bias) && optional))
+        return fail_fixed(r, "attention_bias", bias, "false", err);
+    *ret_biases = json_is_true(bias) ? optional : 0;
+    struct lm_err why = { 0 };
+    if (lm_model_config_check(c, &why) != LM_OK)
+        return lm_fail(err, LM_EFORMAT, "%s: %s", r->name, why.text);
+    return LM_OK;
+}
+
+static enum lm_rc parse(struct reader *r, struct lm_str json, json_t **ret, struct lm_err *err)
+{
+    json_error_t why;
+    *ret = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &why);
+    if (!*ret)
+        return lm_fail(err, LM_EFORMAT, "%s: byte %d: %s", r->name, why.position, why.text);
+    r->root = *ret;
+    return json_is_object(*ret) ? LM_OK : lm_fail(err, LM_EFORMAT, "%s: not a JSON object", r->name);
+}
+
+enum lm_rc lm_hf_config_parse(struct lm_str json, const char *name, struct lm_model_config *ret,
+                              uint32_t *ret_biases, struct lm_err *err)
+{
+    json_t *root = NULL;
+    uint32_t biases = 0;
+    struct reader r = {
+        .name = name,
+        .config = { .bos_id = -1,
+                    .rope = { .theta = 10000,
+                              .factor = 1,
+                              .attention = 1,
+                              .beta_fast = 32,
+                              .beta_slow = 1 } },
+    };
+    enum lm_rc rc = parse(&r, json, &root, err);
     if (rc == LM_OK)
+        rc = read_config(&r, &biases, err);
+    json_decref(root);
+    if (rc == LM_OK) {
         *ret = r.config;
+        *ret_biases = biases;
+    }
     return rc;
 }
 
-static void add_token_id(struct lm_buf *buf, const char *key, int64_t id)
+enum lm_rc lm_hf_generation_parse(struct lm_str json, const char *name, struct lm_model_config *config,
+                                  struct lm_err *err)
 {
-    lm_json_key(buf, key);
-    if (id < 0)
-        lm_buf_puts(buf, "null");
-    else
-        lm_json_int(buf, id);
+    json_t *root = NULL;
+    struct reader r = { .name = name, .config = *config };
+    struct lm_err why = { 0 };
+    enum lm_rc rc = parse(&r, json, &root, err);
+    if (rc == LM_OK)
+        rc = read_special(&r, err);
+    json_decref(root);
+    if (rc == LM_OK && lm_model_config_check(&r.config, &why) != LM_OK)
+        rc = lm_fail(err, LM_EFORMAT, "%s: %s", name, why.text);
+    if (rc == LM_OK)
+        *config = r.config;
+    return rc;
 }
 
-void lm_llama_config_json(const struct lm_llama_config *c, struct lm_buf *ret)
+static enum lm_rc read_text(const char *dir, const char *name, struct lm_buf *ret, char **ret_path,
+                            struct lm_err *err)
 {
+    *ret_path = lm_path_join(dir, name);
+    return lm_file_read(*ret_path, LM_HF_CONFIG_BYTES_MAX, ret, err);
+}
+
+enum lm_rc lm_hf_config_load(const char *dir, struct lm_model_config *ret, uint32_t *ret_biases,
+                             struct lm_err *err)
+{
+    LM_FREE char *path = NULL;
+    LM_FREE char *generation = lm_path_join(dir, "generation_config.json");
+    struct lm_buf text = { 0 };
+    struct lm_model_config config;
+    enum lm_rc rc = read_text(dir, "config.json", &text, &path, err);
+    if (rc == LM_OK)
+        rc = lm_hf_config_parse(lm_buf_str(&text), path, &config, ret_biases, err);
+    lm_buf_reset(&text);
+    if (rc == LM_OK && lm_path_exists(generation)) {
+        rc = lm_file_read(generation, LM_HF_CONFIG_BYTES_MAX, &text, err);
+        if (rc == LM_OK)
+            rc = lm_hf_generation_parse(lm_buf_str(&text), generation, &config, err);
+    }
+    lm_buf_release(&text);
+    if (rc == LM_OK)
+        *ret = config;
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static void put_token_ids(struct lm_buf *buf, const char *key, const int64_t *ids, size_t count)
+{
+    lm_json_key(buf, key);
+    if (count == 0) {
+        lm_buf_puts(buf, "null");
+        return;
+    }
+    lm_buf_puts(buf, count > 1 ? "[" : "");
+    for (size_t i = 0; i < count; i++) {
+        lm_json_sep(buf);
+        lm_json_int(buf, ids[i]);
+    }
+    lm_buf_puts(buf, count > 1 ? "]" : "");
+}
+
+static void put_value(struct lm_buf *buf, const char *key, enum field_type type, const char *at)
+{
+    switch (type) {
+    case INTEGER:
+        lm_json_key_int(buf, key, *(const int64_t *)at);
+        break;
+    case REAL:
+        lm_json_key_num(buf, key, *(const double *)at);
+        break;
+    case FLAG:
+        lm_json_key_bool(buf, key, *(const bool *)at);
+        break;
+    }
+}
+
+/* Factors per pair (a GGUF file) have no form here: exporters refuse them before. */
+static void put_rope(struct lm_buf *buf, const struct lm_model_config *c)
+{
+    if (c->rope.kind == LM_ROPE_PLAIN || c->rope.kind == LM_ROPE_FACTORS)
+        return;
+    lm_json_key(buf, "rope_scaling");
+    lm_buf_putc(buf, '{');
+    lm_json_key_str(buf, "rope_type", lm_str(rope_names[c->rope.kind]));
+    for (size_t i = 0; i < COUNT(rope_fields); i++)
+        if ((rope_fields[i].used_by & 1u << c->rope.kind) && rope_fields[i].used_by != ANY)
+            put_value(buf, rope_fields[i].key, rope_fields[i].type, (const char *)c + rope_fields[i].offset);
+    lm_buf_putc(buf, '}');
+}
+
+static void put_window(struct lm_buf *buf, const struct lm_model_config *c, unsigned arch_bit)
+{
+    if (!(arch_bit & (MISTRAL | QWEN)))
+        return;
+    if (arch_bit & QWEN)
+        lm_json_key_bool(buf, "use_sliding_window", c->window > 0);
+    if ((arch_bit & QWEN) && c->window > 0)
+        lm_json_key_int(buf, "max_window_layers", c->window_from_layer);
+    lm_json_key(buf, "sliding_window");
+    if (c->window > 0)
+        lm_json_int(buf, c->window);
+    else
+        lm_buf_puts(buf, "null");
+}
+
+void lm_hf_config_json(const struct lm_model_config *c, bool biases, const char *dtype, struct lm_buf *ret)
+{
+    const unsigned arch_bit = 1u << c->arch;
+    const bool usual_head = c->head_dim * c->heads == c->dim && defaults[c->arch].head_dim == 0;
     lm_buf_putc(ret, '{');
     lm_json_key(ret, "architectures");
-    lm_buf_puts(ret, "[\"LlamaForCausalLM\"]");
-    lm_json_key_str(ret, "model_type", LM_STR("llama"));
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        const struct field *f = &fields[i];
-        const char *at = (const char *)c + f->offset;
-        switch (f->type) {
-        case INTEGER:
-            lm_json_key_int(ret, f->key, *(const int64_t *)at);
-            break;
-        case REAL:
-            lm_json_key_num(ret, f->key, *(const double *)at);
-            break;
-        case FLAG:
-            lm_json_key_bool(ret, f->key, *(const bool *)at);
-            break;
-        case TOKEN_ID:
-            add_token_id(ret, f->key, *(const int64_t *)at);
-            break;
-        }
+    lm_buf_printf(ret, "[\"%s\"]", lm_archs[c->arch].hf_class);
+    lm_json_key_str(ret, "model_type", lm_str(lm_archs[c->arch].name));
+    for (size_t i = 0; i < COUNT(fields); i++)
+        if ((fields[i].used_by & arch_bit) &&
+            !(usual_head && fields[i].offset == offsetof(struct lm_model_config, head_dim)))
+            put_value(ret, fields[i].key, fields[i].type, (const char *)c + fields[i].offset);
+    put_token_ids(ret, "bos_token_id", &c->bos_id, c->bos_id >= 0);
+    put_token_ids(ret, "eos_token_id", c->eos_ids, c->eos_count);
+    put_rope(ret, c);
+    put_window(ret, c, arch_bit);
+    for (size_t i = 0; i < COUNT(fixed); i++) {
+        const char *only = fixed[i].only[0];
+        if (!(fixed[i].used_by & arch_bit) || strcmp(only, "null") == 0)
+            continue;
+        lm_json_key(ret, fixed[i].key);
+        if (strcmp(only, "true") == 0 || strcmp(only, "false") == 0 || strcmp(only, "1") == 0)
+            lm_buf_puts(ret, only);
+        else
+            lm_json_str(ret, lm_str(only));
     }
-    lm_json_key_str(ret, "hidden_act", LM_STR("silu"));
-    lm_json_key_bool(ret, "attention_bias", false);
-    lm_json_key_bool(ret, "mlp_bias", false);
+    if (lm_archs[c->arch].optional)
+        lm_json_key_bool(ret, "attention_bias", biases);
     lm_json_key_num(ret, "attention_dropout", 0);
     lm_json_key_num(ret, "initializer_range", 0.02);
     lm_json_key_bool(ret, "use_cache", true);
-    lm_json_key_str(ret, "torch_dtype", LM_STR("float32"));
+    lm_json_key_str(ret, "torch_dtype", lm_str(dtype));
     lm_buf_puts(ret, "}\n");
 }

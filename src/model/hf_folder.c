@@ -1,12 +1,13 @@
 /* A model as a Hugging Face folder: weights to safetensors and back, name by name. */
 #include "base/file.h"
 #include "base/json.h"
+#include "model/hf_config.h"
 #include "model/hf_shards.h"
 #include "model/llama.h"
 
 #include <stdlib.h>
 
-enum { NAME_BYTES = 96, CONFIG_BYTES_MAX = 1 << 20 };
+enum { NAME_BYTES = 96 };
 
 /* Every tensor a folder must hold: kind by kind, layer by layer, as in the slab. */
 struct place {
@@ -51,6 +52,12 @@ static struct place *places_new(const struct lm_llama_config *config, size_t *re
 }
 
 /* ---- saving ---- */
+
+void lm_llama_config_json(const struct lm_llama_config *config, struct lm_buf *ret)
+{
+    const struct lm_model_config c = lm_model_config_of_llama(config);
+    lm_hf_config_json(&c, false, "float32", ret);
+}
 
 static enum lm_rc save_text(const char *dir, const char *name, const struct lm_buf *text, struct lm_err *err)
 {
@@ -100,11 +107,46 @@ enum lm_rc lm_llama_save(const struct lm_llama *m, const char *dir, struct lm_er
 
 /* ---- loading ---- */
 
+/* What training computes is less than what inference does: plain Llama. */
+enum lm_rc lm_llama_config_parse(struct lm_llama_config *ret, struct lm_str json, const char *name,
+                                 struct lm_err *err)
+{
+    struct lm_model_config c;
+    uint32_t biases;
+    LM_TRY(lm_hf_config_parse(json, name, &c, &biases, err));
+    const char *what = c.arch != LM_ARCH_LLAMA         ? "model_type"
+                       : c.rope.kind != LM_ROPE_PLAIN  ? "rope_scaling"
+                       : biases != 0                   ? "attention_bias"
+                       : c.head_dim != c.dim / c.heads ? "head_dim"
+                                                       : NULL;
+    if (what)
+        return lm_fail(err, LM_EFORMAT, "%s: this %s can be used, but not trained (only plain Llama can)",
+                       name, what);
+    *ret = (struct lm_llama_config){
+        .vocab_size = c.vocab_size,
+        .dim = c.dim,
+        .layers = c.layers,
+        .heads = c.heads,
+        .kv_heads = c.kv_heads,
+        .ffn_dim = c.ffn_dim,
+        .context = c.context,
+        .rope_theta = c.rope.theta,
+        .norm_eps = c.norm_eps,
+        .tied = c.tied,
+        .bos_id = c.bos_id,
+        .eos_id = c.eos_count ? c.eos_ids[0] : -1,
+    };
+    struct lm_err why = { 0 };
+    if (lm_llama_config_check(ret, &why) != LM_OK)
+        return lm_fail(err, LM_EFORMAT, "%s: %s", name, why.text);
+    return LM_OK;
+}
+
 enum lm_rc lm_llama_load_config(struct lm_llama_config *ret, const char *dir, struct lm_err *err)
 {
     LM_FREE char *path = lm_path_join(dir, "config.json");
     struct lm_buf text = { 0 };
-    enum lm_rc rc = lm_file_read(path, CONFIG_BYTES_MAX, &text, err);
+    enum lm_rc rc = lm_file_read(path, LM_HF_CONFIG_BYTES_MAX, &text, err);
     if (rc == LM_OK)
         rc = lm_llama_config_parse(ret, lm_buf_str(&text), path, err);
     lm_buf_release(&text);

@@ -5,11 +5,6 @@
 
 #include <stdlib.h>
 
-bool lm_tensor_per_layer(enum lm_tensor tensor)
-{
-    return tensor >= LM_T_ATTN_NORM && tensor <= LM_T_B_DOWN;
-}
-
 const void *lm_weight_row(const struct lm_weight *w, size_t row)
 {
     LM_DASSERT(row < w->rows);
@@ -47,23 +42,7 @@ void lm_model_of_llama(struct lm_model *ret, const struct lm_llama *llama)
 {
     const struct lm_llama_config *c = &llama->config;
     *ret = (struct lm_model){
-        .config = {
-            .arch = LM_ARCH_LLAMA,
-            .vocab_size = c->vocab_size,
-            .dim = c->dim,
-            .layers = c->layers,
-            .heads = c->heads,
-            .kv_heads = c->kv_heads,
-            .head_dim = c->dim / c->heads,
-            .ffn_dim = c->ffn_dim,
-            .context = c->context,
-            .norm_eps = c->norm_eps,
-            .tied = c->tied,
-            .bos_id = c->bos_id,
-            .eos_ids = { c->eos_id },
-            .eos_count = c->eos_id >= 0,
-            .rope = { .theta = c->rope_theta, .factor = 1, .attention = 1 },
-        },
+        .config = lm_model_config_of_llama(c),
         .weights = lm_zalloc(LM_T_COUNT * (size_t)c->layers, sizeof(struct lm_weight)),
     };
     for (size_t i = 0; i < sizeof llama_tensors / sizeof llama_tensors[0]; i++) {

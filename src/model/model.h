@@ -25,17 +25,19 @@ enum lm_arch {
     LM_ARCH_COUNT
 };
 
-/* What an architecture computes.  To add one: a row in arch.c, and its names in arch_names.c. */
+/* What an architecture computes, and from which tensors.  To add one: a row in arch.c, and its names in
+ * names.c. */
 struct lm_arch_info {
-    const char *name;        // "llama": model_type of config.json
-    const char *gguf_name;   // general.architecture
-    const char *hf_class;    // "LlamaForCausalLM"
-    bool causal;             // false: an encoder, no KV cache, no head
-    bool layer_norm;         // mean and bias too; else RMSNorm
-    bool norm_after;         // x = norm(x + f(x)), as BERT; else x = x + f(norm(x))
-    bool rope;               // else learned positions
-    bool gated;              // SwiGLU: gate and up; else one matrix and GELU
-    bool gelu_tanh;          // GELU by tanh (GPT-2); else by erf (BERT)
+    const char *name;              // "llama": model_type of config.json
+    const char *gguf_name;         // general.architecture
+    const char *hf_class;          // "LlamaForCausalLM"
+    bool causal;                   // false: an encoder, no KV cache, no head
+    bool layer_norm;               // mean and bias too; else RMSNorm
+    bool norm_after;               // x = norm(x + f(x)), as BERT; else x = x + f(norm(x))
+    bool rope;                     // else learned positions
+    bool gated;                    // SwiGLU: gate and up; else one matrix and GELU
+    bool gelu_tanh;                // GELU by tanh (GPT-2); else by erf (BERT)
+    uint32_t required, optional;   // bits 1 << LM_T_...; the head counts as required unless tied
 };
 extern const struct lm_arch_info lm_archs[LM_ARCH_COUNT];
 
@@ -70,6 +72,7 @@ enum lm_tensor {
     LM_T_COUNT,
 };
 bool lm_tensor_per_layer(enum lm_tensor tensor);
+bool lm_tensor_is_matrix(enum lm_tensor tensor);   // two dimensions in the file, even with one row
 
 enum lm_rope_kind { LM_ROPE_PLAIN, LM_ROPE_LINEAR, LM_ROPE_LLAMA3, LM_ROPE_YARN, LM_ROPE_FACTORS };
 
@@ -77,7 +80,8 @@ struct lm_model_config {
     enum lm_arch arch;
     int64_t vocab_size, dim, layers, heads, kv_heads, head_dim, ffn_dim, context;
     int64_t token_types;                 // BERT, else 0
-    int64_t window, window_from_layer;   // sliding window in tokens, of the layers from there on; 0: none
+    int64_t window, window_from_layer;   // a position sees itself and window - 1 before it, in the layers
+                                         // from there on; 0: everything before it
     double norm_eps;
     bool tied;
     int64_t bos_id;   // -1: none
@@ -93,7 +97,7 @@ struct lm_model_config {
     } rope;
 };
 
-/* LM_EINVAL or LM_ELIMIT with the name of the field; nothing that was checked can overflow a size. */
+/* LM_EINVAL or LM_ELIMIT with the name of the field; no size of a checked config overflows. */
 enum lm_rc lm_model_config_check(const struct lm_model_config *config, struct lm_err *err);
 void lm_model_shape(const struct lm_model_config *config, enum lm_tensor tensor, size_t *ret_rows,
                     size_t *ret_cols);
@@ -103,7 +107,8 @@ lm_model_parameters(const struct lm_model_config *config);   // of the required 
 /* Angle of pair d at position p: p * ret[d], d < D/2; cosines and sines are multiplied by the result. */
 double lm_model_rope(const struct lm_model_config *config, double *ret_frequencies);
 
-/* One matrix or vector (rows = 1).  data NULL: the model has none. */
+/* One matrix or vector (rows = 1).  data NULL: the model has none.  Floats are aligned to their size (what
+ * lies odd in its file was copied), blocks to nothing; vectors are F32, F16 or BF16. */
 struct lm_weight {
     const void *data;
     enum lm_type type;
@@ -131,6 +136,8 @@ static inline const struct lm_weight *lm_model_at(const struct lm_model *m, enum
  */
 enum lm_rc lm_model_open(const char *path, struct lm_model *ret, struct lm_err *err);
 void lm_model_close(struct lm_model *m);
+
+struct lm_model_config lm_model_config_of_llama(const struct lm_llama_config *config);
 
 /* A view of a model made here; borrows its slab, which must outlive it.  Close it too. */
 void lm_model_of_llama(struct lm_model *ret, const struct lm_llama *llama);

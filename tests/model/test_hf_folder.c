@@ -105,7 +105,9 @@ static void half_precision_weights_are_widened(void **state)
     lm_llama_release(&back);
 }
 
-#define BASE                                                                                                 \
+#define LLAMA "\"model_type\":\"llama\","
+#define BASE LLAMA SIZES
+#define SIZES                                                                                                \
     "\"vocab_size\":30,\"hidden_size\":16,\"intermediate_size\":24,\"num_hidden_layers\":2,"                 \
     "\"num_attention_heads\":4,\"max_position_embeddings\":128"
 
@@ -113,20 +115,25 @@ static void half_precision_weights_are_widened(void **state)
 static const struct {
     const char *json, *says;
 } refused[] = {
-    { "{" BASE ",\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"llama3\"}}", "'factor' in rope_scaling" },
-    { "{" BASE ",\"rope_parameters\":{\"rope_type\":\"yarn\"}}", "rope_parameters 'yarn' is not supported" },
-    { "{" BASE ",\"attention_bias\":true}", "attention_bias 'true' is not supported" },
+    { "{" BASE ",\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"llama3\"}}", "low_freq_factor is missing in rope_scaling" },
+    { "{" BASE ",\"rope_parameters\":{\"rope_type\":\"yarn\"}}", "factor is missing in rope_parameters" },
+    { "{" BASE ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", "this rope_scaling can be used, but not" },
+    { "{" BASE ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "rope_scaling 'dynamic' is not supported" },
+    { "{" BASE ",\"attention_bias\":true}", "this attention_bias can be used, but not trained" },
     { "{" BASE ",\"mlp_bias\":true}", "mlp_bias 'true'" },
-    { "{" BASE ",\"model_type\":\"mistral\"}", "model_type 'mistral' is not supported (only 'llama')" },
+    { "{" SIZES "}", "model_type is missing" },
+    { "{\"model_type\":\"mamba\"," SIZES "}", "model_type 'mamba' is not supported" },
+    { "{\"model_type\":\"qwen2\",\"num_key_value_heads\":4," SIZES "}", "this model_type can be used, but not" },
     { "{" BASE ",\"hidden_act\":\"gelu\"}", "hidden_act 'gelu'" },
     { "{" BASE ",\"quantization_config\":{\"bits\":4}}", "quantization_config '{...}'" },
-    { "{" BASE ",\"head_dim\":8}", "head_dim 8 is not supported" },
-    { "{" BASE ",\"architectures\":[\"LlamaForSequenceClassification\"]}", "architectures is not" },
-    { "{" BASE ",\"num_key_value_heads\":3}", "num_key_value_heads 3" },
-    { "{" BASE ",\"vocab_size\":30.5}", "vocab_size is not a whole number" },
+    { "{" BASE ",\"head_dim\":8}", "this head_dim can be used, but not trained" },
+    { "{" BASE ",\"architectures\":[\"LlamaForSequenceClassification\"]}", "architectures does not name LlamaForCausalLM" },
+    { "{" BASE ",\"num_key_value_heads\":3}", "not a multiple of kv_heads 3" },
+    { "{" BASE ",\"vocab_size\":30}", "duplicate object key" },
+    { "{" BASE ",\"num_key_value_heads\":2.5}", "num_key_value_heads is not a whole number" },
     { "{" BASE ",\"eos_token_id\":[]}", "eos_token_id is not a token id" },
-    { "{" BASE ",\"eos_token_id\":30}", "eos_token_id 30" },
-    { "{\"hidden_size\":16}", "vocab_size is missing" },
+    { "{" BASE ",\"eos_token_id\":30}", "token id 30" },
+    { "{" LLAMA "\"hidden_size\":16}", "vocab_size is missing" },
     { "{" BASE, "config.json: byte" },
 };
 
