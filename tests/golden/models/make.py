@@ -60,7 +60,6 @@ def fill(model):
 
 
 def logits(model):
-    model = model.float().eval()
     with torch.no_grad():
         out = model(torch.tensor([TOKENS]))
     return (out.logits if hasattr(out, "logits") else out.last_hidden_state)[0].numpy()
@@ -140,13 +139,14 @@ def finish(writer):
 def main():
     assert transformers.__version__ == "5.23.0", transformers.__version__
     for name, (cls, dtype, config) in MODELS.items():
-        config._attn_implementation = "eager"
         model = cls(config)
         fill(model)
         model = model.to(dtype)
         folder = HERE / name
         shutil.rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder)
+        # As a user would open it: in float32, with rotations that never were in the stored type.
+        model = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         logits(model).astype("<f4").tofile(folder / "expected.f32")
         if frequencies(model) is not None:
             frequencies(model).astype("<f4").tofile(folder / "frequencies.f32")
