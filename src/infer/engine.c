@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "infer/forward.h"
+#include "infer/prefix.h"
 #include "infer/request.h"
 
 #include <pthread.h>
@@ -27,13 +28,14 @@ struct lm_engine {
 
     /* The engine thread's own. */
     struct lm_forward *forward;
+    struct lm_prefix *prefix;   // hands out the blocks of the cache
     struct lm_forward_row *rows;
     struct lm_request **sampled;   // requests of the rows with logits, in their order
     struct lm_choice *choices;
     struct lm_sample_scratch *scratch;   // per worker
     struct lm_request_text text;
     size_t row_count, sampled_count, prefill_count;
-    size_t usable;   // ids below may be sampled
+    uint64_t prefix_queries, prefix_hits;   // since the engine began
     const float *logits;
     size_t stride;
 };
@@ -99,7 +101,9 @@ struct lm_engine_stats lm_engine_stats(struct lm_engine *e)
 static void note_usage(struct lm_engine *e)
 {
     const struct lm_kv_pool *kv = lm_forward_kv(e->forward);
-    e->stats.kv_usage = 1 - (double)kv->free_count / (double)kv->block_count;
+    e->stats.kv_usage = 1 - (double)lm_prefix_unused(e->prefix) / (double)kv->block_count;
+    e->stats.prefix_queries = e->prefix_queries;
+    e->stats.prefix_hits = e->prefix_hits;
 }
 
 /* Takes cancelled requests out of the queue and of the running ones; returns them as a list.  `all`:
@@ -114,7 +118,7 @@ static struct lm_request *take_cancelled(struct lm_engine *e, bool all)
             e->running[kept++] = r;
             continue;
         }
-        lm_kv_give(lm_forward_kv(e->forward), r->block_count, r->blocks);
+        lm_prefix_give(e->prefix, &r->table);
         *list_end = r;
         list_end = &r->next;
     }
@@ -137,13 +141,22 @@ static struct lm_request *take_cancelled(struct lm_engine *e, bool all)
     return list;
 }
 
+/* Positions of shared blocks are in the cache already, whoever computed them. */
+static void skip_shared(struct lm_engine *e, struct lm_request *r)
+{
+    const size_t known = r->table.shared * LM_KV_TOKENS;
+    if (known <= r->cached)
+        return;
+    e->prefix_hits += known - r->cached;
+    r->cached = known;
+}
+
 /* First come, first served: who waits for memory is not overtaken.  A request gets all its blocks at once, so
  * nobody has to be thrown out later. */
 static void admit(struct lm_engine *e)
 {
-    struct lm_kv_pool *kv = lm_forward_kv(e->forward);
     while (e->queue && e->running_count < e->config.sequences_max &&
-           lm_kv_take(kv, e->queue->block_count, e->queue->blocks)) {
+           lm_prefix_take(e->prefix, &e->queue->table)) {
         struct lm_request *r = e->queue;
         e->queue = r->next;
         if (!e->queue)
@@ -151,6 +164,8 @@ static void admit(struct lm_engine *e)
         r->next = NULL;
         e->queue_len--;
         e->running[e->running_count++] = r;
+        e->prefix_queries += r->prompt_len;
+        skip_shared(e, r);
     }
 }
 
@@ -167,7 +182,7 @@ static void add_rows(struct lm_engine *e, struct lm_request *r, size_t count)
         e->rows[e->row_count++] = (struct lm_forward_row){
             .token = r->tokens[r->cached],
             .position = (uint32_t)r->cached,
-            .blocks = r->blocks,
+            .blocks = r->table.blocks,
             .wants_logits = r->cached + 1 == r->len,
         };
     if (r->cached == r->len)
@@ -204,6 +219,8 @@ static void plan(struct lm_engine *e)
     }
     size_t left = e->config.prefill_tokens;
     for (struct lm_request *r; left > 0 && (r = next_prefill(e));) {
+        lm_prefix_follow(e->prefix, &r->table);   // what a prompt like it has left behind meanwhile
+        skip_shared(e, r);
         const size_t rest = r->len - r->cached, count = rest < left ? rest : left;
         add_rows(e, r, count);
         left -= count;
@@ -214,15 +231,14 @@ static void plan(struct lm_engine *e)
 static void sample_row(void *context, size_t chunk, size_t worker)
 {
     const struct lm_engine *e = context;
-    const struct lm_request *r = e->sampled[chunk];
-    lm_sample(&r->sampling, e->logits + chunk * e->stride, e->world.vocab, e->usable, r->seen,
-              r->len - r->prompt_len, &e->scratch[worker], &e->choices[chunk]);
+    lm_request_sample(&e->world, e->sampled[chunk], e->logits + chunk * e->stride, &e->scratch[worker],
+                      &e->choices[chunk]);
 }
 
 /* Takes a finished request out of the running ones: when its owner hears of the end, its place is free. */
 static void retire(struct lm_engine *e, struct lm_request *r)
 {
-    lm_kv_give(lm_forward_kv(e->forward), r->block_count, r->blocks);
+    lm_prefix_give(e->prefix, &r->table);
     pthread_mutex_lock(&e->lock);
     size_t kept = 0;
     for (size_t i = 0; i < e->running_count; i++)
@@ -233,12 +249,21 @@ static void retire(struct lm_engine *e, struct lm_request *r)
     pthread_mutex_unlock(&e->lock);
 }
 
+static void publish(struct lm_engine *e)
+{
+    for (size_t i = 0; i < e->running_count; i++)
+        lm_prefix_publish(e->prefix, &e->running[i]->table, e->running[i]->cached);
+}
+
 static void count_step(struct lm_engine *e)
 {
+    size_t tokens = 0;
+    for (size_t i = 0; i < e->sampled_count; i++)
+        tokens += !e->choices[i].none;
     pthread_mutex_lock(&e->lock);
     e->stats.steps++;
     e->stats.prompt_tokens += e->prefill_count;
-    e->stats.completion_tokens += e->sampled_count;
+    e->stats.completion_tokens += tokens;
     pthread_mutex_unlock(&e->lock);
 }
 
@@ -247,6 +272,7 @@ static void step(struct lm_engine *e)
     plan(e);
     LM_ASSERT(e->row_count > 0);   // whoever runs has a token that is not in the cache
     e->logits = lm_forward_run(e->forward, e->rows, e->row_count, &e->stride);
+    publish(e);
     lm_team_run(lm_forward_team(e->forward), e->sampled_count, sample_row, e);
     count_step(e);
     for (size_t i = 0; i < e->sampled_count; i++) {
@@ -351,9 +377,7 @@ enum lm_rc lm_engine_new(const struct lm_model *model, const struct lm_tokenizer
     const size_t context = (size_t)model->config.context;
     lm_request_world_init(&e->world, model, tokenizer,
                           c->kv_tokens_max < context ? c->kv_tokens_max : context);
-    e->usable = e->world.vocab;
-    if (tokenizer && lm_tokenizer_vocab_size(tokenizer) < e->usable)
-        e->usable = lm_tokenizer_vocab_size(tokenizer);   // the rest is padding without text
+    e->prefix = lm_prefix_new(lm_forward_kv(e->forward), !c->share_nothing);
     make_scratch(e);
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->wake, NULL);
@@ -382,6 +406,7 @@ void lm_engine_free(struct lm_engine *e)
         pthread_join(e->thread, NULL);
     for (size_t i = 0; i < lm_team_size(lm_forward_team(e->forward)); i++)
         lm_sample_scratch_release(&e->scratch[i]);
+    lm_prefix_free(e->prefix);
     lm_forward_free(e->forward);
     pthread_cond_destroy(&e->wake);
     pthread_mutex_destroy(&e->lock);
@@ -402,6 +427,7 @@ struct waiter {
     pthread_cond_t done;
     struct lm_buf *text;
     enum lm_finish finish;
+    const char *error;
 };
 
 static void collect(void *user, const struct lm_engine_event *event)
@@ -412,6 +438,7 @@ static void collect(void *user, const struct lm_engine_event *event)
         return;
     pthread_mutex_lock(&w->lock);
     w->finish = event->finish;
+    w->error = event->error;
     pthread_cond_signal(&w->done);
     pthread_mutex_unlock(&w->lock);
 }
@@ -423,13 +450,15 @@ enum lm_rc lm_engine_complete(struct lm_engine *e, const uint32_t *prompt, size_
     struct waiter w = { .text = ret_text };
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.done, NULL);
-    const enum lm_rc rc = lm_engine_submit(e, prompt, prompt_len, sampling, collect, &w, NULL, err);
+    enum lm_rc rc = lm_engine_submit(e, prompt, prompt_len, sampling, collect, &w, NULL, err);
     if (rc == LM_OK) {
         pthread_mutex_lock(&w.lock);
         while (w.finish == LM_FINISH_NONE)
             pthread_cond_wait(&w.done, &w.lock);
         pthread_mutex_unlock(&w.lock);
-        if (ret_finish)
+        if (w.finish == LM_FINISH_ERROR)
+            rc = lm_fail(err, LM_EINVAL, "%s", w.error);
+        else if (ret_finish)
             *ret_finish = w.finish;
     }
     pthread_cond_destroy(&w.done);

@@ -9,12 +9,14 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "infer/constraint.h"
 #include "model/model.h"
 #include "token/tokenizer.h"
 
 struct lm_engine;
 
-enum { LM_STOP_COUNT_MAX = 16, LM_STOP_BYTES_MAX = 1024 };
+enum { LM_STOP_COUNT_MAX = 16, LM_STOP_BYTES_MAX = 1024, LM_LOGIT_BIAS_MAX = 1024 };
+#define LM_LOGIT_BIAS_VALUE_MAX 100.0
 
 /* 0 or a NULL config: the default. */
 struct lm_engine_config {
@@ -22,6 +24,12 @@ struct lm_engine_config {
     size_t queue_max;        // waiting requests, 64; beyond it submit returns LM_ELIMIT
     size_t prefill_tokens;   // prompt tokens per step; 64
     size_t kv_tokens_max;    // KV cache capacity over all sequences; sequences_max * context
+    bool share_nothing;      // compute every prompt, even if the cache knows how it begins
+};
+
+struct lm_logit_bias {
+    uint32_t id;
+    double value;   // -100..100
 };
 
 struct lm_sampling {
@@ -36,19 +44,33 @@ struct lm_sampling {
     size_t stop_count;
     size_t top_logprobs;   // 0..20 alternatives per token
     bool logprobs;         // of the chosen token; implied by top_logprobs
+
+    const struct lm_logit_bias *bias;   // added to logits; of an id named twice both; copied at submission
+    size_t bias_count;
+    /* What the text must be; NULL: anything.  Made for the engine's tokenizer; borrowed until the last event.
+     */
+    const struct lm_constraint *constraint;
+    uint64_t salt;   // the KV cache of a prompt is shared among requests of equal salt only
 };
 void lm_sampling_defaults(struct lm_sampling *s);   // 256 tokens, temperature 1, the rest off
 
-enum lm_finish { LM_FINISH_NONE, LM_FINISH_STOP, LM_FINISH_LENGTH, LM_FINISH_CANCELLED };
+enum lm_finish {
+    LM_FINISH_NONE,
+    LM_FINISH_STOP,
+    LM_FINISH_LENGTH,
+    LM_FINISH_CANCELLED,
+    LM_FINISH_ERROR,   // no token fits the constraint
+};
 
 struct lm_token_logprob {
     uint32_t id;
     float logprob;
 };
 
-/* What a sequence tells its owner, in order: one event per token, and one without a token for a cancellation.
- * A token that ends the text (end of text, end of turn) is a token like others, with no text of its own.
- * Called on the engine thread: copy and return at once. */
+/* What a sequence tells its owner, in order: one event per token, and one without a token for a cancellation,
+ * an error, or a constraint that is fulfilled where no token could say so.  A token that ends the text (end
+ * of text, end of turn) is a token like others, with no text of its own. Called on the engine thread: copy
+ * and return at once. */
 struct lm_engine_event {
     struct lm_str text;   // new whole characters, possibly empty; stop strings are held back
     bool has_token;
@@ -56,6 +78,7 @@ struct lm_engine_event {
     const struct lm_token_logprob *top;   // top_logprobs entries, best first
     size_t top_count;
     enum lm_finish finish;   // not NONE: the last event of the sequence
+    const char *error;       // of LM_FINISH_ERROR: a sentence
     size_t prompt_tokens, completion_tokens;
 };
 typedef void lm_engine_sink(void *user, const struct lm_engine_event *event);
@@ -77,12 +100,14 @@ void lm_engine_cancel(struct lm_engine *e, uint64_t ticket);   // takes effect w
 
 struct lm_engine_stats {
     size_t running, waiting;
-    uint64_t prompt_tokens, completion_tokens, steps;
-    double kv_usage;   // 0..1
+    uint64_t prompt_tokens, completion_tokens, steps;   // computed
+    uint64_t prefix_queries, prefix_hits;   // prompt tokens admitted, and of them found in the cache
+    double kv_usage;                        // 0..1
 };
 struct lm_engine_stats lm_engine_stats(struct lm_engine *e);
 
-/* Submits, waits, and appends the whole text: for review and `loom generate`.  Not from a sink. */
+/* Submits, waits, and appends the whole text: for review and `loom generate`.  Not from a sink.  LM_EINVAL
+ * for LM_FINISH_ERROR, too. */
 enum lm_rc lm_engine_complete(struct lm_engine *e, const uint32_t *prompt, size_t prompt_len,
                               const struct lm_sampling *sampling, struct lm_buf *ret_text,
                               enum lm_finish *ret_finish, struct lm_err *err);

@@ -9,7 +9,10 @@
 
 static void add_end(struct lm_request_world *w, int64_t id)
 {
-    if (id >= 0)
+    bool known = id < 0 || (uint64_t)id >= w->usable;
+    for (size_t i = 0; i < w->end_count; i++)
+        known |= w->ends[i] == (uint64_t)id;
+    if (!known)
         w->ends[w->end_count++] = (uint32_t)id;
 }
 
@@ -19,8 +22,11 @@ void lm_request_world_init(struct lm_request_world *w, const struct lm_model *mo
     *w = (struct lm_request_world){
         .tokenizer = tokenizer,
         .vocab = (size_t)model->config.vocab_size,
+        .usable = (size_t)model->config.vocab_size,
         .positions_max = positions_max,
     };
+    if (tokenizer && lm_tokenizer_vocab_size(tokenizer) < w->usable)
+        w->usable = lm_tokenizer_vocab_size(tokenizer);
     for (size_t i = 0; i < model->config.eos_count; i++)
         add_end(w, model->config.eos_ids[i]);
     if (!tokenizer)
@@ -52,6 +58,12 @@ static enum lm_rc check(const struct lm_request_world *w, const uint32_t *prompt
         if (prompt[i] >= w->vocab)
             return lm_fail(err, LM_EINVAL, "token id %u at position %zu is outside the model's %zu tokens",
                            prompt[i], i, w->vocab);
+    for (size_t i = 0; i < sampling->bias_count; i++)
+        if (sampling->bias[i].id >= w->vocab)
+            return lm_fail(err, LM_EINVAL, "logit_bias names token id %u, outside the model's %zu tokens",
+                           sampling->bias[i].id, w->vocab);
+    if (sampling->constraint && !w->tokenizer)
+        return lm_fail(err, LM_EINVAL, "an engine without a tokenizer cannot follow a constraint");
     return LM_OK;
 }
 
@@ -69,8 +81,19 @@ enum lm_rc lm_request_new(const struct lm_request_world *w, const uint32_t *prom
     r->prompt_len = r->len = prompt_len;
     r->tokens = lm_zalloc(prompt_len + sampling->max_tokens, sizeof *r->tokens);
     memcpy(r->tokens, prompt, prompt_len * sizeof *prompt);
-    r->block_count = lm_kv_blocks(prompt_len + sampling->max_tokens - 1);   // the last token is not fed back
-    r->blocks = lm_zalloc(r->block_count, sizeof *r->blocks);
+    const size_t block_count =
+        lm_kv_blocks(prompt_len + sampling->max_tokens - 1);   // the last is not fed back
+    r->table = (struct lm_prefix_table){
+        .tokens = r->tokens,
+        .prompt_len = prompt_len,
+        .salt = sampling->salt,
+        .blocks = lm_zalloc(block_count, sizeof *r->table.blocks),
+        .block_count = block_count,
+    };
+    if (sampling->bias_count > 0)
+        r->sampling.bias = lm_memdup(sampling->bias, sampling->bias_count * sizeof *sampling->bias);
+    if (sampling->constraint)
+        r->walk = lm_constraint_walk_new(sampling->constraint);
     lm_stop_filter_init(&r->filter, sampling->stop, sampling->stop_count, w->piece_bytes_max);
     if (lm_sampling_has_penalties(sampling)) {
         r->seen = lm_zalloc(w->vocab, sizeof *r->seen);
@@ -86,13 +109,16 @@ void lm_request_free(struct lm_request *r)
     if (!r)
         return;
     free(r->tokens);
-    free(r->blocks);
+    free(r->table.blocks);
+    if (r->sampling.bias_count > 0)
+        free((void *)r->sampling.bias);
+    lm_constraint_walk_free(r->walk);
     free(r->seen);
     lm_stop_filter_release(&r->filter);
     free(r);
 }
 
-/* ---- telling ---- */
+/* ---- sampling ---- */
 
 static bool is_end(const struct lm_request_world *w, uint32_t id)
 {
@@ -101,6 +127,27 @@ static bool is_end(const struct lm_request_world *w, uint32_t id)
             return true;
     return false;
 }
+
+void lm_request_sample(const struct lm_request_world *w, struct lm_request *r, const float *logits,
+                       struct lm_sample_scratch *scratch, struct lm_choice *ret)
+{
+    size_t fitting;
+    const struct lm_sample_row row = {
+        .logits = logits,
+        .vocab = w->vocab,
+        .usable = w->usable,
+        .seen = r->seen,
+        .mask = r->walk ? lm_constraint_mask(r->walk, w->ends, w->end_count, &fitting) : NULL,
+        .position = r->len - r->prompt_len,
+    };
+    lm_sample(&r->sampling, &row, scratch, ret);
+    if (!r->walk || ret->none || is_end(w, ret->token.id))
+        return;
+    const bool accepted = lm_constraint_accept(r->walk, ret->token.id);
+    LM_ASSERT(accepted);   // it was in the mask
+}
+
+/* ---- telling ---- */
 
 /* Text of the token through the decoder and the stop filter; true when a stop string is complete. */
 static bool add_text(const struct lm_request_world *w, struct lm_request *r, uint32_t id,
@@ -122,32 +169,47 @@ static void end_text(struct lm_request *r, struct lm_buf *piece, struct lm_buf *
         lm_stop_filter_end(&r->filter, text);
 }
 
-void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
-                       struct lm_request_text *scratch, struct lm_engine_event *ret)
+/* The token through decoder and filter into `text`; whether the text ends with it, and how. */
+static enum lm_finish take_token(const struct lm_request_world *w, struct lm_request *r, uint32_t id,
+                                 struct lm_buf *piece, struct lm_buf *text)
 {
-    const uint32_t id = choice->token.id;
     r->tokens[r->len++] = id;
     if (r->seen)
         r->seen[id] += 2;
-
-    enum lm_finish finish = LM_FINISH_NONE;
-    lm_buf_reset(&scratch->text);
     if (is_end(w, id)) {
-        finish = LM_FINISH_STOP;
+        end_text(r, piece, text);
+        return LM_FINISH_STOP;
+    }
+    if (add_text(w, r, id, piece, text))
+        return LM_FINISH_STOP;
+    if (r->len - r->prompt_len < r->sampling.max_tokens)
+        return LM_FINISH_NONE;
+    end_text(r, piece, text);
+    return LM_FINISH_LENGTH;
+}
+
+void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
+                       struct lm_request_text *scratch, struct lm_engine_event *ret)
+{
+    enum lm_finish finish;
+    lm_buf_reset(&scratch->text);
+    if (choice->none) {
         end_text(r, &scratch->piece, &scratch->text);
-    } else if (add_text(w, r, id, &scratch->piece, &scratch->text)) {
-        finish = LM_FINISH_STOP;
-    } else if (r->len - r->prompt_len == r->sampling.max_tokens) {
-        finish = LM_FINISH_LENGTH;
-        end_text(r, &scratch->piece, &scratch->text);
+        finish = lm_constraint_may_end(r->walk) ? LM_FINISH_STOP : LM_FINISH_ERROR;
+    } else {
+        finish = take_token(w, r, choice->token.id, &scratch->piece, &scratch->text);
     }
     *ret = (struct lm_engine_event){
         .text = lm_buf_str(&scratch->text),
-        .has_token = true,
+        .has_token = !choice->none,
         .token = choice->token,
         .top = choice->top,
         .top_count = choice->top_count,
         .finish = finish,
+        .error = finish == LM_FINISH_ERROR
+                     ? "no token of the vocabulary continues the text as its constraint "
+                       "demands"
+                     : NULL,
         .prompt_tokens = r->prompt_len,
         .completion_tokens = r->len - r->prompt_len,
     };

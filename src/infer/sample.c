@@ -47,6 +47,13 @@ enum lm_rc lm_sampling_check(const struct lm_sampling *s, struct lm_err *err)
         return lm_fail(err, LM_EINVAL, "top_logprobs %zu is above %d", s->top_logprobs, LM_TOP_LOGPROBS_MAX);
     if (s->stop_count > LM_STOP_COUNT_MAX)
         return lm_fail(err, LM_EINVAL, "%zu stop strings are more than %d", s->stop_count, LM_STOP_COUNT_MAX);
+    if (s->bias_count > LM_LOGIT_BIAS_MAX)
+        return lm_fail(err, LM_EINVAL, "logit_bias of %zu ids is more than %d", s->bias_count,
+                       LM_LOGIT_BIAS_MAX);
+    for (size_t i = 0; i < s->bias_count; i++)
+        if (!(fabs(s->bias[i].value) <= LM_LOGIT_BIAS_VALUE_MAX))
+            return lm_fail(err, LM_EINVAL, "logit_bias %g of id %u is outside -%g..%g", s->bias[i].value,
+                           s->bias[i].id, LM_LOGIT_BIAS_VALUE_MAX, LM_LOGIT_BIAS_VALUE_MAX);
     for (size_t i = 0; i < s->stop_count; i++)
         if (s->stop[i].len < 1 || s->stop[i].len > LM_STOP_BYTES_MAX)
             return lm_fail(err, LM_EINVAL, "a stop string has %zu bytes, not 1..%d", s->stop[i].len,
@@ -117,9 +124,30 @@ static void add_logprobs(const struct lm_sampling *s, const float *logits, size_
 
 /* ---- choosing ---- */
 
+static void add_bias(const struct lm_sampling *s, size_t count, float *x)
+{
+    for (size_t i = 0; i < s->bias_count; i++)
+        if (s->bias[i].id < count)
+            x[s->bias[i].id] = (float)((double)x[s->bias[i].id] + s->bias[i].value);
+}
+
+/* What may not come becomes -infinity.  What may come stays above it even if the model says NaN, and so far
+ * from the largest float that no temperature makes an infinity of it.  false: nothing may come. */
+static bool apply_mask(const uint64_t *mask, size_t count, float *x)
+{
+    const float bound = 1e30f;
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const bool may = mask[i / 64] >> (i % 64) & 1;
+        const float inside = !(x[i] > -bound) ? -bound : x[i] < bound ? x[i] : bound;
+        x[i] = may ? inside : -INFINITY;
+        any |= may;
+    }
+    return any;
+}
+
 /* As Hugging Face (repetition, Keskar et al. 2019, arXiv:1909.05858) and OpenAI (presence, frequency). */
-static void penalise(const struct lm_sampling *s, const float *logits, size_t count, const uint32_t *seen,
-                     float *ret)
+static void penalise(const struct lm_sampling *s, size_t count, const uint32_t *seen, float *logits)
 {
     for (size_t i = 0; i < count; i++) {
         double x = (double)logits[i];
@@ -128,7 +156,7 @@ static void penalise(const struct lm_sampling *s, const float *logits, size_t co
         const uint32_t generated = seen[i] >> 1;
         if (generated > 0)
             x -= s->presence_penalty + s->frequency_penalty * (double)generated;
-        ret[i] = (float)x;
+        logits[i] = (float)x;
     }
 }
 
@@ -159,12 +187,12 @@ static void sift_down(struct lm_candidate *heap, size_t count, size_t at)
     heap[at] = moved;
 }
 
-/* A heap whose best stands first; NaN is left out.  Returns how many there are. */
+/* A heap whose best stands first; NaN and what is masked is left out.  Returns how many there are. */
 static size_t make_heap(struct lm_candidate *heap, const float *logits, size_t count)
 {
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
-        if (!isnan(logits[i]))
+        if (logits[i] > -INFINITY)
             heap[len++] = (struct lm_candidate){ logits[i], (uint32_t)i };
     for (size_t i = len / 2; i-- > 0;)
         sift_down(heap, len, i);
@@ -233,7 +261,7 @@ static uint32_t draw_from_best(const struct lm_sampling *s, struct lm_candidate 
                                double unit)
 {
     if (count == 0)
-        return 0;   // every logit is NaN
+        return 0;   // no logit is a number
     struct ranking k = { heap, count, count };
     const size_t limit = s->top_k > 0 && s->top_k < count ? s->top_k : count;
     const float best = heap[0].logit;
@@ -254,28 +282,41 @@ static uint32_t draw_from_best(const struct lm_sampling *s, struct lm_candidate 
     return ranked(&k, rank - 1).id;
 }
 
-void lm_sample(const struct lm_sampling *s, const float *logits, size_t vocab, size_t usable,
-               const uint32_t *seen, uint64_t position, struct lm_sample_scratch *scratch,
-               struct lm_choice *ret)
+/* The logits to choose from: the row's own, or a changed copy; NULL when nothing may come. */
+static const float *adjust(const struct lm_sampling *s, const struct lm_sample_row *row,
+                           struct lm_sample_scratch *scratch)
 {
-    LM_DASSERT(usable >= 1 && usable <= vocab);
+    if (!row->seen && !row->mask && s->bias_count == 0)
+        return row->logits;
+    float *x = scratch->logits;
+    memcpy(x, row->logits, row->usable * sizeof *x);
+    add_bias(s, row->usable, x);
+    if (row->seen)
+        penalise(s, row->usable, row->seen, x);
+    if (row->mask && !apply_mask(row->mask, row->usable, x))
+        return NULL;
+    return x;
+}
 
-    const float *x = logits;
-    if (seen) {
-        penalise(s, logits, usable, seen, scratch->logits);
-        x = scratch->logits;
-    }
-    *ret = (struct lm_choice){ 0 };
+void lm_sample(const struct lm_sampling *s, const struct lm_sample_row *row,
+               struct lm_sample_scratch *scratch, struct lm_choice *ret)
+{
+    LM_DASSERT(row->usable >= 1 && row->usable <= row->vocab);
+
+    const float *x = adjust(s, row, scratch);
+    *ret = (struct lm_choice){ .none = !x };
+    if (!x)
+        return;
     if (s->temperature < LM_TEMPERATURE_MIN) {
-        ret->token.id = argmax(x, usable);
+        ret->token.id = argmax(x, row->usable);
     } else {
-        struct lm_rng rng = lm_rng_make(s->seed, position);
+        struct lm_rng rng = lm_rng_make(s->seed, row->position);
         const double unit = lm_rng_unit(&rng);
         if (s->top_k == 0 && s->top_p >= 1 && s->min_p <= 0)
-            ret->token.id = draw_from_all(x, usable, s->temperature, unit, scratch->logits);
+            ret->token.id = draw_from_all(x, row->usable, s->temperature, unit, scratch->logits);
         else
             ret->token.id =
-                draw_from_best(s, scratch->candidates, make_heap(scratch->candidates, x, usable), unit);
+                draw_from_best(s, scratch->candidates, make_heap(scratch->candidates, x, row->usable), unit);
     }
-    add_logprobs(s, logits, vocab, usable, ret);
+    add_logprobs(s, row->logits, row->vocab, row->usable, ret);
 }

@@ -16,6 +16,16 @@ enum { VOCAB = 12, DRAWS = 20000 };
 
 static const float logits[VOCAB] = { 1, 3, -2, 0.5f, 2.5f, 2.5f, -30, 0, 1.5f, -1, 2, 0.25f };
 
+static void choose(const struct lm_sampling *s, const float *x, size_t vocab, size_t usable,
+                   const uint32_t *seen, uint64_t position, struct lm_sample_scratch *scratch,
+                   struct lm_choice *ret)
+{
+    const struct lm_sample_row row = {
+        .logits = x, .vocab = vocab, .usable = usable, .seen = seen, .position = position
+    };
+    lm_sample(s, &row, scratch, ret);
+}
+
 struct rank {
     double p;
     size_t id;
@@ -56,7 +66,7 @@ static void check_frequencies(const struct lm_sampling *s)
     size_t hits[VOCAB] = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
         struct lm_choice choice;
-        lm_sample(s, logits, VOCAB, VOCAB, NULL, i, &scratch, &choice);
+        choose(s, logits, VOCAB, VOCAB, NULL, i, &scratch, &choice);
         hits[choice.token.id]++;
     }
     double want[VOCAB];
@@ -97,10 +107,10 @@ static void greedy_takes_the_best_and_of_equals_the_first(void **state)
     struct lm_choice choice;
     lm_sampling_defaults(&s);
     s.temperature = 0;
-    lm_sample(&s, logits, VOCAB, VOCAB, NULL, 0, NULL, &choice);
+    choose(&s, logits, VOCAB, VOCAB, NULL, 0, NULL, &choice);
     assert_int_equal(choice.token.id, 1);
     const float equal[5] = { NAN, 2, 7, 7, 9 };
-    lm_sample(&s, equal, 5, 4, NULL, 0, NULL, &choice);   // the last is not usable
+    choose(&s, equal, 5, 4, NULL, 0, NULL, &choice);   // the last is not usable
     assert_int_equal(choice.token.id, 2);
 }
 
@@ -115,17 +125,17 @@ static void penalties_follow_their_formulas(void **state)
     s.temperature = 0;
     uint32_t seen[VOCAB] = { [1] = 1 };   // in the prompt, not generated
     s.presence_penalty = 50;
-    lm_sample(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
+    choose(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
     assert_int_equal(choice.token.id, 1);
     s.repetition_penalty = 1.5;   // 3 / 1.5 = 2 < 2.5
-    lm_sample(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
+    choose(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
     assert_int_equal(choice.token.id, 4);
     seen[4] = 2 * 1;   // generated once: 2.5 - 0.3 - 0.25 < 2.5
     s.repetition_penalty = 1, s.presence_penalty = 0.3, s.frequency_penalty = 0.25, seen[1] = 2 * 3;
-    lm_sample(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
+    choose(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
     assert_int_equal(choice.token.id, 5);
     seen[5] = 2 * 2;   // 2.5 - 0.3 - 0.5 = 1.7; [1]: 3 - 0.3 - 0.75 = 1.95; [4]: 1.95; [10]: 2
-    lm_sample(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
+    choose(&s, logits, VOCAB, VOCAB, seen, 0, &scratch, &choice);
     assert_int_equal(choice.token.id, 10);
     lm_sample_scratch_release(&scratch);
 }
@@ -142,7 +152,7 @@ static void logprobs_are_the_models_own_and_the_best_come_first(void **state)
     struct lm_choice choice;
     lm_sampling_defaults(&s);
     s.temperature = 3, s.top_k = 4, s.top_logprobs = 5, s.logprobs = true;
-    lm_sample(&s, logits, VOCAB, VOCAB, NULL, 3, &scratch, &choice);
+    choose(&s, logits, VOCAB, VOCAB, NULL, 3, &scratch, &choice);
     const uint32_t best[] = { 1, 4, 5, 10, 8 };
     assert_int_equal(choice.top_count, 5);
     for (size_t i = 0; i < 5; i++) {
@@ -170,7 +180,7 @@ static void a_model_of_nothing_but_nan_still_gives_tokens(void **state)
             struct lm_choice choice;
             lm_sampling_defaults(&s);
             s.temperature = k == 0 ? 0 : 1, s.top_k = k == 2 ? 3 : 0, s.top_logprobs = 2;
-            lm_sample(&s, broken, VOCAB, VOCAB, NULL, 0, &scratch, &choice);
+            choose(&s, broken, VOCAB, VOCAB, NULL, 0, &scratch, &choice);
             assert_true(choice.token.id < VOCAB);
         }
     lm_sample_scratch_release(&scratch);
