@@ -1,123 +1,11 @@
 /* config.json of transformers: which keys mean what, and which we refuse. */
 #include "model/hf_config.h"
 
-#include "base/json.h"
 #include "base/mem.h"
+#include "model/hf_keys.h"
 
 #include <jansson.h>
 #include <math.h>
-
-enum field_type { INTEGER, REAL, FLAG };
-
-enum {   // sets of architectures
-    LLAMA = 1 << LM_ARCH_LLAMA,
-    MISTRAL = 1 << LM_ARCH_MISTRAL,
-    QWEN = 1 << LM_ARCH_QWEN2 | 1 << LM_ARCH_QWEN3,
-    GPT2 = 1 << LM_ARCH_GPT2,
-    BERT = 1 << LM_ARCH_BERT,
-    ROPES = LLAMA | MISTRAL | QWEN,
-    ALL = ROPES | GPT2 | BERT,
-};
-
-// clang-format off
-#define AT(field) offsetof(struct lm_model_config, field)
-/* Keys that carry a value; null counts as absent.  To add one: a field of the config and a row. */
-static const struct field {
-    const char *key;
-    enum field_type type;
-    size_t offset;
-    unsigned used_by, needed_by;
-} fields[] = {
-    { "vocab_size",              INTEGER, AT(vocab_size),  ALL,          ALL },
-    { "hidden_size",             INTEGER, AT(dim),         ROPES | BERT, ROPES | BERT },
-    { "intermediate_size",       INTEGER, AT(ffn_dim),     ROPES | BERT, ROPES | BERT },
-    { "num_hidden_layers",       INTEGER, AT(layers),      ROPES | BERT, ROPES | BERT },
-    { "num_attention_heads",     INTEGER, AT(heads),       ROPES | BERT, ROPES | BERT },
-    { "num_key_value_heads",     INTEGER, AT(kv_heads),    ROPES,        MISTRAL | QWEN },
-    { "head_dim",                INTEGER, AT(head_dim),    ROPES,        0 },
-    { "max_position_embeddings", INTEGER, AT(context),     ROPES | BERT, ROPES | BERT },
-    { "type_vocab_size",         INTEGER, AT(token_types), BERT,         BERT },
-    { "n_embd",                  INTEGER, AT(dim),         GPT2,         GPT2 },
-    { "n_inner",                 INTEGER, AT(ffn_dim),     GPT2,         0 },
-    { "n_layer",                 INTEGER, AT(layers),      GPT2,         GPT2 },
-    { "n_head",                  INTEGER, AT(heads),       GPT2,         GPT2 },
-    { "n_positions",             INTEGER, AT(context),     GPT2,         GPT2 },
-    { "rms_norm_eps",            REAL,    AT(norm_eps),    ROPES,        0 },
-    { "layer_norm_eps",          REAL,    AT(norm_eps),    BERT,         0 },
-    { "layer_norm_epsilon",      REAL,    AT(norm_eps),    GPT2,         0 },
-    { "rope_theta",              REAL,    AT(rope.theta),  ROPES,        0 },
-    { "tie_word_embeddings",     FLAG,    AT(tied),        ROPES | GPT2, 0 },
-};
-
-/* What transformers assumes when a key is absent; 0: derived from the others. */
-static const struct {
-    double norm_eps;
-    int64_t head_dim, window;
-    bool tied;
-} defaults[LM_ARCH_COUNT] = {
-    [LM_ARCH_LLAMA]   = { .norm_eps = 1e-6 },
-    [LM_ARCH_MISTRAL] = { .norm_eps = 1e-6, .window = 4096 },
-    [LM_ARCH_QWEN2]   = { .norm_eps = 1e-6, .window = 4096 },
-    [LM_ARCH_QWEN3]   = { .norm_eps = 1e-6, .window = 4096, .head_dim = 128 },
-    [LM_ARCH_GPT2]    = { .norm_eps = 1e-5, .tied = true },
-    [LM_ARCH_BERT]    = { .norm_eps = 1e-12 },
-};
-
-/* Keys that change what the model computes, and the values that we compute. */
-static const struct {
-    const char *key;
-    unsigned used_by;
-    const char *only[2];
-} fixed[] = {
-    { "hidden_act",                       ROPES, { "silu" } },
-    { "hidden_act",                       BERT,  { "gelu" } },
-    { "activation_function",              GPT2,  { "gelu_new", "gelu_pytorch_tanh" } },
-    { "mlp_bias",                         ROPES, { "false" } },
-    { "rope_interleaved",                 ROPES, { "false" } },
-    { "partial_rotary_factor",            ROPES, { "1" } },
-    { "position_embedding_type",          BERT,  { "absolute" } },
-    { "is_decoder",                       BERT,  { "false" } },
-    { "add_cross_attention",              BERT,  { "false" } },
-    { "add_cross_attention",              GPT2,  { "false" } },
-    { "scale_attn_weights",               GPT2,  { "true" } },
-    { "scale_attn_by_inverse_layer_idx",  GPT2,  { "false" } },
-    { "quantization_config",              ALL,   { "null" } },
-};
-
-/* Classes beside hf_class whose weights are those of the architecture. */
-static const struct {
-    enum lm_arch arch;
-    const char *name;
-} other_classes[] = {
-    { LM_ARCH_GPT2, "GPT2Model" },
-    { LM_ARCH_BERT, "BertForMaskedLM" },
-    { LM_ARCH_BERT, "BertForPreTraining" },
-};
-
-/* The keys of rope_scaling and rope_parameters; a kind may have only its own. */
-enum rope_kinds { PLAIN = 1 << LM_ROPE_PLAIN, LINEAR = 1 << LM_ROPE_LINEAR, LLAMA3 = 1 << LM_ROPE_LLAMA3,
-                  YARN = 1 << LM_ROPE_YARN, ANY = PLAIN | LINEAR | LLAMA3 | YARN };
-static const struct {
-    const char *key;
-    enum field_type type;
-    size_t offset;
-    unsigned used_by, needed_by;
-} rope_fields[] = {
-    { "rope_theta",                       REAL,    AT(rope.theta),            ANY,                    0 },
-    { "factor",                           REAL,    AT(rope.factor),           LINEAR | LLAMA3 | YARN, LINEAR | LLAMA3 | YARN },
-    { "low_freq_factor",                  REAL,    AT(rope.low_factor),       LLAMA3,                 LLAMA3 },
-    { "high_freq_factor",                 REAL,    AT(rope.high_factor),      LLAMA3,                 LLAMA3 },
-    { "beta_fast",                        REAL,    AT(rope.beta_fast),        YARN,                   0 },
-    { "beta_slow",                        REAL,    AT(rope.beta_slow),        YARN,                   0 },
-    { "attention_factor",                 REAL,    AT(rope.attention),        YARN,                   0 },
-    { "original_max_position_embeddings", INTEGER, AT(rope.original_context), LLAMA3 | YARN,          LLAMA3 },
-};
-#undef AT
-
-static const char *const rope_names[] = {
-    [LM_ROPE_PLAIN] = "default", [LM_ROPE_LINEAR] = "linear", [LM_ROPE_LLAMA3] = "llama3", [LM_ROPE_YARN] = "yarn",
-};
-// clang-format on
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -164,22 +52,22 @@ static const char *scalar_text(const json_t *value, char ret[LM_F64_TEXT])
     }
 }
 
-static enum lm_rc store(struct reader *r, const json_t *value, const char *key, enum field_type type,
+static enum lm_rc store(struct reader *r, const json_t *value, const char *key, enum lm_hf_field_type type,
                         size_t offset, struct lm_err *err)
 {
     char *at = (char *)&r->config + offset;
     switch (type) {
-    case INTEGER:
+    case LM_HF_INTEGER:
         if (!json_is_integer(value))
             return fail_value(r, key, "a whole number", err);
         *(int64_t *)at = json_integer_value(value);
         return LM_OK;
-    case REAL:
+    case LM_HF_REAL:
         if (!json_is_number(value) || !isfinite(json_number_value(value)))
             return fail_value(r, key, "a number", err);
         *(double *)at = json_number_value(value);
         return LM_OK;
-    case FLAG:
+    case LM_HF_FLAG:
         break;
     }
     if (!json_is_boolean(value))
@@ -234,16 +122,6 @@ static enum lm_rc read_special(struct reader *r, struct lm_err *err)
 
 /* ---- which architecture ---- */
 
-static bool is_class_of(enum lm_arch arch, const char *name)
-{
-    if (strcmp(name, lm_archs[arch].hf_class) == 0)
-        return true;
-    for (size_t i = 0; i < COUNT(other_classes); i++)
-        if (other_classes[i].arch == arch && strcmp(other_classes[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static enum lm_rc read_arch(struct reader *r, struct lm_err *err)
 {
     const json_t *type = get(r->root, "model_type"), *classes = get(r->root, "architectures");
@@ -262,7 +140,7 @@ static enum lm_rc read_arch(struct reader *r, struct lm_err *err)
     bool found = !classes;
     for (size_t i = 0; i < json_array_size(classes); i++) {
         const char *name = json_string_value(json_array_get(classes, i));
-        found |= name && is_class_of((enum lm_arch)arch, name);
+        found |= name && lm_hf_is_class_of((enum lm_arch)arch, name);
     }
     if (found)
         return LM_OK;
@@ -277,8 +155,8 @@ static enum lm_rc read_rope_kind(struct reader *r, const json_t *rope, const cha
     const json_t *type = get(rope, "rope_type") ? get(rope, "rope_type") : get(rope, "type");
     if (!type)
         return LM_OK;
-    for (size_t i = 0; i < COUNT(rope_names); i++)
-        if (json_is_string(type) && strcmp(json_string_value(type), rope_names[i]) == 0) {
+    for (size_t i = 0; i < LM_HF_ROPE_NAMES; i++)
+        if (json_is_string(type) && strcmp(json_string_value(type), lm_hf_rope_names[i]) == 0) {
             r->config.rope.kind = (enum lm_rope_kind)i;
             return LM_OK;
         }
@@ -289,8 +167,8 @@ static enum lm_rc check_rope_key(const struct reader *r, const char *where, cons
                                  const json_t *value, struct lm_err *err)
 {
     static const char *const known[] = { "rope_type", "type", "mscale", "mscale_all_dim" };
-    for (size_t i = 0; i < COUNT(rope_fields); i++)
-        if (strcmp(rope_fields[i].key, key) == 0)
+    for (size_t i = 0; i < lm_hf_rope_field_count; i++)
+        if (strcmp(lm_hf_rope_fields[i].key, key) == 0)
             return LM_OK;   // of another kind: transformers ignores it too
     for (size_t i = 0; i < COUNT(known); i++)
         if (strcmp(known[i], key) == 0)
@@ -334,12 +212,14 @@ static enum lm_rc read_rope(struct reader *r, const char *where, struct lm_err *
     const unsigned kind = 1u << r->config.rope.kind;
     if (r->config.rope.kind == LM_ROPE_YARN)
         r->config.rope.original_context = r->config.context;
-    for (size_t i = 0; i < COUNT(rope_fields); i++) {
-        value = get(rope, rope_fields[i].key);
-        if (value && (rope_fields[i].used_by & kind))
-            LM_TRY(store(r, value, rope_fields[i].key, rope_fields[i].type, rope_fields[i].offset, err));
-        else if (rope_fields[i].needed_by & kind)
-            return lm_fail(err, LM_EFORMAT, "%s: %s is missing in %s", r->name, rope_fields[i].key, where);
+    for (size_t i = 0; i < lm_hf_rope_field_count; i++) {
+        value = get(rope, lm_hf_rope_fields[i].key);
+        if (value && (lm_hf_rope_fields[i].used_by & kind))
+            LM_TRY(store(r, value, lm_hf_rope_fields[i].key, lm_hf_rope_fields[i].type,
+                         lm_hf_rope_fields[i].offset, err));
+        else if (lm_hf_rope_fields[i].needed_by & kind)
+            return lm_fail(err, LM_EFORMAT, "%s: %s is missing in %s", r->name, lm_hf_rope_fields[i].key,
+                           where);
     }
     derive_rope(r, rope);
     return LM_OK;
@@ -374,14 +254,14 @@ static enum lm_rc read_window(struct reader *r, struct lm_err *err)
 {
     struct lm_model_config *c = &r->config;
     const json_t *types = get(r->root, "layer_types");
-    if (!(r->arch_bit & (MISTRAL | QWEN)))
+    if (!(r->arch_bit & (LM_HF_MISTRAL | LM_HF_QWEN)))
         return LM_OK;
     if (!json_object_get(r->root, "sliding_window"))
-        c->window = defaults[c->arch].window;
+        c->window = lm_hf_defaults[c->arch].window;
     else if (get(r->root, "sliding_window"))
-        LM_TRY(store(r, get(r->root, "sliding_window"), "sliding_window", INTEGER,
+        LM_TRY(store(r, get(r->root, "sliding_window"), "sliding_window", LM_HF_INTEGER,
                      offsetof(struct lm_model_config, window), err));
-    if (r->arch_bit & QWEN) {
+    if (r->arch_bit & LM_HF_QWEN) {
         c->window_from_layer = c->layers;
         if (json_is_true(get(r->root, "use_sliding_window"))) {
             const json_t *from = get(r->root, "max_window_layers");
@@ -399,23 +279,24 @@ static enum lm_rc read_window(struct reader *r, struct lm_err *err)
 
 static enum lm_rc read_fields(struct reader *r, struct lm_err *err)
 {
-    for (size_t i = 0; i < COUNT(fields); i++) {
-        if (!(fields[i].used_by & r->arch_bit))
+    for (size_t i = 0; i < lm_hf_field_count; i++) {
+        if (!(lm_hf_fields[i].used_by & r->arch_bit))
             continue;
-        const json_t *value = get(r->root, fields[i].key);
+        const json_t *value = get(r->root, lm_hf_fields[i].key);
         if (value)
-            LM_TRY(store(r, value, fields[i].key, fields[i].type, fields[i].offset, err));
-        else if (fields[i].needed_by & r->arch_bit)
-            return lm_fail(err, LM_EFORMAT, "%s: %s is missing", r->name, fields[i].key);
+            LM_TRY(store(r, value, lm_hf_fields[i].key, lm_hf_fields[i].type, lm_hf_fields[i].offset, err));
+        else if (lm_hf_fields[i].needed_by & r->arch_bit)
+            return lm_fail(err, LM_EFORMAT, "%s: %s is missing", r->name, lm_hf_fields[i].key);
     }
-    for (size_t i = 0; i < COUNT(fixed); i++) {
-        const json_t *value = json_object_get(r->root, fixed[i].key);
-        if (!value || !(fixed[i].used_by & r->arch_bit))
+    for (size_t i = 0; i < lm_hf_fixed_count; i++) {
+        const json_t *value = json_object_get(r->root, lm_hf_fixed[i].key);
+        if (!value || !(lm_hf_fixed[i].used_by & r->arch_bit))
             continue;
         char number[LM_F64_TEXT];
         const char *text = scalar_text(value, number);
-        if (strcmp(text, fixed[i].only[0]) != 0 && !(fixed[i].only[1] && strcmp(text, fixed[i].only[1]) == 0))
-            return fail_fixed(r, fixed[i].key, value, fixed[i].only[0], err);
+        if (strcmp(text, lm_hf_fixed[i].only[0]) != 0 &&
+            !(lm_hf_fixed[i].only[1] && strcmp(text, lm_hf_fixed[i].only[1]) == 0))
+            return fail_fixed(r, lm_hf_fixed[i].key, value, lm_hf_fixed[i].only[0], err);
     }
     return LM_OK;
 }
@@ -425,7 +306,7 @@ static enum lm_rc derive(struct reader *r, struct lm_err *err)
     struct lm_model_config *c = &r->config;
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
-    if (c->ffn_dim == 0 && (r->arch_bit & GPT2) && c->dim <= 1 << 16)
+    if (c->ffn_dim == 0 && (r->arch_bit & LM_HF_GPT2) && c->dim <= 1 << 16)
         c->ffn_dim = 4 * c->dim;
     if (c->head_dim != 0)
         return LM_OK;
@@ -441,9 +322,9 @@ static enum lm_rc read_config(struct reader *r, uint32_t *ret_biases, struct lm_
 {
     struct lm_model_config *c = &r->config;
     LM_TRY(read_arch(r, err));
-    c->norm_eps = defaults[c->arch].norm_eps;
-    c->head_dim = defaults[c->arch].head_dim;
-    c->tied = defaults[c->arch].tied;
+    c->norm_eps = lm_hf_defaults[c->arch].norm_eps;
+    c->head_dim = lm_hf_defaults[c->arch].head_dim;
+    c->tied = lm_hf_defaults[c->arch].tied;
     LM_TRY(read_fields(r, err));
     LM_TRY(derive(r, err));
     LM_TRY(read_special(r, err));
@@ -542,100 +423,4 @@ enum lm_rc lm_hf_config_load(const char *dir, struct lm_model_config *ret, uint3
     if (rc == LM_OK)
         *ret = config;
     return rc;
-}
-
-/* ---- writing ---- */
-
-static void put_token_ids(struct lm_buf *buf, const char *key, const int64_t *ids, size_t count)
-{
-    lm_json_key(buf, key);
-    if (count == 0) {
-        lm_buf_puts(buf, "null");
-        return;
-    }
-    lm_buf_puts(buf, count > 1 ? "[" : "");
-    for (size_t i = 0; i < count; i++) {
-        lm_json_sep(buf);
-        lm_json_int(buf, ids[i]);
-    }
-    lm_buf_puts(buf, count > 1 ? "]" : "");
-}
-
-static void put_value(struct lm_buf *buf, const char *key, enum field_type type, const char *at)
-{
-    switch (type) {
-    case INTEGER:
-        lm_json_key_int(buf, key, *(const int64_t *)at);
-        break;
-    case REAL:
-        lm_json_key_num(buf, key, *(const double *)at);
-        break;
-    case FLAG:
-        lm_json_key_bool(buf, key, *(const bool *)at);
-        break;
-    }
-}
-
-/* Factors per pair (a GGUF file) have no form here: exporters refuse them before. */
-static void put_rope(struct lm_buf *buf, const struct lm_model_config *c)
-{
-    if (c->rope.kind == LM_ROPE_PLAIN || c->rope.kind == LM_ROPE_FACTORS)
-        return;
-    lm_json_key(buf, "rope_scaling");
-    lm_buf_putc(buf, '{');
-    lm_json_key_str(buf, "rope_type", lm_str(rope_names[c->rope.kind]));
-    for (size_t i = 0; i < COUNT(rope_fields); i++)
-        if ((rope_fields[i].used_by & 1u << c->rope.kind) && rope_fields[i].used_by != ANY)
-            put_value(buf, rope_fields[i].key, rope_fields[i].type, (const char *)c + rope_fields[i].offset);
-    lm_buf_putc(buf, '}');
-}
-
-static void put_window(struct lm_buf *buf, const struct lm_model_config *c, unsigned arch_bit)
-{
-    if (!(arch_bit & (MISTRAL | QWEN)))
-        return;
-    if (arch_bit & QWEN)
-        lm_json_key_bool(buf, "use_sliding_window", c->window > 0);
-    if ((arch_bit & QWEN) && c->window > 0)
-        lm_json_key_int(buf, "max_window_layers", c->window_from_layer);
-    lm_json_key(buf, "sliding_window");
-    if (c->window > 0)
-        lm_json_int(buf, c->window);
-    else
-        lm_buf_puts(buf, "null");
-}
-
-void lm_hf_config_json(const struct lm_model_config *c, bool biases, const char *dtype, struct lm_buf *ret)
-{
-    const unsigned arch_bit = 1u << c->arch;
-    const bool usual_head = c->head_dim * c->heads == c->dim && defaults[c->arch].head_dim == 0;
-    lm_buf_putc(ret, '{');
-    lm_json_key(ret, "architectures");
-    lm_buf_printf(ret, "[\"%s\"]", lm_archs[c->arch].hf_class);
-    lm_json_key_str(ret, "model_type", lm_str(lm_archs[c->arch].name));
-    for (size_t i = 0; i < COUNT(fields); i++)
-        if ((fields[i].used_by & arch_bit) &&
-            !(usual_head && fields[i].offset == offsetof(struct lm_model_config, head_dim)))
-            put_value(ret, fields[i].key, fields[i].type, (const char *)c + fields[i].offset);
-    put_token_ids(ret, "bos_token_id", &c->bos_id, c->bos_id >= 0);
-    put_token_ids(ret, "eos_token_id", c->eos_ids, c->eos_count);
-    put_rope(ret, c);
-    put_window(ret, c, arch_bit);
-    for (size_t i = 0; i < COUNT(fixed); i++) {
-        const char *only = fixed[i].only[0];
-        if (!(fixed[i].used_by & arch_bit) || strcmp(only, "null") == 0)
-            continue;
-        lm_json_key(ret, fixed[i].key);
-        if (strcmp(only, "true") == 0 || strcmp(only, "false") == 0 || strcmp(only, "1") == 0)
-            lm_buf_puts(ret, only);
-        else
-            lm_json_str(ret, lm_str(only));
-    }
-    if (lm_archs[c->arch].optional)
-        lm_json_key_bool(ret, "attention_bias", biases);
-    lm_json_key_num(ret, "attention_dropout", 0);
-    lm_json_key_num(ret, "initializer_range", 0.02);
-    lm_json_key_bool(ret, "use_cache", true);
-    lm_json_key_str(ret, "torch_dtype", lm_str(dtype));
-    lm_buf_puts(ret, "}\n");
 }
