@@ -19,21 +19,16 @@ const struct lm_answer_metric lm_answer_metrics[LM_ANSWER_METRICS] = {
 
 /* ---- models ---- */
 
-enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *dir, struct lm_err *err)
+enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *path, struct lm_err *err)
 {
-    LM_TRY(lm_llama_load(&ret->model, dir, err));
-    lm_model_of_llama(&ret->view, &ret->model);
-    LM_TRY(lm_tokenizer_load(dir, &ret->tokenizer, err));
-    if (lm_tokenizer_vocab_size(ret->tokenizer) > ret->model.config.vocab_size)
-        return lm_fail(err, LM_EINVAL, "'%s': the tokenizer has %u ids, the model knows %lld", dir,
-                       lm_tokenizer_vocab_size(ret->tokenizer), (long long)ret->model.config.vocab_size);
-    return LM_OK;
+    LM_TRY(lm_model_open(path, &ret->model, err));
+    LM_TRY(lm_model_check_finite(&ret->model, err));
+    return lm_model_tokenizer(path, &ret->tokenizer, err);
 }
 
 void lm_speaker_release(struct lm_speaker *s)
 {
-    lm_model_close(&s->view);
-    lm_llama_release(&s->model);
+    lm_model_close(&s->model);
     lm_tokenizer_free(s->tokenizer);
     *s = (struct lm_speaker){ 0 };
 }
@@ -152,7 +147,7 @@ static enum lm_rc generate(const struct lm_review_config *config, const struct l
     for (size_t i = 0; i < a->questions.len; i++)
         waiting[i] = (struct waiting){ &batch, &a->items[i] };
     struct lm_engine *engine = NULL;
-    LM_TRY(lm_engine_new(&speaker->view, speaker->tokenizer, NULL, &engine, err));
+    LM_TRY(lm_engine_new(&speaker->model, speaker->tokenizer, NULL, &engine, err));
     const enum lm_rc rc = ask_all(config, speaker, system, engine, waiting, a, err);
     lm_engine_free(engine);   // no sink is called from here on
     pthread_cond_destroy(&batch.changed);
@@ -188,7 +183,7 @@ static enum lm_rc score_answers(const struct lm_speaker *speaker, const struct l
                                 double *stats, struct lm_err *err)
 {
     struct lm_scorer *scorer = NULL;
-    LM_TRY(lm_scorer_new(&speaker->view, &scorer, err));
+    LM_TRY(lm_scorer_new(&speaker->model, &scorer, err));
     struct lm_encoder *encoder = lm_encoder_new(tokenizer);
     struct lm_tokens tokens = { 0 };
     struct lm_buf mask = { 0 };

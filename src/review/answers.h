@@ -41,11 +41,10 @@ struct lm_answers {
 
 /* A model with what is needed to talk to it. */
 struct lm_speaker {
-    struct lm_llama model;
-    struct lm_model view;   // of model
+    struct lm_model model;
     struct lm_tokenizer *tokenizer;
 };
-enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *dir, struct lm_err *err);
+enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *path, struct lm_err *err);
 void lm_speaker_release(struct lm_speaker *s);
 
 /* LM_EINVAL when snapshot and base do not share a tokenizer: their losses could not be compared. */

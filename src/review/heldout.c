@@ -68,13 +68,11 @@ static size_t document_tokens(const struct choice *c, size_t index, uint32_t end
     return tokens->len = count + 1;
 }
 
-static enum lm_rc score_model(const struct choice *c, const struct lm_llama *model, uint32_t end_of_text,
+static enum lm_rc score_model(const struct choice *c, const struct lm_model *model, uint32_t end_of_text,
                               double *stats, struct lm_err *err)
 {
     struct lm_scorer *scorer = NULL;
-    struct lm_model view;
-    lm_model_of_llama(&view, model);
-    enum lm_rc rc = lm_scorer_new(&view, &scorer, err);
+    enum lm_rc rc = lm_scorer_new(model, &scorer, err);
     struct lm_tokens tokens = { 0 };
     double *logs = NULL;
     size_t logs_cap = 0;
@@ -95,7 +93,6 @@ static enum lm_rc score_model(const struct choice *c, const struct lm_llama *mod
     free(logs);
     lm_tokens_release(&tokens);
     lm_scorer_free(scorer);
-    lm_model_close(&view);
     return rc;
 }
 
@@ -132,7 +129,7 @@ static struct lm_heldout_score score_of(const double *stats, const double *sums,
     return s;
 }
 
-static void sign(const struct lm_review_config *config, const struct lm_llama *model, const struct choice *c,
+static void sign(const struct lm_review_config *config, const struct lm_model *model, const struct choice *c,
                  struct lm_heldout_result *ret)
 {
     snprintf(ret->model.signature, LM_SIGNATURE_MAX,
@@ -147,7 +144,7 @@ static void sign(const struct lm_review_config *config, const struct lm_llama *m
              (long long)config->seed, lm_version);
 }
 
-enum lm_rc lm_heldout_judge(const struct lm_review_config *config, const struct lm_llama *model,
+enum lm_rc lm_heldout_judge(const struct lm_review_config *config, const struct lm_model *model,
                             uint32_t end_of_text, const struct lm_shard *train,
                             const struct lm_shard *heldout, struct lm_heldout_result *ret, struct lm_err *err)
 {

@@ -8,7 +8,7 @@
  * depend on the tokenizer's cut, perplexity per token does. */
 
 #include "corpus/shard.h"
-#include "model/llama.h"
+#include "model/model.h"
 #include "review/bootstrap.h"
 #include "review/review.h"
 #include "token/tokenizer.h"
@@ -35,7 +35,7 @@ struct lm_heldout_result {
 };
 
 /* LM_ENOENT when the shard holds no document, LM_EINVAL for an id the model does not know. */
-enum lm_rc lm_heldout_judge(const struct lm_review_config *config, const struct lm_llama *model,
+enum lm_rc lm_heldout_judge(const struct lm_review_config *config, const struct lm_model *model,
                             uint32_t end_of_text, const struct lm_shard *train,
                             const struct lm_shard *heldout, struct lm_heldout_result *ret,
                             struct lm_err *err);

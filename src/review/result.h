@@ -17,7 +17,7 @@ struct lm_gate_result {
 struct lm_review_result {
     const struct lm_review_config *config;
     const struct lm_review_inputs *inputs;
-    struct lm_llama_config base;
+    struct lm_model_config base;
     size_t base_parameters;
     double train_bytes_per_token;   // turns training loss into bits per byte
     struct lm_heldout_result heldout;

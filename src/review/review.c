@@ -78,7 +78,7 @@ static enum lm_rc judge(struct lm_review_result *r, struct lm_speaker *base, str
     LM_TRY(open_shard(in->tokens_dir, "train.tokens", base, &shards->train, err));
     LM_TRY(open_shard(in->tokens_dir, "heldout.tokens", base, &shards->heldout, err));
     r->base = base->model.config;
-    r->base_parameters = base->model.parameter_count;
+    r->base_parameters = lm_model_parameters(&base->model.config);
     if (shards->train.token_count > 0)
         r->train_bytes_per_token = (double)shards->train.text_bytes / (double)shards->train.token_count;
     LM_TRY(lm_heldout_judge(r->config, &base->model, lm_tokenizer_end_of_text(base->tokenizer),

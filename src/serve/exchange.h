@@ -14,6 +14,7 @@
 #include "serve/generation.h"
 #include "serve/parse.h"
 #include "serve/route.h"
+#include "serve/schemas.h"
 #include "serve/server.h"
 #include "serve/trace.h"
 
@@ -32,10 +33,10 @@ struct lm_pool {
 struct lm_served {
     const char *name, *dir, *artifact;
     const char *partition;   // NULL: for everybody
-    struct lm_llama model;
-    struct lm_model view;   // of model
+    struct lm_model model;
     struct lm_tokenizer *tokenizer;
     struct lm_engine *engine;
+    struct lm_schemas *schemas;
     struct lm_pool encoders;
 };
 
@@ -104,6 +105,7 @@ struct lm_exchange {
     char answer_id[LM_ANSWER_ID];
     struct lm_tokens prompt;
     struct lm_sampling sampling;
+    struct lm_schema *schema;   // the sampling's constraint; NULL: none
     char prompt_sha256[LM_SHA256_HEX];
     int64_t reserved_tokens;
     struct lm_answer_head head;

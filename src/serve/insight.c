@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "govern/policy.h"
+#include "model/hf_config.h"
 #include "serve/exchange.h"
 #include "store/artifact.h"
 
@@ -19,10 +20,11 @@ static void put_details(struct lm_buf *ret, const struct lm_served *m)
     lm_buf_putc(ret, '{');
     lm_json_key_str(ret, "name", lm_str(m->name));
     lm_json_key_str(ret, "artifact", lm_str(m->artifact));
-    lm_json_key_int(ret, "parameters", (int64_t)m->model.parameter_count);
+    lm_json_key_int(ret, "parameters", (int64_t)lm_model_parameters(&m->model.config));
     lm_json_key_str(ret, "tokenizer_sha256", lm_str(sha256));
     lm_json_key(ret, "config");
-    lm_llama_config_json(&m->model.config, ret);
+    lm_hf_config_json(&m->model.config, lm_model_at(&m->model, LM_T_BO, 0)->data,
+                      lm_types[lm_model_at(&m->model, LM_T_WQ, 0)->type].name, ret);
     lm_buf_putc(ret, '}');
 }
 

@@ -65,7 +65,7 @@ static enum lm_rc start_engine(struct lm_server *s, struct lm_served *m, struct 
         .queue_max = (size_t)s->config.queue_max,
         .kv_tokens_max = wanted > context ? wanted : context,
     };
-    return lm_engine_new(&m->view, m->tokenizer, &config, &m->engine, err);
+    return lm_engine_new(&m->model, m->tokenizer, &config, &m->engine, err);
 }
 
 static enum lm_rc load_model(struct lm_server *s, const struct lm_serve_model *from, struct lm_served *m,
@@ -75,12 +75,9 @@ static enum lm_rc load_model(struct lm_server *s, const struct lm_serve_model *f
     m->dir = lm_arena_strdup(&s->arena, from->dir);
     m->artifact = lm_arena_strdup(&s->arena, from->artifact ? from->artifact : "");
     m->partition = from->partition ? lm_arena_strdup(&s->arena, from->partition) : NULL;
-    LM_TRY(lm_llama_load(&m->model, m->dir, err));
-    lm_model_of_llama(&m->view, &m->model);
-    LM_TRY(lm_tokenizer_load(m->dir, &m->tokenizer, err));
-    if (lm_tokenizer_vocab_size(m->tokenizer) > (size_t)m->model.config.vocab_size)
-        return lm_fail(err, LM_EINVAL, "the tokenizer in '%s' has %u tokens, the model beside it knows %lld",
-                       m->dir, lm_tokenizer_vocab_size(m->tokenizer), (long long)m->model.config.vocab_size);
+    LM_TRY(lm_model_open(m->dir, &m->model, err));
+    LM_TRY(lm_model_check_finite(&m->model, err));
+    LM_TRY(lm_model_tokenizer(m->dir, &m->tokenizer, err));
     return start_engine(s, m, err);
 }
 
@@ -112,8 +109,7 @@ static void release_model(struct lm_served *m)
     lm_engine_free(m->engine);
     lm_pool_release(&m->encoders, free_encoder);
     lm_tokenizer_free(m->tokenizer);
-    lm_model_close(&m->view);
-    lm_llama_release(&m->model);
+    lm_model_close(&m->model);
 }
 
 void lm_server_gauges(struct lm_server *s)
