@@ -4,7 +4,7 @@
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "infer/engine.h"
-#include "model/llama.h"
+#include "model/model.h"
 #include "token/tokenizer.h"
 
 #include <semaphore.h>
@@ -76,13 +76,11 @@ static enum lm_rc score_line(void *user, struct lm_str line, struct lm_buf *ret,
 
 static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
 {
-    struct lm_llama model = { 0 };
+    struct lm_model model = { 0 };
     struct scoring s = { 0 };
     uint64_t lines = 0;
-    LM_TRY(lm_llama_load(&model, cli->args[0], err));
-    struct lm_model view;
-    lm_model_of_llama(&view, &model);
-    enum lm_rc rc = lm_scorer_new(&view, &s.scorer, err);
+    LM_TRY(lm_model_open(cli->args[0], &model, err));
+    enum lm_rc rc = lm_scorer_new(&model, &s.scorer, err);
     if (rc == LM_OK)
         rc = lm_cli_lines(score_line, &s, &lines, err);
     if (rc == LM_OK) {
@@ -97,14 +95,13 @@ static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
     free(s.logprobs);
     lm_tokens_release(&s.tokens);
     lm_scorer_free(s.scorer);
-    lm_model_close(&view);
-    lm_llama_release(&model);
+    lm_model_close(&model);
     return rc;
 }
 
 const struct lm_cli_action lm_model_actions[] = {
     { "inspect", "DIR", "architecture, parameters, memory", 1, 1, inspect },
-    { "score", "DIR", "lines of ids (stdin) to ln P of each id, given those before it", 1, 1, score },
+    { "score", "MODEL", "lines of ids (stdin) to ln P of each id, given those before it", 1, 1, score },
     { 0 },
 };
 
@@ -198,7 +195,7 @@ static struct lm_sampling sampling_of(const struct generate_config *g, struct lm
     return s;
 }
 
-static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
+static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
                         const struct lm_tokenizer *tokenizer, struct lm_err *err)
 {
     const struct generate_config *g = cli->config[0];
@@ -210,9 +207,7 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
     struct sink sink = { .print = !cli->globals.json };
     uint64_t ticket;
     sem_init(&sink.done, 0, 0);
-    struct lm_model view;
-    lm_model_of_llama(&view, model);
-    enum lm_rc rc = lm_engine_new(&view, tokenizer, &config, &engine, err);
+    enum lm_rc rc = lm_engine_new(model, tokenizer, &config, &engine, err);
     if (rc == LM_OK)
         rc = lm_engine_submit(engine, prompt.ids, prompt.len, &sampling, take, &sink, &ticket, err);
     if (rc == LM_OK) {
@@ -228,7 +223,6 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
         lm_buf_putc(&cli->result, '}');
     }
     lm_engine_free(engine);
-    lm_model_close(&view);
     sem_destroy(&sink.done);
     lm_buf_release(&sink.text);
     lm_tokens_release(&prompt);
@@ -237,13 +231,13 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_llama *model,
 
 enum lm_rc lm_cmd_generate(struct lm_cli *cli, struct lm_err *err)
 {
-    struct lm_llama model = { 0 };
+    struct lm_model model = { 0 };
     struct lm_tokenizer *tokenizer = NULL;
-    LM_TRY(lm_llama_load(&model, cli->args[0], err));
-    enum lm_rc rc = lm_tokenizer_load(cli->args[0], &tokenizer, err);
+    LM_TRY(lm_model_open(cli->args[0], &model, err));
+    enum lm_rc rc = lm_model_tokenizer(cli->args[0], &tokenizer, err);
     if (rc == LM_OK)
         rc = speak(cli, &model, tokenizer, err);
     lm_tokenizer_free(tokenizer);
-    lm_llama_release(&model);
+    lm_model_close(&model);
     return rc;
 }

@@ -13,7 +13,7 @@ struct serve_cli {
 };
 static const struct lm_opt serve_rows[] = {
     { "model", LM_OPT_LIST, LM_OPT_AT(struct serve_cli, models), NULL,
-      .help = "NAME=FOLDER to serve; default: every model of the registry that has the alias" },
+      .help = "NAME=PATH (a folder or a GGUF file) to serve; default: every model of the registry that has the alias" },
     { "alias", LM_OPT_STRING, LM_OPT_AT(struct serve_cli, alias), "champion",
       .help = "which version of a registered model answers" },
 };
@@ -27,7 +27,7 @@ static enum lm_rc models_from_flags(struct lm_cli *cli, const struct serve_cli *
     for (size_t i = 0; i < c->models.len; i++) {
         struct lm_str dir = lm_str(c->models.items[i]), name;
         if (!lm_str_split(&dir, '=', &name) || dir.len == 0 || name.len == 0)
-            return lm_fail(err, LM_EINVAL, "--model=%s: write it as NAME=FOLDER", c->models.items[i]);
+            return lm_fail(err, LM_EINVAL, "--model=%s: write it as NAME=PATH", c->models.items[i]);
         if (*count == SERVED_MAX)
             return lm_fail(err, LM_ELIMIT, "at most %d models can be served together", SERVED_MAX);
         models[(*count)++] = (struct lm_serve_model){
@@ -71,7 +71,7 @@ static enum lm_rc models_from_registry(struct lm_cli *cli, const struct serve_cl
     if (*count == 0)
         return lm_fail(err, LM_ENOENT,
                        "there is no model to serve: 'loom registry promote MODEL' makes a %s, or give "
-                       "--model=NAME=FOLDER",
+                       "--model=NAME=PATH",
                        c->alias);
     return LM_OK;
 }

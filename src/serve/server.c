@@ -24,6 +24,7 @@ static const struct lm_opt rows[] = {
     { "connections-max", LM_OPT_INT, AT(connections_max), "256", 1, 65536, "connections", "open at once, each a thread" },
     { "sequences-max", LM_OPT_INT, AT(sequences_max), "16", 1, 4096, "sequences", "decoded together, per model" },
     { "queue-max", LM_OPT_INT, AT(queue_max), "64", 1, 65536, "requests", "waiting per model; one more is told to try again" },
+    { "schema-bytes-max", LM_OPT_INT, AT(schema_bytes_max), "67108864", 0, 4294967296, "bytes", "compiled response formats kept per model" },
     { "kv-tokens-max", LM_OPT_INT, AT(kv_tokens_max), "32768", 256, 16777216, "tokens", "KV cache per model, over all sequences; at least one context" },
     { "max-tokens-default", LM_OPT_INT, AT(max_tokens_default), "256", 1, 1048576, "tokens", "longest answer unless the request says" },
     { "idle-seconds", LM_OPT_INT, AT(idle_seconds), "60", 1, 3600, "s", "a connection that neither sends nor takes anything is closed", .neutral = true },
@@ -78,6 +79,7 @@ static enum lm_rc load_model(struct lm_server *s, const struct lm_serve_model *f
     LM_TRY(lm_model_open(m->dir, &m->model, err));
     LM_TRY(lm_model_check_finite(&m->model, err));
     LM_TRY(lm_model_tokenizer(m->dir, &m->tokenizer, err));
+    m->schemas = lm_schemas_new(m->tokenizer, (size_t)s->config.schema_bytes_max);
     return start_engine(s, m, err);
 }
 
@@ -85,7 +87,7 @@ static enum lm_rc load_models(struct lm_server *s, const struct lm_serve_model *
                               struct lm_err *err)
 {
     if (count == 0)
-        return lm_fail(err, LM_EINVAL, "there is no model to serve: name one with --model=NAME=FOLDER");
+        return lm_fail(err, LM_EINVAL, "there is no model to serve: name one with --model=NAME=PATH");
     s->models = lm_zalloc(count, sizeof(*s->models));
     for (size_t i = 0; i < count; i++) {
         if (lm_server_find(s, lm_str(models[i].name)))
@@ -107,10 +109,15 @@ static void free_encoder(void *encoder)
 static void release_model(struct lm_served *m)
 {
     lm_engine_free(m->engine);
+    lm_schemas_free(m->schemas);
     lm_pool_release(&m->encoders, free_encoder);
     lm_tokenizer_free(m->tokenizer);
     lm_model_close(&m->model);
 }
+
+/* Under our name, and under that which dashboards for vLLM look for. */
+static const enum lm_metric prefix_queries[] = { LM_METRIC_PREFIX_QUERIES, LM_METRIC_VLLM_PREFIX_QUERIES };
+static const enum lm_metric prefix_hits[] = { LM_METRIC_PREFIX_HITS, LM_METRIC_VLLM_PREFIX_HITS };
 
 void lm_server_gauges(struct lm_server *s)
 {
@@ -120,6 +127,10 @@ void lm_server_gauges(struct lm_server *s)
         lm_metric_set(s->metrics, LM_METRIC_RUNNING, name, NULL, (double)stats.running);
         lm_metric_set(s->metrics, LM_METRIC_WAITING, name, NULL, (double)stats.waiting);
         lm_metric_set(s->metrics, LM_METRIC_KV_USAGE, name, NULL, stats.kv_usage);
+        for (size_t k = 0; k < sizeof(prefix_queries) / sizeof(prefix_queries[0]); k++) {
+            lm_metric_set(s->metrics, prefix_queries[k], name, NULL, (double)stats.prefix_queries);
+            lm_metric_set(s->metrics, prefix_hits[k], name, NULL, (double)stats.prefix_hits);
+        }
     }
     lm_metric_set(s->metrics, LM_METRIC_RSS, NULL, NULL, (double)lm_rss_bytes());
 }
