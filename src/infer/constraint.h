@@ -38,6 +38,7 @@ enum lm_rc lm_constraint_new(const struct lm_constraint_vocab *vocab, enum lm_co
                              struct lm_str source, const struct lm_constraint_limits *limits,
                              struct lm_constraint **ret, struct lm_err *err);
 void lm_constraint_free(struct lm_constraint *c);
+size_t lm_constraint_bytes(const struct lm_constraint *c);   // memory it holds, for caches
 
 struct lm_constraint_walk;
 struct lm_constraint_walk *lm_constraint_walk_new(const struct lm_constraint *c);

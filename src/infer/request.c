@@ -188,6 +188,13 @@ static enum lm_finish take_token(const struct lm_request_world *w, struct lm_req
     return LM_FINISH_LENGTH;
 }
 
+/* Before the owner hears of the end: the constraint is borrowed until then. */
+static void leave_constraint(struct lm_request *r)
+{
+    lm_constraint_walk_free(r->walk);
+    r->walk = NULL;
+}
+
 void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
                        struct lm_request_text *scratch, struct lm_engine_event *ret)
 {
@@ -199,6 +206,8 @@ void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, c
     } else {
         finish = take_token(w, r, choice->token.id, &scratch->piece, &scratch->text);
     }
+    if (finish != LM_FINISH_NONE)
+        leave_constraint(r);
     *ret = (struct lm_engine_event){
         .text = lm_buf_str(&scratch->text),
         .has_token = !choice->none,
@@ -215,8 +224,9 @@ void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, c
     };
 }
 
-void lm_request_tell_cancelled(const struct lm_request *r)
+void lm_request_tell_cancelled(struct lm_request *r)
 {
+    leave_constraint(r);
     const struct lm_engine_event event = {
         .text = LM_STR(""),
         .finish = LM_FINISH_CANCELLED,

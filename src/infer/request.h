@@ -62,6 +62,6 @@ void lm_request_sample(const struct lm_request_world *w, struct lm_request *r, c
 /* Takes what was sampled; ret is what the sink is to be told, and borrows from choice and scratch. */
 void lm_request_accept(const struct lm_request_world *w, struct lm_request *r, const struct lm_choice *choice,
                        struct lm_request_text *scratch, struct lm_engine_event *ret);
-void lm_request_tell_cancelled(const struct lm_request *r);
+void lm_request_tell_cancelled(struct lm_request *r);
 
 #endif

@@ -59,6 +59,14 @@ static const struct row rows[LM_METRIC_COUNT] = {
         { "loom_sequences_waiting", "Sequences in the queue", GAUGE, { "model" }, NULL },
     [LM_METRIC_KV_USAGE] =
         { "loom_kv_cache_usage_ratio", "Share of KV cache positions in use", GAUGE, { "model" }, NULL },
+    [LM_METRIC_PREFIX_QUERIES] =
+        { "loom_prefix_cache_queries_total", "Prompt tokens looked up in the KV cache", COUNTER, { "model" }, NULL },
+    [LM_METRIC_PREFIX_HITS] =
+        { "loom_prefix_cache_hits_total", "Prompt tokens found in the KV cache", COUNTER, { "model" }, NULL },
+    [LM_METRIC_VLLM_PREFIX_QUERIES] =
+        { "vllm:prefix_cache_queries_total", "As loom_prefix_cache_queries_total", COUNTER, { "model_name" }, NULL },
+    [LM_METRIC_VLLM_PREFIX_HITS] =
+        { "vllm:prefix_cache_hits_total", "As loom_prefix_cache_hits_total", COUNTER, { "model_name" }, NULL },
     [LM_METRIC_FEEDBACK] =
         { "loom_feedback_total", "Feedback received", COUNTER, { "rating" }, NULL },
     [LM_METRIC_AUDIT_RECORDS] =
@@ -229,7 +237,7 @@ void lm_metric_add(struct lm_metrics *m, enum lm_metric metric, const char *labe
 void lm_metric_set(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
                    double value)
 {
-    LM_ASSERT(rows[metric].kind == GAUGE);
+    LM_ASSERT(rows[metric].kind != HISTOGRAM);
     atomic_store_explicit(&series_of(m, metric, label1, label2)->value, to_bits(value), memory_order_relaxed);
 }
 

@@ -17,6 +17,10 @@ enum lm_metric {
     LM_METRIC_RUNNING,               // loom_sequences_running{model}
     LM_METRIC_WAITING,               // loom_sequences_waiting{model}
     LM_METRIC_KV_USAGE,              // loom_kv_cache_usage_ratio{model}
+    LM_METRIC_PREFIX_QUERIES,        // loom_prefix_cache_queries_total{model}, tokens
+    LM_METRIC_PREFIX_HITS,           // loom_prefix_cache_hits_total{model}, tokens
+    LM_METRIC_VLLM_PREFIX_QUERIES,   // vllm:prefix_cache_queries_total{model_name}
+    LM_METRIC_VLLM_PREFIX_HITS,      // vllm:prefix_cache_hits_total{model_name}
     LM_METRIC_FEEDBACK,              // loom_feedback_total{rating}
     LM_METRIC_AUDIT_RECORDS,         // loom_audit_records_total
     LM_METRIC_RSS,                   // process_resident_memory_bytes
@@ -31,7 +35,7 @@ struct lm_metrics *lm_metrics_new(void);
 void lm_metrics_free(struct lm_metrics *m);
 
 /* label1, label2: values in the order of the metric's row, NULL when the row has fewer.  add: counters (by >=
- * 0) and gauges; set: gauges; observe: histograms. */
+ * 0) and gauges; set: gauges, and counters that are kept elsewhere; observe: histograms. */
 void lm_metric_add(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,
                    double by);
 void lm_metric_set(struct lm_metrics *m, enum lm_metric metric, const char *label1, const char *label2,

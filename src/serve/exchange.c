@@ -260,6 +260,8 @@ void lm_exchange_free(struct lm_exchange *x)
     if (x->reply.status)
         count(x);
     lm_generation_free(x->generation);
+    if (x->schema)
+        lm_schemas_give(x->model->schemas, x->schema);
     lm_buf_release(&x->body);
     lm_buf_release(&x->reply.body);
     lm_tokens_release(&x->prompt);

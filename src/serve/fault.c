@@ -17,6 +17,7 @@ const struct lm_fault_info lm_fault_table[LM_FAULT_COUNT] = {
     [LM_FAULT_UNKNOWN]     = { 400, REQUEST, "unknown_parameter", NULL, 0 },
     [LM_FAULT_UNSUPPORTED] = { 400, REQUEST, "unsupported_parameter", NULL, 0 },
     [LM_FAULT_CONTEXT]     = { 400, REQUEST, "context_length_exceeded", NULL, 0 },
+    [LM_FAULT_STUCK]       = { 400, REQUEST, "no_token_fits", NULL, 0 },
     [LM_FAULT_KEY]         = { 401, REQUEST, "invalid_api_key", NULL, 0 },
     [LM_FAULT_DENIED]      = { 403, "permission_error", "permission_denied", NULL, 0 },
     [LM_FAULT_PATH]        = { 404, REQUEST, "unknown_url", NULL, 0 },

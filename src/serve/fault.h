@@ -18,6 +18,7 @@ enum lm_fault_kind {
     LM_FAULT_UNKNOWN,       // 400: no such parameter
     LM_FAULT_UNSUPPORTED,   // 400: known to the API, not done here
     LM_FAULT_CONTEXT,       // 400: prompt and answer do not fit the model
+    LM_FAULT_STUCK,         // 400: the vocabulary cannot write what the response format demands
     LM_FAULT_KEY,           // 401
     LM_FAULT_DENIED,        // 403
     LM_FAULT_PATH,          // 404

@@ -2,6 +2,7 @@
 #include "serve/exchange.h"
 #include "serve/handlers.h"
 
+#include "base/hash.h"
 #include "base/sys.h"
 #include "monitor/feedback.h"
 
@@ -60,6 +61,40 @@ static bool choose_length(struct lm_exchange *x, size_t *ret)
     return true;
 }
 
+static bool check_bias(struct lm_exchange *x)
+{
+    const struct lm_api_request *r = &x->request;
+    for (size_t i = 0; i < r->bias_count; i++)
+        if (r->bias[i].id >= lm_tokenizer_vocab_size(x->model->tokenizer))
+            return lm_fault_set(&x->fault, LM_FAULT_VALUE, "logit_bias",
+                                "%u is not the id of a token of '%s'", r->bias[i].id, x->model->name);
+    return true;
+}
+
+/* On the connection's thread: the engine never waits for a schema. */
+static bool choose_schema(struct lm_exchange *x)
+{
+    const struct lm_api_request *r = &x->request;
+    struct lm_err err = { 0 };
+    if (!r->constrained)
+        return true;
+    return lm_schemas_take(x->model->schemas, r->constraint_kind, r->schema, &x->schema, &err) == LM_OK ||
+           lm_fault_set(&x->fault, LM_FAULT_UNSUPPORTED, "response_format", "%s", err.text);
+}
+
+/* Who may not see the same data must not learn from the time of an answer what others asked: the cache is
+ * shared by those of one role with the same partitions. */
+static uint64_t cache_salt(const struct lm_exchange *x)
+{
+    struct lm_buf who = { 0 };
+    lm_buf_add(&who, x->subject.role, strlen(x->subject.role) + 1);
+    for (size_t i = 0; i < x->subject.partition_count; i++)
+        lm_buf_add(&who, x->subject.partitions[i], strlen(x->subject.partitions[i]) + 1);
+    const uint64_t salt = lm_hash64(who.ptr, who.len);
+    lm_buf_release(&who);
+    return salt;
+}
+
 static void choose_sampling(struct lm_exchange *x, size_t max_tokens)
 {
     const struct lm_api_request *r = &x->request;
@@ -77,6 +112,10 @@ static void choose_sampling(struct lm_exchange *x, size_t max_tokens)
         .stop_count = r->stop_count,
         .top_logprobs = (size_t)r->top_logprobs,
         .logprobs = r->logprobs,
+        .bias = r->bias,
+        .bias_count = r->bias_count,
+        .constraint = x->schema ? lm_schema_constraint(x->schema) : NULL,
+        .salt = cache_salt(x),
     };
     if (!r->has_seed)
         randombytes_buf(&x->sampling.seed, sizeof(x->sampling.seed));
@@ -90,7 +129,8 @@ bool lm_generate_prepare(struct lm_exchange *x)
         [LM_BODY_QUERY] = "ans",
     };
     size_t max_tokens = 0;
-    if (!encode(x) || !choose_length(x, &max_tokens) || !hash_prompt(x))
+    if (!check_bias(x) || !encode(x) || !choose_length(x, &max_tokens) || !hash_prompt(x) ||
+        !choose_schema(x))
         return false;
     choose_sampling(x, max_tokens);
     lm_random_id(prefixes[x->request.kind], x->answer_id);
@@ -149,10 +189,8 @@ static void delist(struct lm_exchange *x)
 static const char *finish_name(const struct lm_generation_facts *facts)
 {
     static const char *const names[] = {
-        [LM_FINISH_NONE] = "cancelled",
-        [LM_FINISH_STOP] = "stop",
-        [LM_FINISH_LENGTH] = "length",
-        [LM_FINISH_CANCELLED] = "cancelled",
+        [LM_FINISH_NONE] = "cancelled",      [LM_FINISH_STOP] = "stop",   [LM_FINISH_LENGTH] = "length",
+        [LM_FINISH_CANCELLED] = "cancelled", [LM_FINISH_ERROR] = "error",
     };
     return facts->filter == LM_FILTER_STOPPED ? "content_filter" : names[facts->finish];
 }
@@ -229,6 +267,10 @@ static void explain(struct lm_exchange *x, enum lm_turn turn)
     else if (turn == LM_TURN_CUT)
         (void)lm_fault_set(&x->fault, LM_FAULT_DRAINING, NULL,
                            "this server had to stop before the answer was whole");
+    else if (turn == LM_TURN_STUCK)
+        (void)lm_fault_set(&x->fault, LM_FAULT_STUCK, "response_format",
+                           "model '%s' has no token that goes on as the response format demands",
+                           x->model->name);
     else if (turn == LM_TURN_GONE)
         (void)lm_fault_set(&x->fault, LM_FAULT_GONE, NULL, "the client hung up");
     if (turn == LM_TURN_STOPPED)

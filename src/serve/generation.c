@@ -280,6 +280,11 @@ static bool filter(struct lm_generation *g, struct lm_str fresh, bool last)
     return rc == LM_OK;
 }
 
+static enum lm_turn end_turn(struct lm_generation *g)
+{
+    return lm_generation_facts(g).finish == LM_FINISH_ERROR ? LM_TURN_STUCK : LM_TURN_END;
+}
+
 static enum lm_turn take_turn(struct lm_generation *g)
 {
     struct lm_buf fresh = { 0 };
@@ -295,7 +300,7 @@ static enum lm_turn take_turn(struct lm_generation *g)
         show_tokens(g);
     g->ended = last;
     const bool more = g->released.len > g->released_before || g->shown_len > g->shown_before;
-    return more ? LM_TURN_TEXT : last ? LM_TURN_END : LM_TURN_QUIET;
+    return more ? LM_TURN_TEXT : last ? end_turn(g) : LM_TURN_QUIET;
 }
 
 enum lm_turn lm_generation_next(struct lm_generation *g, int socket_fd, int wait_ms)
@@ -321,7 +326,7 @@ enum lm_turn lm_generation_next(struct lm_generation *g, int socket_fd, int wait
         if (turn != LM_TURN_QUIET)   // the filter may hold all of it back: wait on
             return turn;
     }
-    return LM_TURN_END;
+    return end_turn(g);
 }
 
 struct lm_str lm_generation_text(const struct lm_generation *g)

@@ -38,10 +38,11 @@ enum lm_turn {
     LM_TURN_STOPPED,   // the output filter forbids the rest
     LM_TURN_GONE,      // the client hung up
     LM_TURN_CUT,       // the server ends it
+    LM_TURN_STUCK,     // no token fits the constraint
 };
 
-/* Waits for what comes next.  socket_fd < 0: nobody can hang up.  After END, STOPPED, GONE and CUT there is
- * nothing more. */
+/* Waits for what comes next.  socket_fd < 0: nobody can hang up.  After END, STOPPED, GONE, CUT and STUCK
+ * there is nothing more. */
 enum lm_turn lm_generation_next(struct lm_generation *g, int socket_fd, int wait_ms);
 
 /* What the last turn released; valid until the next one. */

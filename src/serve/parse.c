@@ -196,12 +196,86 @@ static bool refuse(const struct param *p, const json_t *value, struct reading *r
     return nothing || lm_fault_set(r->fault, LM_FAULT_UNSUPPORTED, p->name, "'%s' is not supported", p->name);
 }
 
+/* Keys are ids in decimal, as JSON has no other keys. */
+static bool read_bias(const struct param *p, const json_t *value, struct reading *r)
+{
+    struct lm_api_request *q = r->request;
+    if (!json_is_object(value) || json_object_size(value) > LM_LOGIT_BIAS_MAX)
+        return wrong_type(r, p->name, "an object of at most 1024 token ids");
+    q->bias = lm_arena_alloc(r->arena, json_object_size(value) * sizeof(*q->bias));
+    const char *key;
+    json_t *number;
+    json_object_foreach((json_t *)value, key, number)
+    {
+        uint32_t id = 0;
+        const size_t len = strlen(key);
+        const bool decimal =
+            len > 0 && len < 10 && strspn(key, "0123456789") == len && (*key != '0' || len == 1);
+        for (size_t i = 0; decimal && i < len; i++)
+            id = 10 * id + (uint32_t)(key[i] - '0');
+        if (!decimal)
+            return wrong_type(r, p->name, "an object whose keys are token ids");
+        const double bias = json_number_value(number);
+        if (!json_is_number(number) || !(bias >= p->min && bias <= p->max))
+            return lm_fault_set(r->fault, LM_FAULT_VALUE, p->name,
+                                "'%s' of id %u must be a number from %.0f to %.0f", p->name, id, p->min,
+                                p->max);
+        q->bias[q->bias_count++] = (struct lm_logit_bias){ id, bias };
+    }
+    return true;
+}
+
+/* The order of keys is kept: it is the order in which the answer will have them. */
+static bool read_schema(const json_t *schema, struct reading *r)
+{
+    const char *place = "response_format.json_schema.schema";
+    if (!json_is_object(schema) && !json_is_boolean(schema))
+        return wrong_type(r, place, "a JSON schema");
+    LM_FREE char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    const size_t len = text ? strlen(text) : SIZE_MAX;
+    if (len > LM_API_SCHEMA_BYTES_MAX)
+        return wrong_type(r, place, "at most 256 KiB long");
+    r->request->schema = (struct lm_str){ lm_arena_strndup(r->arena, text, len), len };
+    return true;
+}
+
+/* name and description say nothing to us, and strict is what we always are. */
+static bool read_json_schema(const struct param *p, const json_t *value, struct reading *r)
+{
+    if (!json_is_object(value) || !json_object_get(value, "schema"))
+        return wrong_type(r, "response_format.json_schema", "an object with a schema");
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)value, key, member)
+    {
+        const bool known = strcmp(key, "name") == 0 || strcmp(key, "description") == 0 ||
+                           strcmp(key, "strict") == 0 || strcmp(key, "schema") == 0;
+        if (!known)
+            return lm_fault_set(r->fault, LM_FAULT_UNKNOWN, p->name, "json_schema has no '%.60s'", key);
+    }
+    return read_schema(json_object_get(value, "schema"), r);
+}
+
 static bool read_response_format(const struct param *p, const json_t *value, struct reading *r)
 {
+    struct lm_api_request *q = r->request;
     const char *type = json_string_value(json_object_get(value, "type"));
-    return (type && strcmp(type, "text") == 0) ||
-           lm_fault_set(r->fault, LM_FAULT_UNSUPPORTED, p->name,
-                        "only the response format \"text\" is supported");
+    const bool schema = type && strcmp(type, "json_schema") == 0;
+    if (!schema && (!type || (strcmp(type, "text") != 0 && strcmp(type, "json_object") != 0)))
+        return lm_fault_set(
+            r->fault, LM_FAULT_UNSUPPORTED, p->name,
+            "only the response formats \"text\", \"json_object\" and \"json_schema\" are supported");
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)value, key, member)
+    {
+        if (strcmp(key, "type") != 0 && !(schema && strcmp(key, "json_schema") == 0))
+            return lm_fault_set(r->fault, LM_FAULT_UNKNOWN, p->name,
+                                "the response format \"%s\" has no '%.60s'", type, key);
+    }
+    q->constrained = strcmp(type, "text") != 0;
+    q->constraint_kind = schema ? LM_CONSTRAINT_JSON_SCHEMA : LM_CONSTRAINT_JSON;
+    return !schema || read_json_schema(p, json_object_get(value, "json_schema"), r);
 }
 
 /* ---- messages and prompts ---- */
@@ -350,8 +424,9 @@ static const struct param params[] = {
     { "top_logprobs",          CHAT, 0, read_int,            AT(top_logprobs),       0, LM_API_TOP_LOGPROBS_MAX },
     { "logprobs",              COMPLETION, 0, read_logprob_count, AT(top_logprobs),  0, LM_API_TOP_LOGPROBS_MAX },
 
-    { "response_format", CHAT, 0, read_response_format, .offset = 0 },
-    { "logit_bias",      OPENAI, 0, refuse, .offset = 0 },
+    { "response_format",       OPENAI, 0, read_response_format, .offset = 0 },
+    { "logit_bias",            OPENAI, 0, read_bias,         .offset = 0, -LM_LOGIT_BIAS_VALUE_MAX, LM_LOGIT_BIAS_VALUE_MAX },
+
     { "tools",           CHAT, 0, refuse, .offset = 0 },
     { "functions",       CHAT, 0, refuse, .offset = 0 },
     { "audio",           CHAT, 0, refuse, .offset = 0 },
@@ -455,6 +530,7 @@ bool lm_api_parse(enum lm_body_kind kind, struct lm_str body, struct lm_arena *a
         .answer = LM_STR(""),
         .reason = LM_STR(""),
         .correction = LM_STR(""),
+        .schema = LM_STR(""),
         .n = 1,
         .best_of = 1,
         .temperature = 1,

@@ -17,6 +17,7 @@ enum {
     LM_NAME_BYTES_MAX = 256,
     LM_TOKENS_MAX = 1 << 20,   // of a prompt given as ids, and of max_tokens
     LM_API_TOP_LOGPROBS_MAX = 20,
+    LM_API_SCHEMA_BYTES_MAX = 1 << 18,
     LM_LIST_MAX = 256,   // accounts, partitions
 };
 
@@ -42,6 +43,11 @@ struct lm_api_request {
     bool stream, include_usage, has_stream_options;
     bool logprobs;
     int64_t top_logprobs;
+    struct lm_logit_bias *bias;
+    size_t bias_count;
+    bool constrained;   // by response_format
+    enum lm_constraint_kind constraint_kind;
+    struct lm_str schema;   // compact, keys in their order; "" for any JSON
 
     /* FEEDBACK */
     struct lm_str answer, reason, correction;

@@ -25,6 +25,7 @@ struct lm_serve_config {
     bool http;                // plain HTTP; refused unless the address is loopback
     const char *cert, *key;   // PEM files; NULL: a self-signed pair in state_dir/tls, made on first start
     int64_t body_bytes_max, connections_max, sequences_max, queue_max, kv_tokens_max, max_tokens_default;
+    int64_t schema_bytes_max;
     int64_t idle_seconds, ping_seconds, drain_seconds, lame_duck_seconds;
     const char *policy;   // file; NULL: the built-in one
 };

@@ -22,6 +22,9 @@ static bool parse(enum lm_body_kind kind, const char *body, struct lm_api_reques
 
 /* ---- what is taken ---- */
 
+#define CHAT "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+#define PLAIN "{\"model\":\"m\",\"prompt\":\"p\""
+
 static void a_chat_keeps_what_it_says(void **state)
 {
     (void)state;
@@ -46,6 +49,30 @@ static void a_chat_keeps_what_it_says(void **state)
     assert_true(r.has_seed && r.seed == -3);
     assert_true(r.stream && r.include_usage && r.logprobs);
     assert_int_equal(r.top_logprobs, 2);
+}
+
+static void a_format_and_a_bias_are_kept(void **state)
+{
+    (void)state;
+    struct lm_api_request r;
+    struct lm_fault fault;
+    assert_true(parse(LM_BODY_CHAT,
+                      CHAT
+                      ",\"logit_bias\":{\"0\":-100,\"17\":2.5},\"response_format\":{\"type\":"
+                      "\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":{ \"type\":"
+                      "\"object\", \"b\":1.0, \"a\":[] }}}}",
+                      &r, &fault));
+    assert_int_equal(r.bias_count, 2);
+    assert_int_equal(r.bias[0].id, 0);
+    assert_true(r.bias[0].value == -100);
+    assert_int_equal(r.bias[1].id, 17);
+    assert_true(r.bias[1].value == 2.5);
+    assert_true(r.constrained && r.constraint_kind == LM_CONSTRAINT_JSON_SCHEMA);
+    assert_true(lm_str_eq(r.schema, LM_STR("{\"type\":\"object\",\"b\":1.0,\"a\":[]}")));
+    assert_true(parse(LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"json_object\"}}", &r, &fault));
+    assert_true(r.constrained && r.constraint_kind == LM_CONSTRAINT_JSON && r.schema.len == 0);
+    assert_true(parse(LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"text\"}}", &r, &fault));
+    assert_false(r.constrained);
 }
 
 static void what_is_not_given_has_its_default(void **state)
@@ -117,9 +144,6 @@ static void lists_of_an_administrator_become_words(void **state)
 
 /* ---- what is refused ---- */
 
-#define CHAT "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
-#define PLAIN "{\"model\":\"m\",\"prompt\":\"p\""
-
 /* One row is one rule of the wire. */
 static const struct {
     enum lm_body_kind kind;
@@ -151,10 +175,27 @@ static const struct {
       LM_FAULT_UNSUPPORTED, "messages[0].tool_calls", "tool" },
     { LM_BODY_CHAT, CHAT ",\"n\":2}", LM_FAULT_VALUE, "n", "1..1" },
     { LM_BODY_CHAT, CHAT ",\"n\":1000000}", LM_FAULT_VALUE, "n", "1..1" },
-    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"5\":1}}", LM_FAULT_UNSUPPORTED, "logit_bias", "not supported" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"5\":101}}", LM_FAULT_VALUE, "logit_bias", "id 5 must be" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"5\":\"1\"}}", LM_FAULT_VALUE, "logit_bias", "number" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"05\":1}}", LM_FAULT_VALUE, "logit_bias", "token ids" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"-5\":1}}", LM_FAULT_VALUE, "logit_bias", "token ids" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"\":1}}", LM_FAULT_VALUE, "logit_bias", "token ids" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":{\"5000000000\":1}}", LM_FAULT_VALUE, "logit_bias", "token ids" },
+    { LM_BODY_CHAT, CHAT ",\"logit_bias\":[5]}", LM_FAULT_VALUE, "logit_bias", "object" },
     { LM_BODY_CHAT, CHAT ",\"tools\":[{}]}", LM_FAULT_UNSUPPORTED, "tools", "not supported" },
-    { LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"json_object\"}}", LM_FAULT_UNSUPPORTED,
-      "response_format", "text" },
+    { LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"xml\"}}", LM_FAULT_UNSUPPORTED, "response_format",
+      "text" },
+    { LM_BODY_CHAT, CHAT ",\"response_format\":\"json_object\"}", LM_FAULT_UNSUPPORTED, "response_format",
+      "json_object" },
+    { LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"json_object\",\"schema\":{}}}", LM_FAULT_UNKNOWN,
+      "response_format", "no 'schema'" },
+    { LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"json_schema\"}}", LM_FAULT_VALUE,
+      "response_format.json_schema", "with a schema" },
+    { LM_BODY_CHAT, CHAT ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":[]}}}",
+      LM_FAULT_VALUE, "response_format.json_schema.schema", "a JSON schema" },
+    { LM_BODY_CHAT,
+      CHAT ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{},\"x\":1}}}",
+      LM_FAULT_UNKNOWN, "response_format", "no 'x'" },
     { LM_BODY_CHAT, CHAT ",\"temperature\":2.5}", LM_FAULT_VALUE, "temperature", "0..2" },
     { LM_BODY_CHAT, CHAT ",\"temperature\":\"hot\"}", LM_FAULT_VALUE, "temperature", "number" },
     { LM_BODY_CHAT, CHAT ",\"top_p\":-0.1}", LM_FAULT_VALUE, "top_p", "0..1" },
@@ -317,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chat_keeps_what_it_says),
+        cmocka_unit_test(a_format_and_a_bias_are_kept),
         cmocka_unit_test(what_is_not_given_has_its_default),
         cmocka_unit_test(a_prompt_comes_in_four_forms),
         cmocka_unit_test(the_last_question_comes_first_in_the_text_to_decide_on),
