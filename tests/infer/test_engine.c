@@ -103,6 +103,7 @@ struct crowd {
     struct record records[PROMPTS];
 };
 
+static const struct lm_logit_bias crowd_bias[] = { { 5, 30 }, { 7, -100 }, { 260, 3 }, { 299, 100 } };
 static const struct lm_str crowd_stops[] = { LM_STR("ab"), LM_STR("\n"), LM_STR("e") };
 
 static void crowd_init(struct crowd *c)
@@ -125,6 +126,8 @@ static void crowd_init(struct crowd *c)
         s->logprobs = true;
         s->stop = crowd_stops;
         s->stop_count = i % 4;
+        s->bias = crowd_bias;
+        s->bias_count = i % 5;
     }
 }
 

@@ -59,18 +59,27 @@ static void reference_distribution(const struct lm_sampling *s, const float *x, 
         ret[r[i].id] = r[i].p / kept;
 }
 
-static void check_frequencies(const struct lm_sampling *s)
+/* With a bias and a mask, as if the model had said so. */
+static void check_frequencies(const struct lm_sampling *s, const uint64_t *mask)
 {
+    float x[VOCAB];
+    for (size_t i = 0; i < VOCAB; i++)
+        x[i] = !mask || *mask >> i & 1 ? logits[i] : -INFINITY;
+    for (size_t i = 0; i < s->bias_count; i++)
+        x[s->bias[i].id] += (float)s->bias[i].value;
     struct lm_sample_scratch scratch;
     lm_sample_scratch_init(&scratch, VOCAB);
     size_t hits[VOCAB] = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
         struct lm_choice choice;
-        choose(s, logits, VOCAB, VOCAB, NULL, i, &scratch, &choice);
+        const struct lm_sample_row row = {
+            .logits = logits, .vocab = VOCAB, .usable = VOCAB, .mask = mask, .position = i
+        };
+        lm_sample(s, &row, &scratch, &choice);
         hits[choice.token.id]++;
     }
     double want[VOCAB];
-    reference_distribution(s, logits, want);
+    reference_distribution(s, x, want);
     for (size_t i = 0; i < VOCAB; i++) {
         if (want[i] == 0)
             assert_int_equal(hits[i], 0);
@@ -83,6 +92,8 @@ static void check_frequencies(const struct lm_sampling *s)
 static void tokens_are_drawn_as_often_as_the_parameters_say(void **state)
 {
     (void)state;
+    const struct lm_logit_bias bias[] = { { 2, 4 }, { 1, -100 }, { 5, 0.5 }, { 2, 0.25 } };
+    const uint64_t masks[] = { 0xfff, 0x0a5, 0x040 };
     // clang-format off
     const struct { double temperature; size_t top_k; double top_p, min_p; } cases[] = {
         { 1, 0, 1, 0 },      { 0.5, 0, 1, 0 },   { 2, 0, 1, 0 },     { 1, 1, 1, 0 },       { 1, 2, 1, 0 },
@@ -96,7 +107,10 @@ static void tokens_are_drawn_as_often_as_the_parameters_say(void **state)
         s.temperature = cases[i].temperature, s.top_k = cases[i].top_k;
         s.top_p = cases[i].top_p, s.min_p = cases[i].min_p;
         s.seed = 40 + i;
-        check_frequencies(&s);
+        check_frequencies(&s, NULL);
+        check_frequencies(&s, &masks[i % 3]);
+        s.bias = bias, s.bias_count = 4;
+        check_frequencies(&s, i % 2 ? NULL : &masks[i % 3]);
     }
 }
 
@@ -186,6 +200,76 @@ static void a_model_of_nothing_but_nan_still_gives_tokens(void **state)
     lm_sample_scratch_release(&scratch);
 }
 
+/* Greedy, drawn from all, drawn from the best. */
+static struct lm_sampling way_of(size_t way)
+{
+    struct lm_sampling s;
+    lm_sampling_defaults(&s);
+    s.temperature = way == 0 ? 0 : way == 1 ? 1e-4 : 50, s.top_k = way == 2 ? 3 : 0;
+    s.logprobs = true;
+    return s;
+}
+
+static void a_masked_token_never_comes_whatever_the_logits_are(void **state)
+{
+    (void)state;
+    struct lm_sample_scratch scratch;
+    lm_sample_scratch_init(&scratch, VOCAB);
+    const float values[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 0 };
+    struct lm_rng rng = lm_rng_make(5, 0);
+    const uint32_t seen[VOCAB] = { 1, 2, 4, 8, 1, 2, 4, 8 };
+    for (size_t k = 0; k < 3000; k++) {
+        float x[VOCAB];
+        for (size_t i = 0; i < VOCAB; i++)
+            x[i] = values[lm_rng_below(&rng, k % 2 ? 6 : 1 + k % 5)];
+        const uint64_t mask = 1 + lm_rng_below(&rng, (1 << VOCAB) - 1);
+        struct lm_sampling s = way_of(k % 3);
+        s.repetition_penalty = k % 7 ? 100 : 1;
+        struct lm_choice choice;
+        const struct lm_sample_row row = { x, VOCAB, VOCAB, k % 7 ? seen : NULL, &mask, k };
+        lm_sample(&s, &row, &scratch, &choice);
+        assert_false(choice.none);
+        assert_true(choice.token.id < VOCAB && (mask >> choice.token.id & 1));
+    }
+    lm_sample_scratch_release(&scratch);
+}
+
+static void where_nothing_may_come_nothing_does(void **state)
+{
+    (void)state;
+    struct lm_sample_scratch scratch;
+    lm_sample_scratch_init(&scratch, VOCAB);
+    for (size_t way = 0; way < 3; way++) {
+        const struct lm_sampling s = way_of(way);
+        const uint64_t masks[] = { 0, 1 << (VOCAB - 1) };   // the last is not usable
+        for (size_t k = 0; k < 2; k++) {
+            struct lm_choice choice;
+            const struct lm_sample_row row = { logits, VOCAB, VOCAB - 1, NULL, &masks[k], 0 };
+            lm_sample(&s, &row, &scratch, &choice);
+            assert_true(choice.none && choice.top_count == 0);
+        }
+    }
+    lm_sample_scratch_release(&scratch);
+}
+
+static void bias_and_mask_leave_logprobs_alone(void **state)
+{
+    (void)state;
+    struct lm_sample_scratch scratch;
+    lm_sample_scratch_init(&scratch, VOCAB);
+    const struct lm_logit_bias bias = { 6, 100 };
+    const uint64_t mask = 0x0c0;
+    struct lm_choice choice;
+    struct lm_sampling s = way_of(0);
+    s.bias = &bias, s.bias_count = 1, s.top_logprobs = 1;
+    const struct lm_sample_row row = { logits, VOCAB, VOCAB, NULL, &mask, 0 };
+    lm_sample(&s, &row, &scratch, &choice);
+    assert_int_equal(choice.token.id, 6);
+    assert_true(fabs((double)choice.token.logprob - lm_logprob(logits, VOCAB, 6)) < 1e-5);
+    assert_int_equal(choice.top[0].id, 1);
+    lm_sample_scratch_release(&scratch);
+}
+
 static void parameters_out_of_range_are_refused_by_name(void **state)
 {
     (void)state;
@@ -209,7 +293,16 @@ static void parameters_out_of_range_are_refused_by_name(void **state)
     REFUSED(max_tokens, 0, "max_tokens");
     REFUSED(top_logprobs, 21, "top_logprobs 21");
     REFUSED(stop_count, LM_STOP_COUNT_MAX + 1, "17 stop strings");
+    REFUSED(bias_count, LM_LOGIT_BIAS_MAX + 1, "1025 ids");
 #undef REFUSED
+    const double values[] = { NAN, INFINITY, -100.5 };
+    for (size_t i = 0; i < 3; i++) {
+        const struct lm_logit_bias bias = { 7, values[i] };
+        lm_sampling_defaults(&s);
+        s.bias = &bias, s.bias_count = 1;
+        assert_int_equal(lm_sampling_check(&s, &err), LM_EINVAL);
+        assert_non_null(strstr(err.text, "of id 7"));
+    }
     lm_sampling_defaults(&s);
     s.stop = &empty, s.stop_count = 1;
     assert_int_equal(lm_sampling_check(&s, &err), LM_EINVAL);
@@ -223,6 +316,9 @@ int main(void)
         cmocka_unit_test(penalties_follow_their_formulas),
         cmocka_unit_test(logprobs_are_the_models_own_and_the_best_come_first),
         cmocka_unit_test(a_model_of_nothing_but_nan_still_gives_tokens),
+        cmocka_unit_test(a_masked_token_never_comes_whatever_the_logits_are),
+        cmocka_unit_test(where_nothing_may_come_nothing_does),
+        cmocka_unit_test(bias_and_mask_leave_logprobs_alone),
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
