@@ -13,7 +13,8 @@ struct serve_cli {
 };
 static const struct lm_opt serve_rows[] = {
     { "model", LM_OPT_LIST, LM_OPT_AT(struct serve_cli, models), NULL,
-      .help = "NAME=PATH (a folder or a GGUF file) to serve; default: every model of the registry that has the alias" },
+      .help = "NAME=PATH (a folder or a GGUF file) to serve; default: every model of the registry that has "
+              "the alias" },
     { "alias", LM_OPT_STRING, LM_OPT_AT(struct serve_cli, alias), "champion",
       .help = "which version of a registered model answers" },
 };

@@ -59,6 +59,13 @@ static const struct {
     { "rope.dimension_count",   -1 },
 };
 
+/* Keys of relatives of our architectures, whose mere presence changes what is computed. */
+static const char *const foreign[] = {
+    "logit_scale",     "residual_scale",     "embedding_scale",           "attention.scale",
+    "attention.clamp_kqv", "attn_logit_softcapping", "final_logit_softcapping", "use_parallel_residual",
+    "rope.scaling.yarn_ext_factor", "expert_used_count",
+};
+
 static const char *const end_keys[] = {
     "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
 };
@@ -109,6 +116,19 @@ static enum lm_rc read_integer(struct reader *r, const char *key, size_t offset,
     return lm_model_limit_check(offset, *to, what, err);
 }
 
+/* The file has f32; what was meant is the shortest decimal that rounds to it: 1e-05, not 9.99999974e-06. */
+static double as_written(double value)
+{
+    char text[LM_F64_TEXT];
+    for (int digits = 1; digits < 9; digits++) {
+        double shorter;
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (lm_str_to_f64(lm_str(text), &shorter) && (float)shorter == (float)value)
+            return shorter;
+    }
+    return value;
+}
+
 static enum lm_rc read_numbers(struct reader *r, struct lm_err *err)
 {
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
@@ -119,8 +139,10 @@ static enum lm_rc read_numbers(struct reader *r, struct lm_err *err)
         full_key(r, reals[i].key);
         if ((reals[i].needed_by & is) && !lm_gguf_find(r->gguf, r->key))
             return fail_key(r, r->key, err);
-        if (reals[i].used_by & is)
-            LM_TRY(lm_gguf_get_real(r->gguf, r->key, to, err));
+        if (!(reals[i].used_by & is))
+            continue;
+        LM_TRY(lm_gguf_get_real(r->gguf, r->key, to, err));
+        *to = as_written(*to);
     }
     return LM_OK;
 }
@@ -136,6 +158,9 @@ static enum lm_rc read_fixed(struct reader *r, struct lm_err *err)
                            r->gguf->name, r->key, (unsigned long long)lm_gguf_find(r->gguf, r->key)->offset,
                            (long long)value, (long long)only);
     }
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+        if (lm_gguf_find(r->gguf, full_key(r, foreign[i])))
+            return fail_key(r, r->key, err);
     bool causal = r->arch->causal;
     LM_TRY(lm_gguf_get_bool(r->gguf, full_key(r, "attention.causal"), &causal, err));
     return causal == r->arch->causal ? LM_OK : fail_key(r, r->key, err);

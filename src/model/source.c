@@ -76,6 +76,16 @@ static void shape_text(const uint64_t *shape, size_t dims, char *ret, size_t byt
         at += (size_t)snprintf(ret + at, bytes - at, "%s%llu", d ? ", " : "", (unsigned long long)shape[d]);
 }
 
+/* ggml drops dimensions of 1 at the outside: there one row may be a vector, and the other way. */
+static bool has_shape(const struct lm_stored *s, const uint64_t want[2], bool matrix, enum lm_naming naming)
+{
+    const size_t dims = matrix ? 2 : 1;
+    if (s->dims == dims)
+        return memcmp(s->shape, want + 2 - dims, dims * sizeof *want) == 0;
+    return naming == LM_NAMING_GGUF && want[0] == 1 && (s->dims == 1 || (s->dims == 2 && s->shape[0] == 1)) &&
+           s->shape[s->dims - 1] == want[1];
+}
+
 static enum lm_rc place_check(const struct place *p, struct lm_err *err)
 {
     const struct lm_stored *s = p->stored;
@@ -87,11 +97,12 @@ static enum lm_rc place_check(const struct place *p, struct lm_err *err)
         return lm_fail(err, LM_EFORMAT, "%s: tensor '%s' is %s; a vector must be F32, F16 or BF16", file,
                        s->name, s->type_name);
     const uint64_t want[2] = {
-        p->matrix && p->transposed ? p->cols : p->outs_all,
-        p->transposed ? p->outs_all : p->cols,
+        !p->matrix      ? 1
+        : p->transposed ? p->cols
+                        : p->outs_all,
+        !p->matrix || p->transposed ? p->outs_all : p->cols,
     };
-    const size_t dims = p->matrix ? 2 : 1;
-    if (s->dims == dims && memcmp(s->shape, want, dims * sizeof *want) == 0) {
+    if (has_shape(s, want, p->matrix, p->source->naming)) {
         if (!p->matrix || p->cols % lm_types[s->type].block_len == 0)
             return LM_OK;
         return lm_fail(err, LM_EFORMAT, "%s: tensor '%s': rows of %zu are not whole blocks of %s", file,
@@ -99,7 +110,7 @@ static enum lm_rc place_check(const struct place *p, struct lm_err *err)
     }
     char found[LM_TENSOR_DIMS_MAX * 24] = "", asked[2 * 24];
     shape_text(s->shape, s->dims, found, sizeof found);
-    shape_text(want, dims, asked, sizeof asked);
+    shape_text(want + !p->matrix, p->matrix ? 2 : 1, asked, sizeof asked);
     return lm_fail(err, LM_EFORMAT, "%s: tensor '%s' has shape (%s), but %s asks for (%s)", file, s->name,
                    found, p->source->naming == LM_NAMING_HF ? "config.json" : "the header", asked);
 }
