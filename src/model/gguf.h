@@ -1,6 +1,6 @@
 #ifndef LM_MODEL_GGUF_H
 #define LM_MODEL_GGUF_H
-/* model/gguf.h - the GGUF container, version 3: typed keys, and tensors in one aligned data section.
+/* model/gguf.h - the GGUF container, versions 2 and 3: typed keys, and tensors in one aligned data section.
  *
  * Everything is checked before the first use: counts and lengths by the bytes that are left, dimensions and
  * offsets by checked arithmetic, every range inside the file, tensors that do not overlap, no key and no name
@@ -52,6 +52,8 @@ struct lm_gguf {
     struct lm_gguf_value *values;
     struct lm_gguf_tensor *tensors;
     size_t value_count, tensor_count;
+    const struct lm_gguf_value **by_key;   // sorted; the arrays above are in the order of the file
+    const struct lm_gguf_tensor **by_name;
     struct lm_map *maps;
     size_t map_count;
     struct lm_arena arena;
