@@ -51,19 +51,19 @@ void lm_tokens_release(struct lm_tokens *tokens)
     *tokens = (struct lm_tokens){ 0 };
 }
 
-/* One id a byte.  A byte that UTF-8 never has may have no token: it reads as U+FFFD then. */
+/* One id a byte.  Where a byte has no token: one that UTF-8 never has reads as U+FFFD, another is left out,
+ * as Hugging Face does. */
 static size_t bytes_to_ids(const struct lm_bpe *bpe, struct lm_str piece, uint32_t *ids)
 {
     static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
     size_t count = 0;
     for (size_t i = 0; i < piece.len; i++) {
         const uint32_t id = bpe->byte_id[(uint8_t)piece.ptr[i]];
-        if (id != LM_TOKEN_NONE) {
+        if (id != LM_TOKEN_NONE)
             ids[count++] = id;
-            continue;
-        }
-        for (size_t k = 0; k < sizeof(replacement); k++)
-            ids[count++] = bpe->byte_id[replacement[k]];
+        else if (!lm_utf8_has((uint8_t)piece.ptr[i]))
+            for (size_t k = 0; k < sizeof(replacement); k++)
+                ids[count++] = bpe->byte_id[replacement[k]];
     }
     return count;
 }
@@ -158,4 +158,20 @@ void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, str
         ret->ids[ret->len++] = id;
         at = found + t->vocab.items[id].len;
     }
+}
+
+static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
+{
+    lm_grow(&ret->ids, &ret->cap, ret->len + count, sizeof(*ret->ids));
+    for (size_t i = 0; i < count; i++)
+        ret->ids[ret->len++] = ids[i];
+}
+
+void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,
+                             struct lm_tokens *ret)
+{
+    const struct lm_around *around = &e->t->around;
+    append(ret, around->before, around->before_count);
+    lm_encode(e, text, allow_special, ret);
+    append(ret, around->after, around->after_count);
 }

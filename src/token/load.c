@@ -185,34 +185,31 @@ static enum lm_rc read_merges(struct lm_token_load *l, struct lm_str json, struc
 
 /* ---- the whole ---- */
 
+/* Some byte-level vocabularies leave out control characters and bytes that UTF-8 seldom or never has; one
+ * that leaves out more is of another kind. */
+static bool may_be_missing(unsigned byte, struct lm_str unknown)
+{
+    return !lm_utf8_has(byte) || ((byte < 0x20 || byte >= 0x7f) && byte != '\n' && unknown.len == 0);
+}
+
 static enum lm_rc set_byte_ids(struct lm_token_load *l, struct lm_err *err)
 {
+    static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
+    uint32_t *ids = l->t->bpe.byte_id;
     for (unsigned b = 0; b < 256; b++) {
         const char byte = (char)b;
-        l->t->bpe.byte_id[b] = find_token(l, (struct lm_str){ &byte, 1 });
-        if (l->t->bpe.byte_id[b] != LM_TOKEN_NONE)
-            continue;
-        if (b != 0xc0 && b != 0xc1 && b < 0xf5)
+        ids[b] = find_token(l, (struct lm_str){ &byte, 1 });
+        l->t->bytes_missing |= ids[b] == LM_TOKEN_NONE;
+        bool needed = !may_be_missing(b, l->unknown);
+        for (size_t k = 0; k < sizeof(replacement); k++)
+            needed |= b == replacement[k];
+        if (ids[b] == LM_TOKEN_NONE && needed)
             return lm_fail(
                 err, LM_EFORMAT,
                 "%s: no ordinary token for byte 0x%02x; only byte-level vocabularies are supported", l->name,
                 b);
-        l->t->bytes_missing = true;
     }
     return LM_OK;
-}
-
-static void find_roles(struct lm_tokenizer *t)
-{
-    static const char *const ends[] = { "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>" };
-    t->end_of_text = t->turn_start = t->turn_end = LM_TOKEN_NONE;
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && t->end_of_text == LM_TOKEN_NONE; i++)
-        lm_tokenizer_find(t, lm_str(ends[i]), &t->end_of_text);
-    for (uint32_t id = 0; id < t->vocab.size && t->end_of_text == LM_TOKEN_NONE; id++)
-        if (t->vocab.items[id].kind == LM_TOKEN_SPECIAL)
-            t->end_of_text = id;
-    lm_tokenizer_find(t, LM_STR("<|im_start|>"), &t->turn_start);
-    lm_tokenizer_find(t, LM_STR("<|im_end|>"), &t->turn_end);
 }
 
 static enum lm_rc check_unknown(struct lm_token_load *l, const char *where, struct lm_str unknown,
@@ -262,8 +259,8 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     static const char *const keys[COUNT] = {
         [VERSION] = "version", [ADDED] = "added_tokens", [NORMALIZER] = "normalizer",
         [PRE_TOKENIZER] = "pre_tokenizer", [DECODER] = "decoder", [MODEL] = "model",
-        // Not used: lengths are the caller's business, and lm_encode adds no tokens of its own.
-        [TRUNCATION] = "truncation", [PADDING] = "padding", [POST_PROCESSOR] = "post_processor",
+        [POST_PROCESSOR] = "post_processor",
+        [TRUNCATION] = "truncation", [PADDING] = "padding",   // not used: lengths are the caller's business
     };
     // clang-format on
     struct lm_str values[COUNT] = { 0 }, unknown = { 0 };
@@ -276,13 +273,15 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     LM_TRY(lm_load_normalizer(l, values[NORMALIZER], err));
     LM_TRY(lm_load_pre_tokenizer(l, values[PRE_TOKENIZER], err));
     LM_TRY(lm_load_decoder(l, values[DECODER], err));
-    return read_model(l, values[MODEL], values[ADDED], err);
+    LM_TRY(read_model(l, values[MODEL], values[ADDED], err));
+    return lm_load_post_processor(l, values[POST_PROCESSOR], err);
 }
 
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                               struct lm_err *err)
 {
     struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name };
+    memset(l.t->roles, 0xff, sizeof(l.t->roles));   // LM_TOKEN_NONE
     const enum lm_rc rc = read_all(&l, json, err);
     lm_buf_release(&l.bytes);
     lm_arena_release(&l.arena);
@@ -290,7 +289,7 @@ enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_to
         lm_tokenizer_free(l.t);
         return rc;
     }
-    find_roles(l.t);
+    lm_tokenizer_find_roles(l.t);
     struct lm_sha256 sha;
     lm_sha256_init(&sha);
     lm_sha256_add(&sha, json.ptr, json.len);
@@ -304,9 +303,16 @@ enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct
 {
     LM_FREE char *inside = lm_path_is_dir(path) ? lm_path_join(path, "tokenizer.json") : NULL;
     struct lm_buf json = { 0 };
+    struct lm_tokenizer *t = NULL;
     enum lm_rc rc = lm_file_read(inside ? inside : path, FILE_BYTES_MAX, &json, err);
     if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(&json), inside ? inside : path, ret, err);
+        rc = lm_tokenizer_parse(lm_buf_str(&json), inside ? inside : path, &t, err);
+    if (rc == LM_OK && inside)
+        rc = lm_load_companions(t, path, err);
     lm_buf_release(&json);
+    if (rc == LM_OK)
+        *ret = t;
+    else
+        lm_tokenizer_free(t);
     return rc;
 }

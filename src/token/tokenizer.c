@@ -9,6 +9,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_added_release(&t->added);
     lm_bpe_release(&t->bpe);
     lm_buf_release(&t->json);
+    lm_buf_release(&t->chat_template);
     free(t);
 }
 
@@ -51,4 +52,46 @@ const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t)
 struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t)
 {
     return lm_buf_str(&t->json);
+}
+
+uint32_t lm_tokenizer_role(const struct lm_tokenizer *t, enum lm_token_role role)
+{
+    LM_ASSERT(role < LM_ROLE_COUNT);
+    return t->roles[role];
+}
+
+struct lm_str lm_tokenizer_chat_template(const struct lm_tokenizer *t)
+{
+    return lm_buf_str(&t->chat_template);
+}
+
+/* The first of these names that is a special token, else LM_TOKEN_NONE. */
+static uint32_t find_any(const struct lm_tokenizer *t, const char *const *names, size_t count)
+{
+    uint32_t id = LM_TOKEN_NONE;
+    for (size_t i = 0; i < count && id == LM_TOKEN_NONE; i++)
+        lm_tokenizer_find(t, lm_str(names[i]), &id);
+    return id;
+}
+
+static uint32_t first_special(const struct lm_tokenizer *t)
+{
+    for (uint32_t id = 0; id < t->vocab.size; id++)
+        if (t->vocab.items[id].kind == LM_TOKEN_SPECIAL)
+            return id;
+    return LM_TOKEN_NONE;
+}
+
+void lm_tokenizer_find_roles(struct lm_tokenizer *t)
+{
+    static const char *const ends[] = { "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>" };
+    static const char *const start[] = { "<|im_start|>" }, *const end[] = { "<|im_end|>" };
+    const uint32_t eos = t->roles[LM_ROLE_EOS], eot = t->roles[LM_ROLE_EOT];
+    t->end_of_text = find_any(t, ends, sizeof(ends) / sizeof(ends[0]));
+    if (t->end_of_text == LM_TOKEN_NONE)
+        t->end_of_text = eos != LM_TOKEN_NONE ? eos : first_special(t);
+    t->turn_start = find_any(t, start, 1);
+    t->turn_end = find_any(t, end, 1);
+    if (t->turn_end == LM_TOKEN_NONE)
+        t->turn_end = eot != LM_TOKEN_NONE ? eot : eos;
 }

@@ -27,7 +27,25 @@ bool lm_tokenizer_is_special(const struct lm_tokenizer *t, uint32_t id);
 /* The special token with this content; false when there is none. */
 bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content, uint32_t *ret);
 
-/* The special token that ends a document: by its usual names, else the first; UINT32_MAX without any. */
+/* Tokens with a role, as tokenizer_config.json of the folder or the keys of a GGUF file name them. */
+enum lm_token_role {
+    LM_ROLE_BOS,
+    LM_ROLE_EOS,
+    LM_ROLE_UNK,
+    LM_ROLE_PAD,
+    LM_ROLE_SEP,
+    LM_ROLE_CLS,
+    LM_ROLE_MASK,
+    LM_ROLE_EOT,   // ends a turn; GGUF only
+    LM_ROLE_COUNT
+};
+uint32_t lm_tokenizer_role(const struct lm_tokenizer *t, enum lm_token_role role);   // UINT32_MAX: none
+
+/* The Jinja source that came along (tokenizer_config.json, chat_template.jinja, GGUF); "" when none did. */
+struct lm_str lm_tokenizer_chat_template(const struct lm_tokenizer *t);
+
+/* The special token that ends a document: by its usual names, else EOS, else the first; UINT32_MAX without
+ * any. */
 uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t);
 const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t);   // of the tokenizer.json read, 32 bytes
 struct lm_str lm_tokenizer_json(const struct lm_tokenizer *t);      // as read, to copy beside a model
@@ -45,6 +63,11 @@ void lm_encoder_free(struct lm_encoder *e);
 /* Appends the ids of `text`.  allow_special: text that spells a special token becomes that token; otherwise
  * it stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret);
+
+/* The same with the special tokens around it that the model expects of a text on its own: BOS for Llama,
+ * [CLS] and [SEP] for BERT, none for GPT-2. */
+void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,
+                             struct lm_tokens *ret);
 
 /* Appends the bytes of the ids; LM_EINVAL for an id outside the vocabulary. */
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,

@@ -25,6 +25,13 @@ void lm_added_release(struct lm_added *a);
 size_t lm_added_next(const struct lm_added *a, const struct lm_vocab *v, struct lm_str text, size_t from,
                      bool allow_special, uint32_t *ret_id);
 
+/* Special tokens around a text on its own, as the post-processor of tokenizer.json names them. */
+enum { LM_AROUND_MAX = 8 };   // on each side
+struct lm_around {
+    uint32_t before[LM_AROUND_MAX], after[LM_AROUND_MAX];
+    size_t before_count, after_count;
+};
+
 struct lm_tokenizer {
     struct lm_vocab vocab;
     struct lm_token_map model;   // every token but the special ones, for whole-piece look-up
@@ -33,11 +40,22 @@ struct lm_tokenizer {
     const struct lm_grammar *grammar;
     bool nfc;             // normalise before cutting
     bool ignore_merges;   // a piece that is a token is that token, whatever the merges say
-    bool bytes_missing;   // some byte that UTF-8 never has is no token
+    bool bytes_missing;   // some byte is no token
+    struct lm_around around;
+    uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
+    struct lm_buf chat_template;
     uint8_t sha256[LM_SHA256_BYTES];
     struct lm_buf json;
 };
+
+static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can hold the byte
+{
+    return byte != 0xc0 && byte != 0xc1 && byte < 0xf5;
+}
+
+/* Sets end_of_text, turn_start and turn_end by the usual names, then by roles. */
+void lm_tokenizer_find_roles(struct lm_tokenizer *t);
 
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 

@@ -3,7 +3,7 @@
 #include "base/json.h"
 
 /* A token as vocabularies spell it: special ones as they are, others in the printable form of bytes. */
-static struct lm_str token_text(const struct lm_vocab *v, uint32_t id, struct lm_buf *scratch)
+struct lm_str lm_write_token_text(const struct lm_vocab *v, uint32_t id, struct lm_buf *scratch)
 {
     const struct lm_str bytes = lm_vocab_bytes(v, id);
     if (v->items[id].kind != LM_TOKEN_MODEL)
@@ -19,43 +19,46 @@ void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret)
     lm_buf_putc(ret, '{');
     for (uint32_t id = 0; id < v->size; id++) {
         lm_json_sep(ret);
-        lm_json_str(ret, token_text(v, id, &text));
+        lm_json_str(ret, lm_write_token_text(v, id, &text));
         lm_buf_printf(ret, ":%u", id);
     }
     lm_buf_putc(ret, '}');
     lm_buf_release(&text);
 }
 
+void lm_write_added_token(uint32_t id, struct lm_str content, bool special, struct lm_buf *ret)
+{
+    static const char *const off[] = { "single_word", "lstrip", "rstrip", "normalized" };
+    lm_json_sep(ret);
+    lm_buf_putc(ret, '{');
+    lm_json_key_int(ret, "id", id);
+    lm_json_key_str(ret, "content", content);
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+        lm_json_key_bool(ret, off[i], false);
+    lm_json_key_bool(ret, "special", special);
+    lm_buf_putc(ret, '}');
+}
+
 static void write_added(const struct lm_vocab *v, struct lm_buf *ret)
 {
     lm_buf_putc(ret, '[');
-    for (uint32_t id = 0; id < v->size; id++) {
-        if (v->items[id].kind != LM_TOKEN_SPECIAL)
-            continue;
-        lm_json_sep(ret);
-        lm_buf_putc(ret, '{');
-        lm_json_key_int(ret, "id", id);
-        lm_json_key_str(ret, "content", lm_vocab_bytes(v, id));
-        static const char *const off[] = { "single_word", "lstrip", "rstrip", "normalized" };
-        for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-            lm_json_key_bool(ret, off[i], false);
-        lm_json_key_bool(ret, "special", true);
-        lm_buf_putc(ret, '}');
-    }
+    for (uint32_t id = 0; id < v->size; id++)
+        if (v->items[id].kind == LM_TOKEN_SPECIAL)
+            lm_write_added_token(id, lm_vocab_bytes(v, id), true, ret);
     lm_buf_putc(ret, ']');
 }
 
-static void write_byte_level(bool use_regex, struct lm_buf *ret)
+void lm_write_byte_level(bool use_regex, struct lm_buf *ret)
 {
     lm_buf_puts(ret, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true");
     lm_json_key_bool(ret, "use_regex", use_regex);
     lm_buf_putc(ret, '}');
 }
 
-static void write_pre_tokenizer(const struct lm_grammar *g, struct lm_buf *ret)
+void lm_write_pre_tokenizer(const struct lm_grammar *g, struct lm_buf *ret)
 {
     if (!g->pattern && !g->digits_apart) {
-        write_byte_level(true, ret);
+        lm_write_byte_level(true, ret);
         return;
     }
     lm_buf_puts(ret, "{\"type\":\"Sequence\",\"pretokenizers\":[");
@@ -66,7 +69,7 @@ static void write_pre_tokenizer(const struct lm_grammar *g, struct lm_buf *ret)
         lm_json_key_str(ret, "Regex", lm_str(g->pattern));
         lm_buf_puts(ret, "},\"behavior\":\"Isolated\",\"invert\":false},");
     }
-    write_byte_level(!g->pattern, ret);
+    lm_write_byte_level(!g->pattern, ret);
     lm_buf_puts(ret, "]}");
 }
 
@@ -77,9 +80,9 @@ static void write_merges(const struct lm_learned *l, struct lm_buf *ret)
     for (size_t i = 0; i < l->merge_count; i++) {
         lm_json_sep(ret);
         lm_buf_putc(ret, '[');
-        lm_json_str(ret, token_text(&l->vocab, l->merges[i].left, &text));
+        lm_json_str(ret, lm_write_token_text(&l->vocab, l->merges[i].left, &text));
         lm_buf_putc(ret, ',');
-        lm_json_str(ret, token_text(&l->vocab, l->merges[i].right, &text));
+        lm_json_str(ret, lm_write_token_text(&l->vocab, l->merges[i].right, &text));
         lm_buf_putc(ret, ']');
     }
     lm_buf_putc(ret, ']');
@@ -92,11 +95,11 @@ void lm_write_tokenizer_json(const struct lm_learned *l, const struct lm_grammar
     write_added(&l->vocab, ret);
     lm_buf_puts(ret, g->nfc ? ",\"normalizer\":{\"type\":\"NFC\"}" : ",\"normalizer\":null");
     lm_buf_puts(ret, ",\"pre_tokenizer\":");
-    write_pre_tokenizer(g, ret);
+    lm_write_pre_tokenizer(g, ret);
     lm_buf_puts(ret, ",\"post_processor\":");
-    write_byte_level(true, ret);
+    lm_write_byte_level(true, ret);
     lm_buf_puts(ret, ",\"decoder\":");
-    write_byte_level(true, ret);
+    lm_write_byte_level(true, ret);
     lm_buf_puts(ret, ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                      "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
                      "\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":");

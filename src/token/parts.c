@@ -1,0 +1,131 @@
+/* token/parts.c - from the arrays of a GGUF file to a tokenizer.
+ *
+ * The arrays are checked, written as tokenizer.json, and that is loaded: what a GGUF file means and what its
+ * tokenizer.json means cannot differ. */
+#include "token/parts_impl.h"
+
+#include "text/text.h"
+
+// clang-format off
+const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {
+    { "gpt-2",            LM_GRAMMAR_GPT2,   .nfc = false },
+    { "phi-2",            LM_GRAMMAR_GPT2,   .nfc = false },
+    { "mpt",              LM_GRAMMAR_GPT2,   .nfc = true },
+    { "olmo",             LM_GRAMMAR_GPT2,   .nfc = true },
+    { "smollm",           LM_GRAMMAR_SMOLLM, .nfc = false },
+    { "starcoder",        LM_GRAMMAR_SMOLLM, .nfc = false },
+    { "refact",           LM_GRAMMAR_SMOLLM, .nfc = false },
+    { "command-r",        LM_GRAMMAR_SMOLLM, .nfc = true },
+    { "llama-bpe",        LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
+    { "llama3",           LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
+    { "llama-v3",         LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
+    { "qwen2",            LM_GRAMMAR_QWEN2,  .nfc = true },
+    { "deepseek-r1-qwen", LM_GRAMMAR_QWEN2,  .nfc = true },
+};
+// clang-format on
+
+/* ---- roles and kinds ---- */
+
+#define AT(field) offsetof(struct lm_tokenizer_parts, field)
+static const size_t role_offsets[LM_ROLE_COUNT] = {
+    [LM_ROLE_BOS] = AT(bos_id),   [LM_ROLE_EOS] = AT(eos_id), [LM_ROLE_UNK] = AT(unk_id),
+    [LM_ROLE_PAD] = AT(pad_id),   [LM_ROLE_SEP] = AT(sep_id), [LM_ROLE_CLS] = AT(cls_id),
+    [LM_ROLE_MASK] = AT(mask_id), [LM_ROLE_EOT] = AT(eot_id),
+};
+#undef AT
+
+int64_t lm_parts_role(const struct lm_tokenizer_parts *p, size_t role)
+{
+    return *(const int64_t *)((const char *)p + role_offsets[role]);
+}
+
+void lm_parts_set_role(struct lm_tokenizer_parts *p, size_t role, int64_t id)
+{
+    *(int64_t *)((char *)p + role_offsets[role]) = id;
+}
+
+enum lm_token_kind lm_parts_kind(const struct lm_tokenizer_parts *p, size_t id)
+{
+    static const enum lm_token_role openers[] = { LM_ROLE_BOS, LM_ROLE_EOS,  LM_ROLE_SEP,
+                                                  LM_ROLE_CLS, LM_ROLE_MASK, LM_ROLE_EOT };
+    static const enum lm_token_kind kinds[] = {
+        [LM_TOKEN_NORMAL] = LM_TOKEN_MODEL,    [LM_TOKEN_UNKNOWN] = LM_TOKEN_SPECIAL,
+        [LM_TOKEN_CONTROL] = LM_TOKEN_SPECIAL, [LM_TOKEN_USER_DEFINED] = LM_TOKEN_ADDED,
+        [LM_TOKEN_UNUSED] = LM_TOKEN_MODEL,    [LM_TOKEN_BYTE] = LM_TOKEN_MODEL,
+    };
+    for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++)
+        if (lm_parts_role(p, openers[i]) == (int64_t)id)
+            return LM_TOKEN_SPECIAL;
+    return p->types ? kinds[p->types[id]] : LM_TOKEN_MODEL;
+}
+
+/* ---- checks that do not depend on the model ---- */
+
+static enum lm_rc check_texts(const char *name, const char *what, const struct lm_str *texts, size_t count,
+                              struct lm_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (texts[i].len == 0 || !lm_utf8_valid(texts[i]))
+            return lm_fail(err, LM_EFORMAT, "%s: %s[%zu] is %s", name, what, i,
+                           texts[i].len == 0 ? "empty" : "not UTF-8");
+    return LM_OK;
+}
+
+static enum lm_rc check_parts(const struct lm_tokenizer_parts *p, const char *name, struct lm_err *err)
+{
+    if (p->token_count == 0 || p->token_count > LM_VOCAB_SIZE_MAX)
+        return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.tokens has %zu tokens, outside 1..%d", name,
+                       p->token_count, LM_VOCAB_SIZE_MAX);
+    LM_TRY(check_texts(name, "tokenizer.ggml.tokens", p->tokens, p->token_count, err));
+    LM_TRY(check_texts(name, "tokenizer.ggml.merges", p->merges, p->merge_count, err));
+    for (size_t i = 0; p->types && i < p->token_count; i++)
+        if (p->types[i] < LM_TOKEN_NORMAL || p->types[i] > LM_TOKEN_BYTE)
+            return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.token_type[%zu] is %d, outside %d..%d", name,
+                           i, (int)p->types[i], LM_TOKEN_NORMAL, LM_TOKEN_BYTE);
+    for (size_t role = 0; role < LM_ROLE_COUNT; role++)
+        if (lm_parts_role(p, role) < -1 || lm_parts_role(p, role) >= (int64_t)p->token_count)
+            return lm_fail(err, LM_EFORMAT,
+                           "%s: a tokenizer.ggml.*_token_id is %lld, but the vocabulary has %zu tokens", name,
+                           (long long)lm_parts_role(p, role), p->token_count);
+    return LM_OK;
+}
+
+/* ---- the models ---- */
+
+static const struct {
+    const char *name;
+    enum lm_rc (*write)(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
+                        struct lm_err *err);
+} models[] = {
+    { "gpt2", lm_parts_write_bytes },
+};
+
+static enum lm_rc write_json(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
+                             struct lm_err *err)
+{
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+        if (lm_str_eq(p->model, lm_str(models[i].name)))
+            return models[i].write(p, name, ret, err);
+    return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.model '%.*s' is not supported", name,
+                   p->model.len < 40 ? (int)p->model.len : 40, p->model.ptr);
+}
+
+enum lm_rc lm_tokenizer_from_parts(const struct lm_tokenizer_parts *parts, const char *name,
+                                   struct lm_tokenizer **ret, struct lm_err *err)
+{
+    struct lm_buf json = { 0 };
+    struct lm_tokenizer *t = NULL;
+    LM_TRY(check_parts(parts, name, err));
+    enum lm_rc rc = write_json(parts, name, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_parse(lm_buf_str(&json), name, &t, err);
+    lm_buf_release(&json);
+    LM_TRY(rc);
+    for (size_t role = 0; role < LM_ROLE_COUNT; role++)
+        if (lm_parts_role(parts, role) >= 0)
+            t->roles[role] = (uint32_t)lm_parts_role(parts, role);
+    lm_buf_add_str(&t->chat_template, parts->chat_template);
+    lm_tokenizer_find_roles(t);
+    *ret = t;
+    return LM_OK;
+}

@@ -1,0 +1,163 @@
+/* token/parts_out.c - from a tokenizer to the arrays of a GGUF file. */
+#include "token/parts_impl.h"
+
+#include "token/write.h"
+
+/* ---- roles and the tokens around a text ---- */
+
+static void set_roles(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p)
+{
+    for (size_t role = 0; role < LM_ROLE_COUNT; role++)
+        lm_parts_set_role(p, role, t->roles[role] == LM_TOKEN_NONE ? -1 : (int64_t)t->roles[role]);
+    if (p->eos_id < 0 && t->end_of_text != LM_TOKEN_NONE)
+        p->eos_id = t->end_of_text;
+}
+
+/* One side: nothing, or exactly the token of the role; a role that nobody has named yet gets it. */
+static enum lm_rc set_side(const uint32_t *ids, size_t count, const char *what, int64_t *role, int *ret_flag,
+                           struct lm_err *err)
+{
+    *ret_flag = count > 0;
+    if (count == 0)
+        return LM_OK;
+    if (*role < 0)
+        *role = ids[0];
+    if (count > 1 || *role != ids[0])
+        return lm_fail(err, LM_EINVAL,
+                       "GGUF cannot say that other tokens than %s stand at one end of every text", what);
+    return LM_OK;
+}
+
+static enum lm_rc set_around(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    const struct lm_around *a = &t->around;
+    LM_TRY(set_side(a->before, a->before_count, "BOS", &p->bos_id, &p->add_bos, err));
+    return set_side(a->after, a->after_count, "EOS", &p->eos_id, &p->add_eos, err);
+}
+
+/* ---- vocabulary ---- */
+
+static struct lm_str keep(struct lm_arena *arena, struct lm_str text)
+{
+    return (struct lm_str){ lm_arena_strndup(arena, text.ptr, text.len), text.len };
+}
+
+/* As the file spelt it: a token that is not in the printable form of bytes is in no map, and stays. */
+static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch)
+{
+    const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    return lm_token_map_find(&t->model, &t->vocab, bytes) == id ? lm_write_token_text(&t->vocab, id, scratch)
+                                                                : bytes;
+}
+
+static void set_tokens(const struct lm_tokenizer *t, struct lm_arena *arena, struct lm_tokenizer_parts *p)
+{
+    static const int32_t types[] = {
+        [LM_TOKEN_HOLE] = LM_TOKEN_UNUSED,
+        [LM_TOKEN_MODEL] = LM_TOKEN_NORMAL,
+        [LM_TOKEN_ADDED] = LM_TOKEN_USER_DEFINED,
+        [LM_TOKEN_SPECIAL] = LM_TOKEN_CONTROL,
+    };
+    struct lm_str *tokens = lm_arena_alloc(arena, t->vocab.size * sizeof(*tokens));
+    int32_t *codes = lm_arena_alloc(arena, t->vocab.size * sizeof(*codes));
+    struct lm_buf scratch = { 0 };
+    for (uint32_t id = 0; id < t->vocab.size; id++) {
+        const enum lm_token_kind kind = t->vocab.items[id].kind;
+        codes[id] = types[kind];
+        tokens[id] = kind == LM_TOKEN_HOLE ? lm_str(lm_arena_printf(arena, "[PAD%u]", id))
+                                           : keep(arena, spelling(t, id, &scratch));
+    }
+    lm_buf_release(&scratch);
+    p->tokens = tokens;
+    p->types = codes;
+    p->token_count = t->vocab.size;
+}
+
+/* ---- merges ---- */
+
+static int by_rank(const void *a, const void *b)
+{
+    const uint32_t ra = (*(const struct lm_merge *const *)a)->rank,
+                   rb = (*(const struct lm_merge *const *)b)->rank;
+    return ra < rb ? -1 : ra > rb;
+}
+
+static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, struct lm_tokenizer_parts *p)
+{
+    const struct lm_merge **order = lm_arena_alloc(arena, (t->bpe.len + 1) * sizeof(*order));
+    struct lm_str *merges = lm_arena_alloc(arena, (t->bpe.len + 1) * sizeof(*merges));
+    struct lm_buf line = { 0 }, scratch = { 0 };
+    size_t count = 0;
+    for (size_t i = 0; i <= t->bpe.mask; i++)
+        if (t->bpe.slots[i].pair != LM_MERGE_FREE)
+            order[count++] = &t->bpe.slots[i];
+    LM_ASSERT(count == t->bpe.len);
+    qsort(order, count, sizeof(*order), by_rank);
+    for (size_t i = 0; i < count; i++) {
+        lm_buf_reset(&line);
+        lm_buf_add_str(&line, spelling(t, (uint32_t)(order[i]->pair >> 32), &scratch));
+        lm_buf_putc(&line, ' ');
+        lm_buf_add_str(&line, spelling(t, (uint32_t)order[i]->pair, &scratch));
+        merges[i] = keep(arena, lm_buf_str(&line));
+    }
+    lm_buf_release(&line);
+    lm_buf_release(&scratch);
+    p->merges = merges;
+    p->merge_count = count;
+}
+
+/* ---- the name of the pre-tokeniser ---- */
+
+/* Every token comes out of its own bytes: then it makes no difference whether whole pieces are looked up. */
+static bool merges_reach_all(const struct lm_tokenizer *t)
+{
+    struct lm_bpe_scratch scratch = { 0 };
+    struct lm_buf ids = { 0 };
+    bool all = true;
+    for (uint32_t id = 0; all && id < t->vocab.size; id++) {
+        const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+        if (lm_token_map_find(&t->model, &t->vocab, bytes) != id ||
+            t->vocab.items[id].kind == LM_TOKEN_SPECIAL)
+            continue;
+        lm_buf_reset(&ids);
+        for (size_t i = 0; i < bytes.len; i++)
+            lm_buf_add(&ids, &t->bpe.byte_id[(uint8_t)bytes.ptr[i]], sizeof(uint32_t));
+        uint32_t *made = (uint32_t *)ids.ptr;
+        all = lm_bpe_merge(&t->bpe, &scratch, made, bytes.len) == 1 && made[0] == id;
+    }
+    lm_bpe_scratch_release(&scratch);
+    lm_buf_release(&ids);
+    return all;
+}
+
+static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    for (size_t i = 0; i < LM_PARTS_PRE_COUNT; i++) {
+        const struct lm_parts_pre *pre = &lm_parts_pre[i];
+        if (&lm_grammars[pre->grammar] != t->grammar || pre->nfc != t->nfc)
+            continue;
+        if (pre->ignore_merges != t->ignore_merges && !merges_reach_all(t))
+            continue;
+        p->pre = lm_str(pre->name);
+        return LM_OK;
+    }
+    return lm_fail(err, LM_EINVAL,
+                   "GGUF has no name for this pre-tokeniser (grammar %s, %s NFC, ignore_merges %s)",
+                   t->grammar->name, t->nfc ? "with" : "without", t->ignore_merges ? "true" : "false");
+}
+
+enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *arena,
+                                 struct lm_tokenizer_parts *ret, struct lm_err *err)
+{
+    struct lm_tokenizer_parts p = { .model = LM_STR("gpt2"),
+                                    .add_space_prefix = 0,
+                                    .remove_extra_blanks = -1 };
+    set_roles(t, &p);
+    LM_TRY(set_around(t, &p, err));
+    LM_TRY(set_pre(t, &p, err));
+    set_tokens(t, arena, &p);
+    set_merges(t, arena, &p);
+    p.chat_template = lm_buf_str(&t->chat_template);
+    *ret = p;
+    return LM_OK;
+}
