@@ -89,7 +89,8 @@ void lm_gguf_put_bool(struct lm_gguf_out *o, const char *key, bool value);
 void lm_gguf_put_str(struct lm_gguf_out *o, const char *key, struct lm_str value);
 void lm_gguf_put_strings(struct lm_gguf_out *o, const char *key, const struct lm_str *items, size_t count);
 void lm_gguf_put_array(struct lm_gguf_out *o, const char *key, enum lm_gguf_kind item, const void *items,
-                       size_t count);   // of numbers
+                       size_t count);                                               // of numbers
+void lm_gguf_put_value(struct lm_gguf_out *o, const struct lm_gguf_value *value);   // as it was read
 void lm_gguf_out_release(struct lm_gguf_out *o);
 
 /* A tensor to write.  fill is called once, in order, and writes `bytes` bytes of stored rows to the stream.

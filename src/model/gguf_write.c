@@ -20,15 +20,15 @@ static void add_string(struct lm_buf *to, struct lm_str s)
 
 /* ---- keys ---- */
 
-static void put_key(struct lm_gguf_out *o, const char *key, enum lm_gguf_kind kind)
+static void put_key(struct lm_gguf_out *o, struct lm_str key, enum lm_gguf_kind kind)
 {
     const uint32_t id = kind;
-    add_string(&o->keys, lm_str(key));
+    add_string(&o->keys, key);
     add(&o->keys, &id, sizeof id);
     o->key_count++;
 }
 
-static void put_array_head(struct lm_gguf_out *o, const char *key, enum lm_gguf_kind item, uint64_t count)
+static void put_array_head(struct lm_gguf_out *o, struct lm_str key, enum lm_gguf_kind item, uint64_t count)
 {
     const uint32_t id = item;
     put_key(o, key, LM_GGUF_ARRAY);
@@ -54,14 +54,14 @@ static const struct {
 void lm_gguf_put_int(struct lm_gguf_out *o, const char *key, enum lm_gguf_kind kind, int64_t value)
 {
     LM_ASSERT(value >= kinds[kind].min && value <= kinds[kind].max);
-    put_key(o, key, kind);
+    put_key(o, lm_str(key), kind);
     add(&o->keys, &value, kinds[kind].bytes);   // little-endian: the low bytes come first
 }
 
 void lm_gguf_put_real(struct lm_gguf_out *o, const char *key, double value)
 {
     const float single = (float)value;
-    put_key(o, key, LM_GGUF_F32);
+    put_key(o, lm_str(key), LM_GGUF_F32);
     add(&o->keys, &single, sizeof single);
 }
 
@@ -72,13 +72,13 @@ void lm_gguf_put_bool(struct lm_gguf_out *o, const char *key, bool value)
 
 void lm_gguf_put_str(struct lm_gguf_out *o, const char *key, struct lm_str value)
 {
-    put_key(o, key, LM_GGUF_STRING);
+    put_key(o, lm_str(key), LM_GGUF_STRING);
     add_string(&o->keys, value);
 }
 
 void lm_gguf_put_strings(struct lm_gguf_out *o, const char *key, const struct lm_str *items, size_t count)
 {
-    put_array_head(o, key, LM_GGUF_STRING, count);
+    put_array_head(o, lm_str(key), LM_GGUF_STRING, count);
     for (size_t i = 0; i < count; i++)
         add_string(&o->keys, items[i]);
 }
@@ -87,8 +87,17 @@ void lm_gguf_put_array(struct lm_gguf_out *o, const char *key, enum lm_gguf_kind
                        size_t count)
 {
     LM_ASSERT(kinds[item].bytes > 0);
-    put_array_head(o, key, item, count);
+    put_array_head(o, lm_str(key), item, count);
     add(&o->keys, items, count * kinds[item].bytes);
+}
+
+void lm_gguf_put_value(struct lm_gguf_out *o, const struct lm_gguf_value *value)
+{
+    if (value->kind == LM_GGUF_ARRAY)
+        put_array_head(o, value->key, value->item, value->count);
+    else
+        put_key(o, value->key, value->kind);
+    add(&o->keys, value->bytes, value->bytes_len);
 }
 
 void lm_gguf_out_release(struct lm_gguf_out *o)

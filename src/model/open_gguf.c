@@ -1,4 +1,5 @@
 /* A GGUF file as a model: which key means what. */
+#include "model/gguf_keys.h"
 #include "model/limits.h"
 #include "model/source.h"
 
@@ -9,46 +10,10 @@ struct reader {
     struct lm_model_source *source;
     struct lm_model_config *config;
     const struct lm_arch_info *arch;
-    char key[128];
+    char key[LM_GGUF_KEY_MAX];
 };
 
 // clang-format off
-enum kinds { RMS = 1, LAYER_NORM = 2, ROPE = 4, ALL = 7 };
-#define AT(field) offsetof(struct lm_model_config, field)
-/* Whole numbers: "<architecture>.<key>".  To add one: a field of the config and a row. */
-static const struct {
-    const char *key;
-    size_t offset;
-    bool required;
-} integers[] = {
-    { "block_count",                          AT(layers),                true },
-    { "context_length",                       AT(context),               true },
-    { "embedding_length",                     AT(dim),                   true },
-    { "feed_forward_length",                  AT(ffn_dim),               true },
-    { "attention.head_count",                 AT(heads),                 true },
-    { "attention.head_count_kv",              AT(kv_heads),              false },
-    { "attention.key_length",                 AT(head_dim),              false },
-    { "attention.sliding_window",             AT(window),                false },
-    { "rope.scaling.original_context_length", AT(rope.original_context), false },
-};
-
-static const struct {
-    const char *key;
-    size_t offset;
-    enum kinds needed_by, used_by;
-} reals[] = {
-    { "attention.layer_norm_rms_epsilon", AT(norm_eps),       RMS,        RMS },
-    { "attention.layer_norm_epsilon",     AT(norm_eps),       LAYER_NORM, LAYER_NORM },
-    { "rope.freq_base",                   AT(rope.theta),     0,          ROPE },
-    { "rope.scale_linear",                AT(rope.factor),    0,          ROPE },
-    { "rope.scaling.factor",              AT(rope.factor),    0,          ROPE },
-    { "rope.scaling.attn_factor",         AT(rope.attention), 0,          ROPE },
-    { "rope.scaling.yarn_attn_factor",    AT(rope.attention), 0,          ROPE },
-    { "rope.scaling.yarn_beta_fast",      AT(rope.beta_fast), 0,          ROPE },
-    { "rope.scaling.yarn_beta_slow",      AT(rope.beta_slow), 0,          ROPE },
-};
-#undef AT
-
 /* Whole numbers that change what is computed, and the value that changes nothing; -1: the head width. */
 static const struct {
     const char *key;
@@ -65,15 +30,11 @@ static const char *const foreign[] = {
     "attention.clamp_kqv", "attn_logit_softcapping", "final_logit_softcapping", "use_parallel_residual",
     "rope.scaling.yarn_ext_factor", "expert_used_count",
 };
-
-static const char *const end_keys[] = {
-    "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
-};
 // clang-format on
 
 static const char *full_key(struct reader *r, const char *key)
 {
-    snprintf(r->key, sizeof r->key, "%s.%s", r->arch->gguf_name, key);
+    lm_gguf_key(r->config->arch, key, r->key);
     return r->key;
 }
 
@@ -102,18 +63,17 @@ static enum lm_rc read_arch(struct reader *r, struct lm_err *err)
                    r->gguf->name, (int)(name.len < 80 ? name.len : 80), name.ptr);
 }
 
-static enum lm_rc read_integer(struct reader *r, const char *key, size_t offset, bool required,
-                               struct lm_err *err)
+static enum lm_rc read_integer(struct reader *r, const struct lm_gguf_integer_key *row, struct lm_err *err)
 {
-    int64_t *to = (int64_t *)((char *)r->config + offset);
-    const struct lm_gguf_value *value = lm_gguf_find(r->gguf, full_key(r, key));
+    int64_t *to = (int64_t *)((char *)r->config + row->offset);
+    const struct lm_gguf_value *value = lm_gguf_find(r->gguf, full_key(r, row->key));
     if (!value)
-        return required ? fail_key(r, r->key, err) : LM_OK;
+        return row->required ? fail_key(r, r->key, err) : LM_OK;
     LM_TRY(lm_gguf_get_int(r->gguf, r->key, to, err));
     char what[512];
     snprintf(what, sizeof what, "%s: key '%s' (byte %llu):", r->gguf->name, r->key,
              (unsigned long long)value->offset);
-    return lm_model_limit_check(offset, *to, what, err);
+    return lm_model_limit_check(row->offset, *to, what, err);
 }
 
 /* The file has f32; what was meant is the shortest decimal that rounds to it: 1e-05, not 9.99999974e-06. */
@@ -131,15 +91,16 @@ static double as_written(double value)
 
 static enum lm_rc read_numbers(struct reader *r, struct lm_err *err)
 {
-    for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
-        LM_TRY(read_integer(r, integers[i].key, integers[i].offset, integers[i].required, err));
-    const unsigned is = (r->arch->layer_norm ? LAYER_NORM : RMS) | (r->arch->rope ? ROPE : 0);
-    for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++) {
-        double *to = (double *)((char *)r->config + reals[i].offset);
-        full_key(r, reals[i].key);
-        if ((reals[i].needed_by & is) && !lm_gguf_find(r->gguf, r->key))
+    for (size_t i = 0; i < lm_gguf_integer_key_count; i++)
+        LM_TRY(read_integer(r, &lm_gguf_integer_keys[i], err));
+    const unsigned is = lm_gguf_traits(r->config->arch);
+    for (size_t i = 0; i < lm_gguf_real_key_count; i++) {
+        const struct lm_gguf_real_key *row = &lm_gguf_real_keys[i];
+        double *to = (double *)((char *)r->config + row->offset);
+        full_key(r, row->key);
+        if ((row->needed_by & is) && !lm_gguf_find(r->gguf, r->key))
             return fail_key(r, r->key, err);
-        if (!(reals[i].used_by & is))
+        if (!(row->used_by & is))
             continue;
         LM_TRY(lm_gguf_get_real(r->gguf, r->key, to, err));
         *to = as_written(*to);
@@ -228,9 +189,9 @@ static enum lm_rc read_end_tokens(struct reader *r, struct lm_err *err)
 {
     struct lm_model_config *c = r->config;
     LM_TRY(lm_gguf_get_int(r->gguf, "tokenizer.ggml.bos_token_id", &c->bos_id, err));
-    for (size_t i = 0; i < sizeof end_keys / sizeof end_keys[0]; i++) {
+    for (size_t i = 0; i < LM_GGUF_END_KEYS; i++) {
         int64_t id = -1;
-        LM_TRY(lm_gguf_get_int(r->gguf, end_keys[i], &id, err));
+        LM_TRY(lm_gguf_get_int(r->gguf, lm_gguf_end_keys[i], &id, err));
         bool known = id == -1;
         for (size_t k = 0; k < c->eos_count; k++)
             known |= c->eos_ids[k] == id;
@@ -260,11 +221,29 @@ static enum lm_rc read_vocabulary(struct reader *r, struct lm_err *err)
     return read_end_tokens(r, err);
 }
 
+/* One truth value per layer: which of them slide.  Only the lower layers may see everything. */
+static enum lm_rc read_window(struct reader *r, struct lm_err *err)
+{
+    struct lm_model_config *c = r->config;
+    const struct lm_gguf_value *v = lm_gguf_find(r->gguf, full_key(r, "attention.sliding_window_pattern"));
+    if (!v || c->window == 0)
+        return LM_OK;
+    if (v->kind != LM_GGUF_ARRAY || v->item != LM_GGUF_BOOL || v->count != (uint64_t)c->layers)
+        return fail_key(r, r->key, err);
+    while (c->window_from_layer < c->layers && !v->bytes[c->window_from_layer])
+        c->window_from_layer++;
+    for (int64_t l = c->window_from_layer; l < c->layers; l++)
+        if (!v->bytes[l])
+            return fail_key(r, r->key, err);
+    return LM_OK;
+}
+
 static enum lm_rc read_config(struct reader *r, struct lm_err *err)
 {
     struct lm_model_config *c = r->config;
     LM_TRY(read_arch(r, err));
     LM_TRY(read_numbers(r, err));
+    LM_TRY(read_window(r, err));
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
     if (c->head_dim == 0) {

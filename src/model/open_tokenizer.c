@@ -1,56 +1,28 @@
 /* The tokenizer of a model: from its folder, or from the arrays of its GGUF file. */
 #include "model/gguf.h"
+#include "model/gguf_keys.h"
 #include "model/hf_config.h"
-#include "token/parts.h"
 
 /* ---- GGUF ---- */
-
-#define AT(field) offsetof(struct lm_tokenizer_parts, field)
-// clang-format off
-static const struct {
-    const char *key;
-    size_t offset;
-} ids[] = {
-    { "tokenizer.ggml.bos_token_id",       AT(bos_id) },
-    { "tokenizer.ggml.eos_token_id",       AT(eos_id) },
-    { "tokenizer.ggml.unknown_token_id",   AT(unk_id) },
-    { "tokenizer.ggml.padding_token_id",   AT(pad_id) },
-    { "tokenizer.ggml.seperator_token_id", AT(sep_id) },   // sic
-    { "tokenizer.ggml.cls_token_id",       AT(cls_id) },
-    { "tokenizer.ggml.mask_token_id",      AT(mask_id) },
-    { "tokenizer.ggml.eot_token_id",       AT(eot_id) },
-}, flags[] = {
-    { "tokenizer.ggml.add_bos_token",            AT(add_bos) },
-    { "tokenizer.ggml.add_eos_token",            AT(add_eos) },
-    { "tokenizer.ggml.add_space_prefix",         AT(add_space_prefix) },
-    { "tokenizer.ggml.remove_extra_whitespaces", AT(remove_extra_blanks) },
-}, texts[] = {
-    { "tokenizer.ggml.model",    AT(model) },
-    { "tokenizer.ggml.pre",      AT(pre) },
-    { "tokenizer.chat_template", AT(chat_template) },
-};
-// clang-format on
-#undef AT
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static enum lm_rc read_scalars(const struct lm_gguf *g, struct lm_tokenizer_parts *p, struct lm_err *err)
 {
     char *base = (char *)p;
-    for (size_t i = 0; i < COUNT(ids); i++) {
-        int64_t *to = (int64_t *)(base + ids[i].offset);
+    for (size_t i = 0; i < lm_gguf_token_id_count; i++) {
+        int64_t *to = (int64_t *)(base + lm_gguf_token_ids[i].offset);
         *to = -1;
-        LM_TRY(lm_gguf_get_int(g, ids[i].key, to, err));
+        LM_TRY(lm_gguf_get_int(g, lm_gguf_token_ids[i].key, to, err));
     }
-    for (size_t i = 0; i < COUNT(flags); i++) {
+    for (size_t i = 0; i < lm_gguf_token_flag_count; i++) {
         bool on = false;
-        LM_TRY(lm_gguf_get_bool(g, flags[i].key, &on, err));
-        *(int *)(base + flags[i].offset) = lm_gguf_find(g, flags[i].key) ? on : -1;
+        LM_TRY(lm_gguf_get_bool(g, lm_gguf_token_flags[i].key, &on, err));
+        *(int *)(base + lm_gguf_token_flags[i].offset) =
+            lm_gguf_find(g, lm_gguf_token_flags[i].key) ? on : -1;
     }
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        struct lm_str *to = (struct lm_str *)(base + texts[i].offset);
+    for (size_t i = 0; i < lm_gguf_token_text_count; i++) {
+        struct lm_str *to = (struct lm_str *)(base + lm_gguf_token_texts[i].offset);
         *to = LM_STR("");
-        LM_TRY(lm_gguf_get_str(g, texts[i].key, to, err));
+        LM_TRY(lm_gguf_get_str(g, lm_gguf_token_texts[i].key, to, err));
     }
     return LM_OK;
 }
