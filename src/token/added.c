@@ -2,15 +2,20 @@
  *
  * A position is looked at only when an added token starts with its byte; then one hash look-up for each
  * distinct length, longest first.  So a hundred thousand added tokens load and search as fast as three. */
+#include "text/text.h"
 #include "token/tokenizer_impl.h"
+#include "token/unicode.h"
 
-void lm_added_put(struct lm_added *a, const struct lm_vocab *v, uint32_t id)
+void lm_added_put(struct lm_added *a, uint32_t id, struct lm_str content, enum lm_token_kind kind,
+                  bool lstrip, bool rstrip)
 {
-    const struct lm_str content = lm_vocab_bytes(v, id);
-    LM_ASSERT(content.len > 0);
-    lm_token_map_put(&a->map, v, id);
+    LM_ASSERT(content.len > 0 && (kind == LM_TOKEN_ADDED || kind == LM_TOKEN_SPECIAL));
+    lm_vocab_set(&a->texts, id, content, kind);
+    a->texts.items[id].lstrip = lstrip;
+    a->texts.items[id].rstrip = rstrip;
+    lm_token_map_put(&a->map, &a->texts, id);
     a->first[(uint8_t)content.ptr[0]] = true;
-    a->ordinary_count += v->items[id].kind != LM_TOKEN_SPECIAL;
+    a->ordinary_count += kind != LM_TOKEN_SPECIAL;
 
     size_t at = 0;
     while (at < a->length_count && a->lengths[at] > content.len)
@@ -26,37 +31,85 @@ void lm_added_put(struct lm_added *a, const struct lm_vocab *v, uint32_t id)
 void lm_added_release(struct lm_added *a)
 {
     lm_token_map_release(&a->map);
+    lm_vocab_release(&a->texts);
     free(a->lengths);
     *a = (struct lm_added){ 0 };
 }
 
 /* The longest added token that starts at the first byte of rest, or LM_TOKEN_NONE. */
-static uint32_t longest(const struct lm_added *a, const struct lm_vocab *v, struct lm_str rest,
-                        bool allow_special)
+static uint32_t longest(const struct lm_added *a, struct lm_str rest)
 {
     for (size_t i = 0; i < a->length_count; i++) {
         if (a->lengths[i] > rest.len)
             continue;
-        const uint32_t id = lm_token_map_find(&a->map, v, (struct lm_str){ rest.ptr, a->lengths[i] });
-        if (id != LM_TOKEN_NONE && (allow_special || v->items[id].kind != LM_TOKEN_SPECIAL))
+        const uint32_t id = lm_token_map_find(&a->map, &a->texts, (struct lm_str){ rest.ptr, a->lengths[i] });
+        if (id != LM_TOKEN_NONE)
             return id;
     }
     return LM_TOKEN_NONE;
 }
 
-size_t lm_added_next(const struct lm_added *a, const struct lm_vocab *v, struct lm_str text, size_t from,
-                     bool allow_special, uint32_t *ret_id)
+static bool touches_plain(struct lm_allow allow, size_t start, size_t end)
 {
-    if (!allow_special && a->ordinary_count == 0)
-        return text.len;
+    size_t low = 0, high = allow.plain_count;   // the first range that ends behind start
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (allow.plain[mid].end > start)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low < allow.plain_count && allow.plain[low].start < end;
+}
+
+static size_t blanks_before(struct lm_str text, size_t from, size_t at)
+{
+    while (at > from) {
+        size_t start = at - 1;
+        while (start > from && ((uint8_t)text.ptr[start] & 0xc0) == 0x80)
+            start--;
+        uint32_t cp;
+        if (lm_utf8_next(text, start, &cp) != at - start || lm_unicode_class(cp) != LM_UCLASS_SPACE)
+            break;
+        at = start;
+    }
+    return at;
+}
+
+static size_t blanks_behind(struct lm_str text, size_t at)
+{
+    while (at < text.len) {
+        uint32_t cp;
+        const size_t len = lm_utf8_next(text, at, &cp);
+        if (lm_unicode_class(cp) != LM_UCLASS_SPACE)
+            break;
+        at += len;
+    }
+    return at;
+}
+
+bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, struct lm_allow allow,
+                   struct lm_added_match *ret)
+{
+    if (a->map.len == 0 || (!allow.special && a->ordinary_count == 0))
+        return false;
     for (size_t at = from; at < text.len; at++) {
         if (!a->first[(uint8_t)text.ptr[at]])
             continue;
-        const uint32_t id = longest(a, v, (struct lm_str){ text.ptr + at, text.len - at }, allow_special);
-        if (id != LM_TOKEN_NONE) {
-            *ret_id = id;
-            return at;
+        const uint32_t id = longest(a, (struct lm_str){ text.ptr + at, text.len - at });
+        if (id == LM_TOKEN_NONE)
+            continue;
+        const struct lm_token *token = &a->texts.items[id];
+        const size_t end = at + token->len;
+        if (token->kind == LM_TOKEN_SPECIAL && !allow.special) {
+            at = end - 1;   // all of it is ordinary text, also an added token inside: so does Hugging Face
+            continue;
         }
+        if (token->kind == LM_TOKEN_SPECIAL && touches_plain(allow, at, end))
+            continue;
+        *ret = (struct lm_added_match){ token->lstrip ? blanks_before(text, from, at) : at,
+                                        token->rstrip ? blanks_behind(text, end) : end, id };
+        return true;
     }
-    return text.len;
+    return false;
 }

@@ -6,6 +6,16 @@ static bool is_left_out(const struct lm_tokenizer *t, uint32_t id, bool skip_spe
     return skip_special && t->vocab.items[id].kind == LM_TOKEN_SPECIAL;
 }
 
+/* What the id adds to a text; *inside: some text is before it. */
+static struct lm_str bytes_here(const struct lm_tokenizer *t, uint32_t id, bool *inside)
+{
+    struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    if (!*inside && t->pieces.strip && bytes.len > 0 && bytes.ptr[0] == ' ')
+        bytes = (struct lm_str){ bytes.ptr + 1, bytes.len - 1 };
+    *inside |= t->vocab.items[id].len > 0;
+    return bytes;
+}
+
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err)
 {
@@ -13,9 +23,10 @@ enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t c
         if (ids[i] >= t->vocab.size || t->vocab.items[ids[i]].kind == LM_TOKEN_HOLE)
             return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids",
                            ids[i], i, t->vocab.size);
+    bool inside = false;
     for (size_t i = 0; i < count; i++)
         if (!is_left_out(t, ids[i], skip_special))
-            lm_buf_add_str(ret, lm_vocab_bytes(&t->vocab, ids[i]));
+            lm_buf_add_str(ret, bytes_here(t, ids[i], &inside));
     return LM_OK;
 }
 
@@ -53,7 +64,7 @@ void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, ui
     LM_ASSERT(id < t->vocab.size);
     if (is_left_out(t, id, skip_special))
         return;
-    const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    const struct lm_str bytes = bytes_here(t, id, &s->inside);
     for (size_t i = 0; i < bytes.len; i++) {
         s->held[s->held_len++] = (unsigned char)bytes.ptr[i];
         while (s->held_len > 0) {

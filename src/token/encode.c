@@ -5,7 +5,7 @@
  * What the cache does not know is merged by the list (bpe.c) and kept. */
 #include "token/cache.h"
 #include "token/normal.h"
-#include "token/tokenizer_impl.h"
+#include "token/pieces.h"
 
 enum { BATCH = 256 };   // pieces
 
@@ -80,7 +80,9 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
             return 1;
         }
     }
-    return lm_bpe_merge(&t->bpe, &e->scratch, e->ids, bytes_to_ids(&t->bpe, piece, e->ids));
+    const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)
+                                                       : bytes_to_ids(&t->bpe, piece, e->ids);
+    return lm_bpe_merge(&t->bpe, &e->scratch, e->ids, count);
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
@@ -129,10 +131,9 @@ static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start,
     ret->len = (size_t)(out - ret->ids);
 }
 
-static void encode_plain(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
+/* Text without added tokens, normalised. */
+static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
 {
-    if (e->t->nfc)
-        text = lm_token_nfc(text, &e->normal);
     size_t at = 0;
     for (;;) {
         const size_t start = at;
@@ -143,28 +144,83 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, struct lm_tok
     }
 }
 
-void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret)
-{
-    LM_ASSERT(text.len <= LM_TOKEN_TEXT_MAX);
-    const struct lm_tokenizer *t = e->t;
-    size_t at = 0;
-    while (at < text.len) {
-        uint32_t id = LM_TOKEN_NONE;
-        const size_t found = lm_added_next(&t->added, &t->vocab, text, at, allow_special, &id);
-        encode_plain(e, (struct lm_str){ text.ptr + at, found - at }, ret);
-        if (found == text.len)
-            return;
-        lm_grow(&ret->ids, &ret->cap, ret->len + 1, sizeof(*ret->ids));
-        ret->ids[ret->len++] = id;
-        at = found + t->vocab.items[id].len;
-    }
-}
-
 static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
 {
     lm_grow(&ret->ids, &ret->cap, ret->len + count, sizeof(*ret->ids));
     for (size_t i = 0; i < count; i++)
         ret->ids[ret->len++] = ids[i];
+}
+
+/* What lies between the added tokens of normal text.  starts: at the start of the text. */
+static void encode_late(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_tokens *ret)
+{
+    const struct lm_tokenizer *t = e->t;
+    if (t->family == LM_FAMILY_PIECES && t->pieces.late)
+        text = lm_pieces_normal(&t->pieces, text, starts, &e->normal);
+    encode_run(e, text, ret);
+}
+
+struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, bool starts,
+                              struct lm_buf *buf)
+{
+    if (t->nfc)
+        return lm_token_nfc(text, buf);
+    if (t->family == LM_FAMILY_PIECES && !t->pieces.late)
+        return lm_pieces_normal(&t->pieces, text, starts, buf);
+    return text;
+}
+
+/* What lies between the added tokens of text as it comes. */
+static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_allow allow,
+                         struct lm_tokens *ret)
+{
+    const struct lm_tokenizer *t = e->t;
+    struct lm_added_match match;
+    text = lm_token_normal(t, text, starts, &e->normal);
+    size_t at = 0;
+    for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
+        encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
+        append(ret, &match.id, 1);
+    }
+    encode_late(e, (struct lm_str){ text.ptr + at, text.len - at }, starts && at == 0, ret);
+}
+
+/* After normalising, places are not those of `plain` any more: a run that touches a range has no special
+ * tokens at all. */
+static struct lm_allow allow_in(struct lm_allow allow, size_t start, size_t end)
+{
+    for (size_t i = 0; i < allow.plain_count; i++)
+        if (allow.plain[i].start < end && allow.plain[i].end > start)
+            return (struct lm_allow){ .special = false };
+    return (struct lm_allow){ .special = allow.special };
+}
+
+static void encode(struct lm_encoder *e, struct lm_str text, struct lm_allow allow, struct lm_tokens *ret)
+{
+    LM_ASSERT(text.len <= LM_TOKEN_TEXT_MAX);
+    const struct lm_tokenizer *t = e->t;
+    struct lm_added_match match;
+    size_t at = 0;
+    for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
+        encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, at == 0,
+                     allow_in(allow, at, match.start), ret);
+        append(ret, &match.id, 1);
+    }
+    encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, at == 0, allow_in(allow, at, text.len),
+                 ret);
+}
+
+void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret)
+{
+    encode(e, text, (struct lm_allow){ .special = allow_special }, ret);
+}
+
+void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_span *plain, size_t count,
+                      struct lm_tokens *ret)
+{
+    for (size_t i = 0; i < count; i++)
+        LM_ASSERT(plain[i].start <= plain[i].end && (i == 0 || plain[i - 1].end <= plain[i].start));
+    encode(e, text, (struct lm_allow){ .special = true, .plain = plain, .plain_count = count }, ret);
 }
 
 void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,

@@ -39,14 +39,6 @@ static enum lm_rc slice_object(struct lm_token_load *l, struct lm_str json, cons
 
 /* ---- model.vocab ---- */
 
-/* The bytes of a token as written; text that is not in the printable form of bytes stands for itself. */
-static struct lm_str token_bytes(struct lm_token_load *l, struct lm_str text, bool *ret_printable)
-{
-    lm_buf_reset(&l->bytes);
-    *ret_printable = lm_text_to_bytes(text, &l->bytes);
-    return *ret_printable ? lm_buf_str(&l->bytes) : text;
-}
-
 static enum lm_rc put_token(struct lm_token_load *l, struct lm_str text, struct lm_str number,
                             struct lm_err *err)
 {
@@ -58,14 +50,17 @@ static enum lm_rc put_token(struct lm_token_load *l, struct lm_str text, struct 
     if ((size_t)id < v->size && v->items[id].kind != LM_TOKEN_HOLE)
         return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' has id %lld, which another token has too", l->name,
                        (int)text.len, text.ptr, (long long)id);
-    bool printable = false;
-    const struct lm_str bytes = token_bytes(l, text, &printable);
+    lm_buf_reset(&l->bytes);
+    const bool mergeable = l->family->spell(l, text, &l->bytes);
+    const struct lm_str bytes = lm_buf_str(&l->bytes);
     if (bytes.len == 0)
         return lm_fail(err, LM_EFORMAT, "%s: token id %lld is empty", l->name, (long long)id);
-    if (printable && lm_token_map_find(&l->t->model, v, bytes) != LM_TOKEN_NONE)
+    if (mergeable && lm_token_map_find(&l->t->model, v, bytes) != LM_TOKEN_NONE)
         return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' is there twice", l->name, (int)text.len, text.ptr);
     lm_vocab_set(v, (uint32_t)id, bytes, LM_TOKEN_MODEL);
-    if (printable)
+    if (l->family->place)
+        l->family->place(l, text, (uint32_t)id);
+    if (mergeable)
         lm_token_map_put(&l->t->model, v, (uint32_t)id);
     return LM_OK;
 }
@@ -88,8 +83,7 @@ static enum lm_rc read_vocab(struct lm_token_load *l, struct lm_str json, struct
 
 /* ---- model.merges ---- */
 
-/* A token that merges may use; LM_TOKEN_NONE for special ones, so that no text can make them. */
-static uint32_t find_token(struct lm_token_load *l, struct lm_str bytes)
+uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes)
 {
     const uint32_t id = lm_token_map_find(&l->t->model, &l->t->vocab, bytes);
     return id != LM_TOKEN_NONE && l->t->vocab.items[id].kind != LM_TOKEN_SPECIAL ? id : LM_TOKEN_NONE;
@@ -109,13 +103,13 @@ static enum lm_rc put_merge(struct lm_token_load *l, size_t line, struct lm_str 
     lm_buf_reset(&l->bytes);
     for (size_t i = 0; i < 2; i++) {
         const size_t start = l->bytes.len;
-        if (!lm_text_to_bytes(side[i], &l->bytes))
+        if (!l->family->spell(l, side[i], &l->bytes))
             return fail_merge(l, line, side[i], err);
-        id[i] = find_token(l, (struct lm_str){ l->bytes.ptr + start, l->bytes.len - start });
+        id[i] = lm_load_find(l, (struct lm_str){ l->bytes.ptr + start, l->bytes.len - start });
         if (id[i] == LM_TOKEN_NONE)
             return fail_merge(l, line, side[i], err);
     }
-    const uint32_t made = find_token(l, lm_buf_str(&l->bytes));
+    const uint32_t made = lm_load_find(l, lm_buf_str(&l->bytes));
     if (made == LM_TOKEN_NONE)
         return lm_fail(err, LM_EFORMAT,
                        "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
@@ -185,33 +179,6 @@ static enum lm_rc read_merges(struct lm_token_load *l, struct lm_str json, struc
 
 /* ---- the whole ---- */
 
-/* Some byte-level vocabularies leave out control characters and bytes that UTF-8 seldom or never has; one
- * that leaves out more is of another kind. */
-static bool may_be_missing(unsigned byte, struct lm_str unknown)
-{
-    return !lm_utf8_has(byte) || ((byte < 0x20 || byte >= 0x7f) && byte != '\n' && unknown.len == 0);
-}
-
-static enum lm_rc set_byte_ids(struct lm_token_load *l, struct lm_err *err)
-{
-    static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
-    uint32_t *ids = l->t->bpe.byte_id;
-    for (unsigned b = 0; b < 256; b++) {
-        const char byte = (char)b;
-        ids[b] = find_token(l, (struct lm_str){ &byte, 1 });
-        l->t->bytes_missing |= ids[b] == LM_TOKEN_NONE;
-        bool needed = !may_be_missing(b, l->unknown);
-        for (size_t k = 0; k < sizeof(replacement); k++)
-            needed |= b == replacement[k];
-        if (ids[b] == LM_TOKEN_NONE && needed)
-            return lm_fail(
-                err, LM_EFORMAT,
-                "%s: no ordinary token for byte 0x%02x; only byte-level vocabularies are supported", l->name,
-                b);
-    }
-    return LM_OK;
-}
-
 static enum lm_rc check_unknown(struct lm_token_load *l, const char *where, struct lm_str unknown,
                                 struct lm_err *err)
 {
@@ -221,24 +188,76 @@ static enum lm_rc check_unknown(struct lm_token_load *l, const char *where, stru
                    where);
 }
 
+enum { OPTIONS_MAX = 16 };
+
+/* The model as slices of its options, then of vocab and merges. */
+static enum lm_rc slice_model(struct lm_token_load *l, struct lm_str json, struct lm_str *ret_options,
+                              struct lm_str *ret_vocab, struct lm_str *ret_merges, struct lm_err *err)
+{
+    const char *keys[OPTIONS_MAX + 2];
+    struct lm_str values[OPTIONS_MAX + 2] = { 0 }, unknown = { 0 };
+    size_t count = 0;
+    for (; l->family->options[count].key; count++)
+        keys[count] = l->family->options[count].key;
+    LM_ASSERT(count <= OPTIONS_MAX);
+    keys[count] = "vocab";
+    keys[count + 1] = "merges";
+    LM_TRY(slice_object(l, json, keys, count + l->family->has_merges + 1, values, &unknown, err));
+    LM_TRY(check_unknown(l, "in the model", unknown, err));
+    memcpy(ret_options, values, count * sizeof(*values));
+    *ret_vocab = values[count];
+    *ret_merges = values[count + 1];
+    if (ret_vocab->len == 0 || (l->family->has_merges && ret_merges->len == 0))
+        return lm_fail(err, LM_EFORMAT, "%s: the model has no vocab or no merges", l->name);
+    return LM_OK;
+}
+
 static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct lm_str added,
                              struct lm_err *err)
 {
-    enum { VOCAB = LM_MODEL_OPTION_COUNT, MERGES, COUNT };
-    const char *keys[COUNT] = { [VOCAB] = "vocab", [MERGES] = "merges" };
-    for (size_t i = 0; i < LM_MODEL_OPTION_COUNT; i++)
-        keys[i] = lm_model_options[i].key;
-
-    struct lm_str values[COUNT] = { 0 }, unknown = { 0 };
-    LM_TRY(slice_object(l, json, keys, COUNT, values, &unknown, err));
-    LM_TRY(lm_load_options(l, values, err));   // first, so that another kind of model is refused by its name
-    LM_TRY(check_unknown(l, "in the model", unknown, err));
-    if (values[VOCAB].len == 0 || values[MERGES].len == 0)
-        return lm_fail(err, LM_EFORMAT, "%s: the model has no vocab or no merges", l->name);
-    LM_TRY(read_vocab(l, values[VOCAB], err));
+    struct lm_str options[OPTIONS_MAX] = { 0 }, vocab, merges;
+    LM_TRY(slice_model(l, json, options, &vocab, &merges, err));
+    LM_TRY(lm_load_options(l, options, err));
+    LM_TRY(read_vocab(l, vocab, err));
     LM_TRY(lm_load_added(l, added, err));
-    LM_TRY(read_merges(l, values[MERGES], err));
-    return set_byte_ids(l, err);
+    if (l->family->has_merges)
+        LM_TRY(read_merges(l, merges, err));
+    return l->family->finish(l, err);
+}
+
+/* The kind of model, so that another is refused by its name, and the decoder say which family it is. */
+static enum lm_rc find_family(struct lm_token_load *l, struct lm_str model, const json_t *decoder,
+                              struct lm_err *err)
+{
+    static const struct lm_load_family *const families[] = { &lm_load_bytes, &lm_load_pieces };
+    static const char *const keys[] = { "type" };
+    struct lm_str type = { 0 }, unknown = { 0 };
+    bool known = false;
+    LM_TRY(slice_object(l, model, keys, 1, &type, &unknown, err));
+    const struct lm_str bare = type.len < 2 ? LM_STR("BPE") : (struct lm_str){ type.ptr + 1, type.len - 2 };
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (!lm_str_eq(bare, lm_str(families[i]->model)))
+            continue;
+        known = true;
+        if (lm_load_is(decoder, families[i]->decoder)) {
+            l->family = families[i];
+            l->t->family = l->family->id;
+            return LM_OK;
+        }
+    }
+    if (known)
+        return lm_load_refuse(l, "decoder", decoder, err);
+    return lm_fail(err, LM_EFORMAT, "%s: model option type = %.*s is not supported", l->name,
+                   type.len < 40 ? (int)type.len : 40, type.ptr);
+}
+
+static enum lm_rc read_component(struct lm_token_load *l, const char *part, struct lm_str json,
+                                 enum lm_rc (*read)(struct lm_token_load *, const json_t *, struct lm_err *),
+                                 struct lm_err *err)
+{
+    LM_TREE_FREE json_t *component = NULL;
+    LM_TRY(lm_load_part(l, part, json, &component, err));
+    return read(l, component, err);
 }
 
 static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
@@ -270,9 +289,12 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     if (values[MODEL].len == 0)
         return lm_fail(err, LM_EFORMAT, "%s: it has no model", l->name);
     LM_TRY(check_unknown(l, "", unknown, err));
-    LM_TRY(lm_load_normalizer(l, values[NORMALIZER], err));
-    LM_TRY(lm_load_pre_tokenizer(l, values[PRE_TOKENIZER], err));
-    LM_TRY(lm_load_decoder(l, values[DECODER], err));
+    LM_TREE_FREE json_t *decoder = NULL;
+    LM_TRY(lm_load_part(l, "decoder", values[DECODER], &decoder, err));
+    LM_TRY(find_family(l, values[MODEL], decoder, err));
+    LM_TRY(l->family->decode(l, decoder, err));
+    LM_TRY(read_component(l, "normalizer", values[NORMALIZER], l->family->normalizer, err));
+    LM_TRY(read_component(l, "pre_tokenizer", values[PRE_TOKENIZER], l->family->pre_tokenizer, err));
     LM_TRY(read_model(l, values[MODEL], values[ADDED], err));
     return lm_load_post_processor(l, values[POST_PROCESSOR], err);
 }
@@ -282,7 +304,10 @@ enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_to
 {
     struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name };
     memset(l.t->roles, 0xff, sizeof(l.t->roles));   // LM_TOKEN_NONE
+    l.t->unknown = LM_TOKEN_NONE;
+    memset(l.byte_id, 0xff, sizeof(l.byte_id));
     const enum lm_rc rc = read_all(&l, json, err);
+    json_decref(l.unknown);
     lm_buf_release(&l.bytes);
     lm_arena_release(&l.arena);
     if (rc != LM_OK) {

@@ -1,7 +1,8 @@
 #ifndef LM_TOKEN_LOAD_H
 #define LM_TOKEN_LOAD_H
-/* token/load.h - between load.c (structure, vocabulary, merges), load_parts.c, load_added.c, load_post.c (the
- * components by name) and load_folder.c (the files beside). */
+/* token/load.h - what the files that read tokenizer.json share: load.c has its structure, vocabulary and
+ * merges; load_bytes.c, load_pieces.c, load_words.c the components of each family by name; load_added.c and
+ * load_post.c those that all have; load_folder.c the files beside. */
 
 #include "token/tokenizer_impl.h"
 
@@ -9,36 +10,62 @@
 
 struct lm_token_load {
     struct lm_tokenizer *t;
+    const struct lm_load_family *family;
     const char *name;   // of the file, for messages
     struct lm_arena arena;
     struct lm_buf bytes;     // of one token
     bool *made;              // [vocab.size] some merge makes the token
-    struct lm_str unknown;   // unk_token of the model; "" when it has none
+    json_t *unknown;         // unk_token of the model; NULL or null when it has none
+    uint32_t byte_id[256];   // of <0x00>.., LM_TOKEN_NONE: not there; LM_FAMILY_PIECES only
 };
 
-/* Options of the BPE model and the values of them that are supported. */
-enum { LM_MODEL_OPTION_COUNT = 8 };
+/* A model option and the values of it that are supported. */
 struct lm_model_option {
     const char *key;
     const char *allowed;   // JSON texts, separated by blanks; NULL: any
 };
-extern const struct lm_model_option lm_model_options[LM_MODEL_OPTION_COUNT];
+
+/* How one family of tokenizers is written in tokenizer.json. */
+struct lm_load_family {
+    enum lm_token_family id;
+    const char *model, *decoder;             // their types
+    const struct lm_model_option *options;   // of the model; the last has no key
+    bool has_merges;
+    enum lm_rc (*normalizer)(struct lm_token_load *l, const json_t *n, struct lm_err *err);
+    enum lm_rc (*pre_tokenizer)(struct lm_token_load *l, const json_t *p, struct lm_err *err);
+    enum lm_rc (*decode)(struct lm_token_load *l, const json_t *d, struct lm_err *err);
+    enum lm_rc (*option)(struct lm_token_load *l, const char *key, struct lm_str value, struct lm_err *err);
+    /* Appends what a token stands for; false when merges have nothing to do with it. */
+    bool (*spell)(struct lm_token_load *l, struct lm_str text, struct lm_buf *ret);
+    void (*place)(struct lm_token_load *l, struct lm_str text, uint32_t id);   // NULL, or notes a token's id
+    enum lm_rc (*finish)(struct lm_token_load *l, struct lm_err *err);         // all else is loaded
+};
+extern const struct lm_load_family lm_load_bytes, lm_load_pieces;
 
 /* A component as a tree; "" is null. */
 enum lm_rc lm_load_part(struct lm_token_load *l, const char *part, struct lm_str json, json_t **ret,
                         struct lm_err *err);
 const char *lm_load_type(const json_t *component);   // of "type"; never NULL
+bool lm_load_is(const json_t *component, const char *type);
 enum lm_rc lm_load_refuse(struct lm_token_load *l, const char *part, const json_t *component,
                           struct lm_err *err);
+enum lm_rc lm_load_refuse_option(struct lm_token_load *l, const char *part, const json_t *component,
+                                 const char *option, struct lm_err *err);
+
+/* The items of a Sequence, or the component itself; NULL behind the last. */
+const json_t *lm_load_item(const json_t *component, const char *list, size_t index);
 
 void lm_load_tree_free(json_t **value);
 #define LM_TREE_FREE __attribute__((cleanup(lm_load_tree_free)))
 
+/* A token that merges may use; LM_TOKEN_NONE for special ones, so that no text can make them. */
+uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes);
+
+/* unk_token as an id, LM_TOKEN_NONE when the model has none; one that is not in the vocabulary is refused. */
+enum lm_rc lm_load_unknown(struct lm_token_load *l, uint32_t *ret, struct lm_err *err);
+
 /* Each gets the JSON text of its part ("" when the file has none). */
 enum lm_rc lm_load_options(struct lm_token_load *l, const struct lm_str *values, struct lm_err *err);
-enum lm_rc lm_load_normalizer(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
-enum lm_rc lm_load_pre_tokenizer(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
-enum lm_rc lm_load_decoder(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
 enum lm_rc lm_load_added(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
 enum lm_rc lm_load_post_processor(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
 

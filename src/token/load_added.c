@@ -1,18 +1,48 @@
 /* token/load_added.c - added_tokens of tokenizer.json. */
 #include "token/load.h"
 
-/* Text as written in the vocabulary means the same bytes as an added token of equal text. */
-static bool same_token(struct lm_token_load *l, uint32_t id, struct lm_str content)
+/* A place of the vocabulary that holds this token, or none yet. */
+static bool is_free(struct lm_token_load *l, size_t id, struct lm_str content)
 {
+    const struct lm_vocab *v = &l->t->vocab;
+    if (id >= v->size || v->items[id].kind == LM_TOKEN_HOLE)
+        return true;
     lm_buf_reset(&l->bytes);
-    const struct lm_str bytes = lm_text_to_bytes(content, &l->bytes) ? lm_buf_str(&l->bytes) : content;
-    return lm_str_eq(bytes, lm_vocab_bytes(&l->t->vocab, id));
+    l->family->spell(l, content, &l->bytes);
+    return v->items[id].kind == LM_TOKEN_MODEL &&
+           lm_str_eq(lm_buf_str(&l->bytes), lm_vocab_bytes(v, (uint32_t)id));
+}
+
+/* What an added token is in output: a byte-level one its text as it stands, others as the vocabulary means
+ * it. */
+static struct lm_str meaning(struct lm_token_load *l, struct lm_str content)
+{
+    if (l->family->id == LM_FAMILY_BYTES)
+        return content;
+    lm_buf_reset(&l->bytes);
+    l->family->spell(l, content, &l->bytes);
+    return lm_buf_str(&l->bytes);
+}
+
+/* In text as it comes, or in normalised text and normalised itself. */
+static void put_where_it_is_sought(struct lm_token_load *l, uint32_t id, struct lm_str content,
+                                   const json_t *token)
+{
+    const enum lm_token_kind kind = l->t->vocab.items[id].kind;
+    const bool lstrip = json_is_true(json_object_get(token, "lstrip"));
+    const bool rstrip = json_is_true(json_object_get(token, "rstrip"));
+    if (!json_is_true(json_object_get(token, "normalized"))) {
+        lm_added_put(&l->t->added, id, content, kind, lstrip, rstrip);
+        return;
+    }
+    lm_buf_reset(&l->bytes);
+    const struct lm_str normal = lm_token_normal(l->t, content, true, &l->bytes);
+    if (normal.len > 0)
+        lm_added_put(&l->t->later, id, normal, kind, lstrip, rstrip);
 }
 
 static enum lm_rc put_added(struct lm_token_load *l, const json_t *token, struct lm_err *err)
 {
-    static const char *const flags[] = { "single_word", "lstrip", "rstrip" };
-    struct lm_vocab *v = &l->t->vocab;
     const json_t *text = json_object_get(token, "content");
     const struct lm_str content = { json_string_value(text), json_string_length(text) };
     const json_int_t id =
@@ -20,19 +50,18 @@ static enum lm_rc put_added(struct lm_token_load *l, const json_t *token, struct
     if (content.len == 0 || id < 0 || id >= LM_VOCAB_SIZE_MAX)
         return lm_fail(err, LM_EFORMAT, "%s: an added token has no content or no id in 0..%d", l->name,
                        LM_VOCAB_SIZE_MAX - 1);
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (json_is_true(json_object_get(token, flags[i])))
-            return lm_fail(err, LM_EFORMAT, "%s: added token '%s': %s is not supported", l->name, content.ptr,
-                           flags[i]);
-    if ((size_t)id < v->size && v->items[id].kind != LM_TOKEN_HOLE &&
-        (v->items[id].kind != LM_TOKEN_MODEL || !same_token(l, (uint32_t)id, content)))
+    if (json_is_true(json_object_get(token, "single_word")))
+        return lm_fail(err, LM_EFORMAT, "%s: added token '%s': single_word is not supported", l->name,
+                       content.ptr);
+    if (!is_free(l, (size_t)id, content))
         return lm_fail(err, LM_EFORMAT, "%s: added token '%s' has id %lld, which another token has too",
                        l->name, content.ptr, (long long)id);
-    if (lm_token_map_find(&l->t->added.map, v, content) != LM_TOKEN_NONE)
+    if (lm_token_map_find(&l->t->added.map, &l->t->added.texts, content) != LM_TOKEN_NONE)
         return lm_fail(err, LM_EFORMAT, "%s: added token '%s' is there twice", l->name, content.ptr);
     const bool special = json_is_true(json_object_get(token, "special"));
-    lm_vocab_set(v, (uint32_t)id, content, special ? LM_TOKEN_SPECIAL : LM_TOKEN_ADDED);
-    lm_added_put(&l->t->added, v, (uint32_t)id);
+    lm_vocab_set(&l->t->vocab, (uint32_t)id, meaning(l, content),
+                 special ? LM_TOKEN_SPECIAL : LM_TOKEN_ADDED);
+    put_where_it_is_sought(l, (uint32_t)id, content, token);
     return LM_OK;
 }
 

@@ -78,7 +78,7 @@ static const struct {
 static enum lm_rc read_one(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
     for (size_t i = 0; i < sizeof(processors) / sizeof(processors[0]); i++)
-        if (strcmp(lm_load_type(p), processors[i].type) == 0)
+        if (lm_load_is(p, processors[i].type))
             return processors[i].read(l, p, err);
     return lm_load_refuse(l, "post_processor", p, err);
 }
@@ -90,7 +90,7 @@ enum lm_rc lm_load_post_processor(struct lm_token_load *l, struct lm_str json, s
     if (json_is_null(p))
         return LM_OK;
     const json_t *list = json_object_get(p, "processors");
-    if (strcmp(lm_load_type(p), "Sequence") != 0 || !json_is_array(list))
+    if (!lm_load_is(p, "Sequence") || !json_is_array(list))
         return read_one(l, p, err);
     for (size_t i = 0; i < json_array_size(list); i++)
         LM_TRY(read_one(l, json_array_get(list, i), err));

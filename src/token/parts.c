@@ -98,6 +98,7 @@ static const struct {
                         struct lm_err *err);
 } models[] = {
     { "gpt2", lm_parts_write_bytes },
+    { "llama", lm_parts_write_pieces },
 };
 
 static enum lm_rc write_json(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,

@@ -28,5 +28,19 @@ enum lm_token_kind lm_parts_kind(const struct lm_tokenizer_parts *p, size_t id);
 /* tokenizer.json of parts that parts.c has checked. */
 enum lm_rc lm_parts_write_bytes(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
                                 struct lm_err *err);
+enum lm_rc lm_parts_write_pieces(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
+                                 struct lm_err *err);
+
+/* The merges that scores mean, in order. */
+struct lm_score_line {
+    float score;
+    uint32_t id, left, right;
+};
+struct lm_score_lines {
+    struct lm_score_line *items;   // free() it
+    size_t len, cap;
+};
+enum lm_rc lm_parts_score_lines(const struct lm_tokenizer_parts *p, const char *name,
+                                struct lm_score_lines *ret, struct lm_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* token/parts_out.c - from a tokenizer to the arrays of a GGUF file. */
 #include "token/parts_impl.h"
 
-#include "token/write.h"
+#include "token/pieces.h"
 
 /* ---- roles and the tokens around a text ---- */
 
@@ -42,12 +42,25 @@ static struct lm_str keep(struct lm_arena *arena, struct lm_str text)
     return (struct lm_str){ lm_arena_strndup(arena, text.ptr, text.len), text.len };
 }
 
-/* As the file spelt it: a token that is not in the printable form of bytes is in no map, and stays. */
+/* As the file spelt it: a token that merges have nothing to do with is in no map, and stands for itself. */
 static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch)
 {
+    const struct lm_added *const added[] = { &t->added, &t->later };
     const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
-    return lm_token_map_find(&t->model, &t->vocab, bytes) == id ? lm_write_token_text(&t->vocab, id, scratch)
-                                                                : bytes;
+    for (size_t i = 0; i < 2; i++)
+        if (id < added[i]->texts.size && added[i]->texts.items[id].kind != LM_TOKEN_HOLE)
+            return i == 0 ? lm_vocab_bytes(&added[i]->texts, id) : bytes;
+    lm_buf_reset(scratch);
+    const bool pieces = t->family == LM_FAMILY_PIECES;
+    if (pieces && bytes.len == 1 && t->pieces.byte_fallback && t->bpe.byte_id[(uint8_t)*bytes.ptr] == id)
+        lm_buf_printf(scratch, "<0x%02X>", (unsigned)(uint8_t)*bytes.ptr);
+    else if (lm_token_map_find(&t->model, &t->vocab, bytes) != id)
+        return bytes;
+    else if (pieces)
+        lm_piece_from_text(bytes, scratch);
+    else
+        lm_bytes_to_text(bytes, scratch);
+    return lm_buf_str(scratch);
 }
 
 static void set_tokens(const struct lm_tokenizer *t, struct lm_arena *arena, struct lm_tokenizer_parts *p)
@@ -82,18 +95,24 @@ static int by_rank(const void *a, const void *b)
     return ra < rb ? -1 : ra > rb;
 }
 
-static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, struct lm_tokenizer_parts *p)
+static const struct lm_merge **merges_in_order(const struct lm_tokenizer *t, struct lm_arena *arena)
 {
     const struct lm_merge **order = lm_arena_alloc(arena, (t->bpe.len + 1) * sizeof(*order));
-    struct lm_str *merges = lm_arena_alloc(arena, (t->bpe.len + 1) * sizeof(*merges));
-    struct lm_buf line = { 0 }, scratch = { 0 };
     size_t count = 0;
     for (size_t i = 0; i <= t->bpe.mask; i++)
         if (t->bpe.slots[i].pair != LM_MERGE_FREE)
             order[count++] = &t->bpe.slots[i];
     LM_ASSERT(count == t->bpe.len);
     qsort(order, count, sizeof(*order), by_rank);
-    for (size_t i = 0; i < count; i++) {
+    return order;
+}
+
+static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, struct lm_tokenizer_parts *p)
+{
+    const struct lm_merge **order = merges_in_order(t, arena);
+    struct lm_str *merges = lm_arena_alloc(arena, (t->bpe.len + 1) * sizeof(*merges));
+    struct lm_buf line = { 0 }, scratch = { 0 };
+    for (size_t i = 0; i < t->bpe.len; i++) {
         lm_buf_reset(&line);
         lm_buf_add_str(&line, spelling(t, (uint32_t)(order[i]->pair >> 32), &scratch));
         lm_buf_putc(&line, ' ');
@@ -103,7 +122,7 @@ static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, str
     lm_buf_release(&line);
     lm_buf_release(&scratch);
     p->merges = merges;
-    p->merge_count = count;
+    p->merge_count = t->bpe.len;
 }
 
 /* ---- the name of the pre-tokeniser ---- */
@@ -146,17 +165,109 @@ static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_part
                    t->grammar->name, t->nfc ? "with" : "without", t->ignore_merges ? "true" : "false");
 }
 
+static enum lm_rc set_bytes(const struct lm_tokenizer *t, struct lm_arena *arena,
+                            struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    (void)arena;
+    p->model = LM_STR("gpt2");
+    p->add_space_prefix = 0;
+    return set_pre(t, p, err);
+}
+
+/* ---- sentencepiece: scores instead of merges ---- */
+
+static bool swallows_blanks(const struct lm_added *a)
+{
+    for (size_t id = 0; id < a->texts.size; id++)
+        if (a->texts.items[id].lstrip || a->texts.items[id].rstrip)
+            return true;
+    return false;
+}
+
+static enum lm_rc set_blank_rules(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p,
+                                  struct lm_err *err)
+{
+    const struct lm_piece_rules *r = &t->pieces;
+    const bool prefix = r->prefix != LM_BLANK_NEVER;
+    if (r->late && prefix)
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say that a blank is put before text only %s",
+                       r->prefix == LM_BLANK_FIRST ? "at its start" : "where there is none");
+    if (t->grammar == &lm_grammar_blanks)
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say that text is cut at every blank");
+    if (t->later.map.len > 0 || swallows_blanks(&t->added))
+        return lm_fail(err, LM_EINVAL,
+                       "GGUF cannot say that added tokens are normalised or swallow blanks (lstrip, rstrip)");
+    if (r->strip != prefix || (!r->byte_fallback && !r->fuse_unknown))
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say %s",
+                       r->strip != prefix ? "that decoding keeps the blank that encoding adds, or the reverse"
+                                          : "that unknown neighbours stay apart");
+    p->add_space_prefix = prefix;
+    p->remove_extra_blanks = r->trim;
+    return LM_OK;
+}
+
+static void set_piece_types(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p)
+{
+    int32_t *types = (int32_t *)p->types;   // made by set_tokens
+    for (size_t b = 0; t->pieces.byte_fallback && b < 256; b++)
+        types[t->bpe.byte_id[b]] = LM_TOKEN_BYTE;
+    if (t->unknown != LM_TOKEN_NONE) {
+        types[t->unknown] = LM_TOKEN_UNKNOWN;
+        p->unk_id = t->unknown;
+    }
+}
+
+/* A piece scores higher the earlier a merge makes it.  Merges that no scores can put in this order are
+ * refused. */
+static enum lm_rc set_scores(const struct lm_tokenizer *t, struct lm_arena *arena,
+                             struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    const struct lm_merge **order = merges_in_order(t, arena);
+    float *scores = lm_arena_alloc(arena, (p->token_count + 1) * sizeof(*scores));
+    for (size_t id = 0; id < p->token_count; id++)
+        scores[id] = p->types[id] == LM_TOKEN_NORMAL ? -(float)(t->bpe.len + 1) : 0;
+    for (size_t i = t->bpe.len; i-- > 0;)
+        scores[order[i]->id] = -(float)i;   // the first line stays
+    p->scores = scores;
+    p->score_count = p->token_count;
+
+    struct lm_score_lines lines = { 0 };
+    enum lm_rc rc = lm_parts_score_lines(p, "GGUF cannot hold this vocabulary", &lines, err);
+    bool same = rc == LM_OK && lines.len == t->bpe.len;
+    for (size_t i = 0; same && i < lines.len; i++)
+        same = order[i]->pair == ((uint64_t)lines.items[i].left << 32 | lines.items[i].right);
+    if (rc == LM_OK && !same)
+        rc = lm_fail(err, LM_EINVAL,
+                     "GGUF cannot hold these merges: scores of pieces do not give their order");
+    free(lines.items);
+    return rc;
+}
+
+static enum lm_rc set_pieces(const struct lm_tokenizer *t, struct lm_arena *arena,
+                             struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    p->model = LM_STR("llama");
+    p->pre = LM_STR("default");
+    LM_TRY(set_blank_rules(t, p, err));
+    set_piece_types(t, p);
+    return set_scores(t, arena, p, err);
+}
+
+/* ---- the whole ---- */
+
 enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *arena,
                                  struct lm_tokenizer_parts *ret, struct lm_err *err)
 {
-    struct lm_tokenizer_parts p = { .model = LM_STR("gpt2"),
-                                    .add_space_prefix = 0,
-                                    .remove_extra_blanks = -1 };
+    struct lm_tokenizer_parts p = { .add_space_prefix = -1, .remove_extra_blanks = -1 };
     set_roles(t, &p);
     LM_TRY(set_around(t, &p, err));
-    LM_TRY(set_pre(t, &p, err));
     set_tokens(t, arena, &p);
-    set_merges(t, arena, &p);
+    if (t->family == LM_FAMILY_PIECES) {
+        LM_TRY(set_pieces(t, arena, &p, err));
+    } else {
+        LM_TRY(set_bytes(t, arena, &p, err));
+        set_merges(t, arena, &p);
+    }
     p.chat_template = lm_buf_str(&t->chat_template);
     *ret = p;
     return LM_OK;

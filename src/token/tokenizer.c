@@ -7,6 +7,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_vocab_release(&t->vocab);
     lm_token_map_release(&t->model);
     lm_added_release(&t->added);
+    lm_added_release(&t->later);
     lm_bpe_release(&t->bpe);
     lm_buf_release(&t->json);
     lm_buf_release(&t->chat_template);
@@ -30,9 +31,21 @@ bool lm_tokenizer_is_special(const struct lm_tokenizer *t, uint32_t id)
     return t->vocab.items[id].kind == LM_TOKEN_SPECIAL;
 }
 
+/* Tokens of normal text are few, and known there by their normalised content. */
+static uint32_t find_later(const struct lm_tokenizer *t, struct lm_str content)
+{
+    for (uint32_t id = 0; id < t->later.texts.size; id++)
+        if (t->later.texts.items[id].kind != LM_TOKEN_HOLE &&
+            lm_str_eq(lm_vocab_bytes(&t->vocab, id), content))
+            return id;
+    return LM_TOKEN_NONE;
+}
+
 bool lm_tokenizer_find(const struct lm_tokenizer *t, struct lm_str content, uint32_t *ret)
 {
-    const uint32_t id = lm_token_map_find(&t->added.map, &t->vocab, content);
+    uint32_t id = lm_token_map_find(&t->added.map, &t->added.texts, content);
+    if (id == LM_TOKEN_NONE)
+        id = find_later(t, content);
     if (id == LM_TOKEN_NONE || t->vocab.items[id].kind != LM_TOKEN_SPECIAL)
         return false;
     *ret = id;

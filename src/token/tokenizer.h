@@ -64,7 +64,15 @@ void lm_encoder_free(struct lm_encoder *e);
  * it stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret);
 
-/* The same with the special tokens around it that the model expects of a text on its own: BOS for Llama,
+/* The same with special tokens allowed everywhere but in the ranges of `plain`, which ascend and do not
+ * overlap: what users wrote inside a chat template.  A special token that touches one is ordinary text. */
+struct lm_span {
+    size_t start, end;   // in bytes
+};
+void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_span *plain, size_t count,
+                      struct lm_tokens *ret);
+
+/* lm_encode with the special tokens around it that the model expects of a text on its own: BOS for Llama,
  * [CLS] and [SEP] for BERT, none for GPT-2. */
 void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,
                              struct lm_tokens *ret);
@@ -73,10 +81,12 @@ void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allo
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err);
 
-/* Streaming decode: gives out only whole UTF-8 characters; at the end, U+FFFD for a cut one. */
+/* Streaming decode.  A text of sentencepiece starts without the blank that encoding put there.  Gives out
+ * only whole UTF-8 characters; at the end, U+FFFD for a cut one. */
 struct lm_decode_stream {
     unsigned char held[4];
     size_t held_len;
+    bool inside;   // something is out; set it first when the text goes on from a prompt: its blank stays
 };
 void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, uint32_t id, bool skip_special,
                     struct lm_buf *ret);

@@ -9,8 +9,9 @@
 #include "token/tokenizer.h"
 #include "token/vocab.h"
 
-/* Finds the added tokens in text: leftmost first, of those the longest. */
+/* Added tokens to be found in text: leftmost first, of those the longest. */
 struct lm_added {
+    struct lm_vocab texts;   // by id; kind as in the tokenizer's
     struct lm_token_map map;
     size_t ordinary_count;   // that are not special
     bool first[256];         // some added token starts with the byte
@@ -18,12 +19,49 @@ struct lm_added {
     size_t length_count, length_cap;
 };
 
-void lm_added_put(struct lm_added *a, const struct lm_vocab *v, uint32_t id);
+/* lstrip, rstrip: it swallows the blanks before or behind it. */
+void lm_added_put(struct lm_added *a, uint32_t id, struct lm_str text, enum lm_token_kind kind, bool lstrip,
+                  bool rstrip);
 void lm_added_release(struct lm_added *a);
 
-/* The first added token in text[from..): its offset and id; text.len when there is none. */
-size_t lm_added_next(const struct lm_added *a, const struct lm_vocab *v, struct lm_str text, size_t from,
-                     bool allow_special, uint32_t *ret_id);
+/* Which special tokens text may spell: none, or those outside of `plain`. */
+struct lm_allow {
+    bool special;
+    const struct lm_span *plain;   // ascending
+    size_t plain_count;
+};
+
+struct lm_added_match {
+    size_t start, end;   // with the blanks that the token swallows
+    uint32_t id;
+};
+
+/* The first added token in text[from..); false when there is none. */
+bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, struct lm_allow allow,
+                   struct lm_added_match *ret);
+
+/* How tokens spell text. */
+enum lm_token_family {
+    LM_FAMILY_BYTES,    // byte-level BPE: encode.c
+    LM_FAMILY_PIECES,   // sentencepiece's BPE: pieces.c
+    LM_FAMILY_WORDS,    // WordPiece: words.c
+};
+
+/* What LM_FAMILY_PIECES does to text.  A blank is U+2581 in files and U+0020 in here. */
+enum lm_blank_prefix {
+    LM_BLANK_NEVER,
+    LM_BLANK_ALWAYS,
+    LM_BLANK_FIRST
+};   // first: only where the text starts
+struct lm_piece_rules {
+    enum lm_blank_prefix prefix;
+    bool prefix_if_none;   // only when there is no blank yet
+    bool late;             // blanks are made after the added tokens of normal text are cut out, not before
+    bool trim;             // no blanks at the ends, single ones between
+    bool strip;            // decoding leaves out one blank at the start
+    bool fuse_unknown;     // unknown neighbours are one
+    bool byte_fallback;    // an unknown character becomes bytes
+};
 
 /* Special tokens around a text on its own, as the post-processor of tokenizer.json names them. */
 enum { LM_AROUND_MAX = 8 };   // on each side
@@ -35,7 +73,11 @@ struct lm_around {
 struct lm_tokenizer {
     struct lm_vocab vocab;
     struct lm_token_map model;   // every token but the special ones, for whole-piece look-up
-    struct lm_added added;
+    struct lm_added added;       // in text as it comes
+    struct lm_added later;       // in normalised text
+    enum lm_token_family family;
+    struct lm_piece_rules pieces;
+    uint32_t unknown;   // for what has no token; LM_TOKEN_NONE: there is none
     struct lm_bpe bpe;
     const struct lm_grammar *grammar;
     bool nfc;             // normalise before cutting
@@ -56,6 +98,11 @@ static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can
 
 /* Sets end_of_text, turn_start and turn_end by the usual names, then by roles. */
 void lm_tokenizer_find_roles(struct lm_tokenizer *t);
+
+/* Text without added tokens as the normaliser leaves it: itself or what is written into buf.  starts: it is
+ * the start of the text. */
+struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, bool starts,
+                              struct lm_buf *buf);
 
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 

@@ -12,7 +12,8 @@ void lm_vocab_set(struct lm_vocab *v, uint32_t id, struct lm_str bytes, enum lm_
         memset(v->items + v->size, 0, (id + 1 - v->size) * sizeof(*v->items));
         v->size = (size_t)id + 1;
     }
-    v->items[id] = (struct lm_token){ (uint32_t)v->bytes.len, (uint32_t)bytes.len, kind };
+    v->items[id] =
+        (struct lm_token){ .at = (uint32_t)v->bytes.len, .len = (uint32_t)bytes.len, .kind = kind };
     lm_buf_add_str(&v->bytes, bytes);
 }
 

@@ -19,6 +19,7 @@ enum lm_token_kind {
 struct lm_token {
     uint32_t at, len;   // in bytes
     enum lm_token_kind kind;
+    bool lstrip, rstrip;   // an added token swallows the blanks before or behind it
 };
 
 struct lm_vocab {

@@ -3,7 +3,7 @@
 #include "base/json.h"
 
 /* A token as vocabularies spell it: special ones as they are, others in the printable form of bytes. */
-struct lm_str lm_write_token_text(const struct lm_vocab *v, uint32_t id, struct lm_buf *scratch)
+static struct lm_str token_text(const struct lm_vocab *v, uint32_t id, struct lm_buf *scratch)
 {
     const struct lm_str bytes = lm_vocab_bytes(v, id);
     if (v->items[id].kind != LM_TOKEN_MODEL)
@@ -19,7 +19,7 @@ void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret)
     lm_buf_putc(ret, '{');
     for (uint32_t id = 0; id < v->size; id++) {
         lm_json_sep(ret);
-        lm_json_str(ret, lm_write_token_text(v, id, &text));
+        lm_json_str(ret, token_text(v, id, &text));
         lm_buf_printf(ret, ":%u", id);
     }
     lm_buf_putc(ret, '}');
@@ -80,9 +80,9 @@ static void write_merges(const struct lm_learned *l, struct lm_buf *ret)
     for (size_t i = 0; i < l->merge_count; i++) {
         lm_json_sep(ret);
         lm_buf_putc(ret, '[');
-        lm_json_str(ret, lm_write_token_text(&l->vocab, l->merges[i].left, &text));
+        lm_json_str(ret, token_text(&l->vocab, l->merges[i].left, &text));
         lm_buf_putc(ret, ',');
-        lm_json_str(ret, lm_write_token_text(&l->vocab, l->merges[i].right, &text));
+        lm_json_str(ret, token_text(&l->vocab, l->merges[i].right, &text));
         lm_buf_putc(ret, ']');
     }
     lm_buf_putc(ret, ']');

@@ -13,10 +13,6 @@ void lm_write_added_token(uint32_t id, struct lm_str content, bool special, stru
 void lm_write_byte_level(bool use_regex, struct lm_buf *ret);
 void lm_write_pre_tokenizer(const struct lm_grammar *g, struct lm_buf *ret);
 
-/* A token as vocabularies spell it: special ones as they are, others in the printable form of bytes (in
- * scratch). */
-struct lm_str lm_write_token_text(const struct lm_vocab *v, uint32_t id, struct lm_buf *scratch);
-
 /* tokenizer_config.json; chat_template "" leaves the key out. */
 void lm_write_tokenizer_config(struct lm_str end_of_text, struct lm_str chat_template, struct lm_buf *ret);
 

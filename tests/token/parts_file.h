@@ -1,6 +1,7 @@
 #ifndef LM_TESTS_TOKEN_PARTS_FILE_H
 #define LM_TESTS_TOKEN_PARTS_FILE_H
-/* tests/token/parts_file.h - lm_tokenizer_parts from a JSON file whose keys are the names of its fields. */
+/* tests/token/parts_file.h - lm_tokenizer_parts from a JSON file whose keys are the names of its fields; and
+ * vectors, {"strings":[{"text":..,"ids":[..]},..]}. */
 
 #include <jansson.h>
 
@@ -59,6 +60,27 @@ static inline struct lm_tokenizer_parts parts_from_json(const json_t *file, stru
     p.types = types ? codes : NULL;
     p.scores = scores ? values : NULL;
     return p;
+}
+
+/* Every text of the vectors file gives its ids; special tokens are allowed when asked. */
+static inline void check_vectors_file(const struct lm_tokenizer *t, const char *path, bool allow_special)
+{
+    json_t *file = json_load_file(path, JSON_ALLOW_NUL, NULL), *strings = json_object_get(file, "strings");
+    assert_true(json_array_size(strings) >= 50);
+    struct lm_encoder *e = lm_encoder_new(t);
+    struct lm_tokens got = { 0 };
+    for (size_t i = 0; i < 2 * json_array_size(strings); i++) {   // the second time from the cache
+        const json_t *vector = json_array_get(strings, i % json_array_size(strings));
+        const json_t *ids = json_object_get(vector, "ids");
+        got.len = 0;
+        lm_encode(e, parts_text(json_object_get(vector, "text")), allow_special, &got);
+        assert_int_equal(got.len, json_array_size(ids));
+        for (size_t k = 0; k < got.len; k++)
+            assert_int_equal(got.ids[k], json_integer_value(json_array_get(ids, k)));
+    }
+    lm_tokens_release(&got);
+    lm_encoder_free(e);
+    json_decref(file);
 }
 
 #endif

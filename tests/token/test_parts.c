@@ -95,21 +95,7 @@ static void check_vectors(const struct lm_tokenizer *t, const char *name)
 {
     char path[512];
     snprintf(path, sizeof(path), GOLDEN "%s.vectors.json", name);
-    json_t *file = json_load_file(path, JSON_ALLOW_NUL, NULL), *strings = json_object_get(file, "strings");
-    assert_true(json_array_size(strings) >= 50);
-    struct lm_encoder *e = lm_encoder_new(t);
-    struct lm_tokens got = { 0 };
-    for (size_t i = 0; i < json_array_size(strings); i++) {
-        const json_t *vector = json_array_get(strings, i), *ids = json_object_get(vector, "ids");
-        got.len = 0;
-        lm_encode(e, parts_text(json_object_get(vector, "text")), true, &got);
-        assert_int_equal(got.len, json_array_size(ids));
-        for (size_t k = 0; k < got.len; k++)
-            assert_int_equal(got.ids[k], json_integer_value(json_array_get(ids, k)));
-    }
-    lm_tokens_release(&got);
-    lm_encoder_free(e);
-    json_decref(file);
+    check_vectors_file(t, path, true);
 }
 
 static void arrays_give_the_ids_of_hugging_face(void **state)

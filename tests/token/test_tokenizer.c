@@ -252,7 +252,7 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "\"type\":\"Split\"", "\"type\":\"Punctuation\"", "pre_tokenizer 'Punctuation'" },
         { "\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
           "decoder 'WordPiece'" },
-        { "\"lstrip\":false", "\"lstrip\":true", "lstrip is not supported" },
+        { "\"single_word\":false", "\"single_word\":true", "single_word is not supported" },
         { "\"id\":1,", "\"id\":77,", "id 77, which another token has" },
         { "\"content\":\"<|im_end|>\"", "\"content\":\"<|im_start|>\"", "another token" },
         { "\"!\":3", "\"!\":4", "id 4, which another token has" },
