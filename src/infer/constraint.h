@@ -11,10 +11,10 @@
 #include "token/tokenizer.h"
 
 enum lm_constraint_kind {
-    LM_CONSTRAINT_JSON_SCHEMA,
-    LM_CONSTRAINT_JSON,
-    LM_CONSTRAINT_REGEX,
-    LM_CONSTRAINT_GRAMMAR
+    LM_CONSTRAINT_JSON_SCHEMA,   // constraint_schema.h says which keywords, and how values are written
+    LM_CONSTRAINT_JSON,          // an object of any content; there is no source
+    LM_CONSTRAINT_REGEX,         // constraint_regex.h; the whole text
+    LM_CONSTRAINT_GRAMMAR        // constraint_grammar.c: GBNF, and EBNF close to it
 };
 
 /* 0: the default. */
@@ -40,6 +40,8 @@ enum lm_rc lm_constraint_new(const struct lm_constraint_vocab *vocab, enum lm_co
 void lm_constraint_free(struct lm_constraint *c);
 size_t lm_constraint_bytes(const struct lm_constraint *c);   // memory it holds, for caches
 
+/* A walk keeps what it learns in a memory with a ceiling of a few MiB and leaves it to the next walk over the
+ * same constraint; after warm-up it does not allocate, but for growth below the ceiling. */
 struct lm_constraint_walk;
 struct lm_constraint_walk *lm_constraint_walk_new(const struct lm_constraint *c);
 void lm_constraint_walk_free(struct lm_constraint_walk *w);

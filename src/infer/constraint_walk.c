@@ -1,0 +1,198 @@
+#include "infer/constraint_impl.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+struct lm_constraint_walk {
+    const struct lm_constraint *constraint;
+    struct lm_walk_memory *memory;
+    uint32_t *path;   // path[0]: where the text so far led; [d]: spot behind the first d bytes of a token
+    uint64_t *mask;   // [words], handed out
+};
+
+/* ---- memory ---- */
+
+static struct lm_walk_memory *memory_new(const struct lm_constraint *c)
+{
+    struct lm_walk_memory *m = lm_zalloc(1, sizeof(*m));
+    lm_lazy_init(&m->lazy, &c->nfa);
+    m->masks = lm_zalloc(LM_WALK_MASKS * c->vocab->words, sizeof(*m->masks));
+    return m;
+}
+
+void lm_walk_memory_free(struct lm_walk_memory *m)
+{
+    if (!m)
+        return;
+    lm_lazy_release(&m->lazy);
+    free(m->masks);
+    free(m);
+}
+
+static struct lm_walk_memory *take_idle(struct lm_constraint_idle *idle)
+{
+    pthread_mutex_lock(&idle->lock);
+    struct lm_walk_memory *m = idle->count > 0 ? idle->memories[--idle->count] : NULL;
+    pthread_mutex_unlock(&idle->lock);
+    return m;
+}
+
+static void leave_idle(struct lm_constraint_idle *idle, struct lm_walk_memory *m)
+{
+    if (lm_lazy_bytes(&m->lazy) > LM_WALK_IDLE_BYTES_MAX)
+        lm_lazy_shrink(&m->lazy, NULL, 0);
+    pthread_mutex_lock(&idle->lock);
+    const bool kept = idle->count < LM_WALK_IDLE_MAX;
+    if (kept)
+        idle->memories[idle->count++] = m;
+    pthread_mutex_unlock(&idle->lock);
+    if (!kept)
+        lm_walk_memory_free(m);
+}
+
+struct lm_constraint_walk *lm_constraint_walk_new(const struct lm_constraint *c)
+{
+    struct lm_constraint_walk *w = lm_zalloc(1, sizeof(*w));
+    w->constraint = c;
+    w->memory = take_idle(c->idle);
+    if (!w->memory)
+        w->memory = memory_new(c);
+    w->path = lm_zalloc(c->vocab->depth_max + 2, sizeof(*w->path));
+    w->mask = lm_zalloc(c->vocab->words + 1, sizeof(*w->mask));
+    w->path[0] = lm_lazy_start(&w->memory->lazy);
+    return w;
+}
+
+void lm_constraint_walk_free(struct lm_constraint_walk *w)
+{
+    if (!w)
+        return;
+    leave_idle(w->constraint->idle, w->memory);
+    free(w->path);
+    free(w->mask);
+    free(w);
+}
+
+/* ---- steps ---- */
+
+/* The spot behind path[depth] and a byte, when the row does not know it. */
+static uint32_t find(struct lm_constraint_walk *w, size_t depth, uint8_t class)
+{
+    struct lm_lazy *l = &w->memory->lazy;
+    if (lm_lazy_bytes(l) > LM_WALK_LAZY_BYTES_MAX)
+        lm_lazy_shrink(l, w->path, depth + 1);
+    return lm_lazy_step(l, w->path[depth], class);
+}
+
+/* Sets the bits of all tokens of the trie that fit behind path[0] and returns how many were not set before.
+ * Plain tokens of up to `chars` characters are known to fit and have been set. */
+static size_t look(struct lm_constraint_walk *w, const struct lm_trie *trie, uint8_t chars, uint64_t *mask)
+{
+    const struct lm_lazy *l = &w->memory->lazy;
+    const struct lm_nfa *nfa = &w->constraint->nfa;
+    const struct lm_trie_node *nodes = trie->nodes;
+    size_t set = 0;
+    for (size_t i = 0; i < trie->count;) {
+        const struct lm_trie_node *n = &nodes[i];
+        if (n->chars <= chars) {
+            i = n->next;
+            continue;
+        }
+        const uint8_t class = nfa->class_of[n->byte];
+        uint32_t to = l->rows[w->path[n->depth] * nfa->class_count + class];
+        if (to == LM_SPOT_UNKNOWN)
+            to = find(w, n->depth, class);
+        if (to == LM_SPOT_DEAD) {
+            i = n->next;
+            continue;
+        }
+        w->path[n->depth + 1] = to;
+        for (uint32_t k = n->token; k < n[1].token; k++) {
+            const uint32_t id = trie->ids[k];
+            const uint64_t bit = UINT64_C(1) << id % 64;
+            set += !(mask[id / 64] & bit);
+            mask[id / 64] |= bit;
+        }
+        i++;
+    }
+    return set;
+}
+
+/* The mask of path[0] without the ends. */
+static size_t compute(struct lm_constraint_walk *w, uint64_t *mask)
+{
+    const struct lm_constraint_vocab *v = w->constraint->vocab;
+    const uint8_t plain = w->memory->lazy.spots[w->path[0]].plain;
+    const uint8_t chars = plain < LM_PLAIN_CHARS_MAX ? plain : LM_PLAIN_CHARS_MAX;
+    size_t count = v->plain_counts[chars];
+    memcpy(mask, v->plain_masks + chars * v->words, v->words * sizeof(*mask));
+    if (plain == LM_NFA_PLAIN_ANY && v->plain_chars_max > LM_PLAIN_CHARS_MAX)
+        count += look(w, &v->plain, chars, mask);
+    else if (chars < v->plain_chars_max)
+        count += look(w, &v->plain, chars, mask);
+    return count + look(w, &v->rest, 0, mask);
+}
+
+/* The mask without the ends, from those kept or made and kept now. */
+static const uint64_t *find_mask(struct lm_constraint_walk *w, size_t *ret_count)
+{
+    struct lm_walk_memory *m = w->memory;
+    const size_t words = w->constraint->vocab->words;
+    size_t slot = w->path[0] % LM_WALK_MASKS;
+    if (m->kept[slot].spot != w->path[0] || m->kept[slot].shrunk != m->lazy.shrunk) {
+        if (lm_lazy_bytes(&m->lazy) > LM_WALK_LAZY_BYTES_MAX) {
+            lm_lazy_shrink(&m->lazy, w->path, 1);
+            slot = w->path[0] % LM_WALK_MASKS;
+        }
+        uint64_t *mask = m->masks + slot * words;
+        const size_t count = compute(w, mask);   // may renumber path[0]: then it is not found again
+        m->kept[slot].spot = w->path[0];
+        m->kept[slot].shrunk = m->lazy.shrunk;
+        m->kept[slot].count = count;
+    }
+    *ret_count = m->kept[slot].count;
+    return m->masks + slot * words;
+}
+
+const uint64_t *lm_constraint_mask(struct lm_constraint_walk *w, const uint32_t *ends, size_t end_count,
+                                   size_t *ret_count)
+{
+    const struct lm_constraint_vocab *v = w->constraint->vocab;
+    size_t count;
+    memcpy(w->mask, find_mask(w, &count), v->words * sizeof(*w->mask));
+    const bool may_end = lm_constraint_may_end(w);
+    for (size_t i = 0; i < end_count; i++) {
+        if (ends[i] >= v->vocab_size)
+            continue;
+        uint64_t *word = &w->mask[ends[i] / 64];
+        const uint64_t bit = UINT64_C(1) << ends[i] % 64;
+        count += may_end && !(*word & bit);
+        count -= !may_end && (*word & bit);
+        *word = may_end ? *word | bit : *word & ~bit;
+    }
+    *ret_count = count;
+    return w->mask;
+}
+
+bool lm_constraint_accept(struct lm_constraint_walk *w, uint32_t id)
+{
+    const struct lm_constraint_vocab *v = w->constraint->vocab;
+    if (id >= v->vocab_size || lm_tokenizer_is_special(v->tokenizer, id))
+        return false;
+    const struct lm_str bytes = lm_tokenizer_bytes(v->tokenizer, id);
+    if (bytes.len == 0 || bytes.len > LM_TRIE_TOKEN_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < bytes.len; i++) {
+        w->path[i + 1] = find(w, i, w->constraint->nfa.class_of[(uint8_t)bytes.ptr[i]]);
+        if (w->path[i + 1] == LM_SPOT_DEAD)
+            return false;
+    }
+    w->path[0] = w->path[bytes.len];
+    return true;
+}
+
+bool lm_constraint_may_end(const struct lm_constraint_walk *w)
+{
+    return w->memory->lazy.spots[w->path[0]].end;
+}
