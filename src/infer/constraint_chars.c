@@ -65,10 +65,25 @@ static bool has_range(const struct lm_chars *c, uint32_t low, uint32_t high)
     return false;
 }
 
-bool lm_chars_have_plain(const struct lm_chars *c)
+uint8_t lm_chars_kinds(const struct lm_chars *c)
 {
-    return has_range(c, 0x20, '"' - 1) && has_range(c, '"' + 1, '\\' - 1) && has_range(c, '\\' + 1, 0xd7ff) &&
-           has_range(c, 0xe000, LM_CHAR_MAX);
+    static const struct {
+        uint32_t low, high;
+        uint8_t kind;
+    } rows[] = {
+        { 'a', 'z', LM_KIND_LOWER },      { 'A', 'Z', LM_KIND_UPPER },
+        { '0', '9', LM_KIND_DIGIT },      { ' ', ' ', LM_KIND_BLANK },
+        { '_', '_', LM_KIND_UNDERSCORE }, { '!', '!', LM_KIND_SIGN },
+        { '#', '/', LM_KIND_SIGN },       { ':', '@', LM_KIND_SIGN },
+        { '[', '[', LM_KIND_SIGN },       { ']', '^', LM_KIND_SIGN },
+        { '`', '`', LM_KIND_SIGN },       { '{', 0x7f, LM_KIND_SIGN },
+        { 0x80, 0xd7ff, LM_KIND_HIGH },   { 0xe000, LM_CHAR_MAX, LM_KIND_HIGH },
+    };
+    uint8_t kinds = LM_KINDS_PLAIN;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (!has_range(c, rows[i].low, rows[i].high))
+            kinds &= (uint8_t)~rows[i].kind;
+    return kinds;
 }
 
 void lm_chars_release(struct lm_chars *c)

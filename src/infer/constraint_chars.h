@@ -24,9 +24,9 @@ enum lm_spelling {
 
 void lm_chars_add(struct lm_chars *c, uint32_t low, uint32_t high);
 void lm_chars_add_all(struct lm_chars *c, const struct lm_chars *other);
-void lm_chars_normalize(struct lm_chars *c);          // sorted, joined
-void lm_chars_invert(struct lm_chars *c);             // within U+0000..U+10FFFF
-bool lm_chars_have_plain(const struct lm_chars *c);   // every plain character; c is normalized
+void lm_chars_normalize(struct lm_chars *c);        // sorted, joined
+void lm_chars_invert(struct lm_chars *c);           // within U+0000..U+10FFFF
+uint8_t lm_chars_kinds(const struct lm_chars *c);   // of which it has every character; c is normalized
 void lm_chars_release(struct lm_chars *c);
 
 /* Exactly one character of the set (surrogates never); c is normalized.  An empty set matches nothing. */

@@ -238,29 +238,29 @@ static struct lm_frag group(struct grammar *g)
     return x;
 }
 
-static struct lm_frag set(struct grammar *g, bool dot, bool *ret_plain)
+static struct lm_frag set(struct grammar *g, bool dot, uint8_t *ret_kinds)
 {
     struct lm_chars chars = { 0 };
     if (dot)
         lm_chars_add(&chars, 0, LM_CHAR_MAX);
     struct lm_frag x = { 0, 0 };
     if (dot || read_class(g, &chars)) {
-        *ret_plain = lm_chars_have_plain(&chars);
+        *ret_kinds = lm_chars_kinds(&chars);
         x = lm_chars_frag(g->a, &chars, LM_SPELL_TEXT);
     }
     lm_chars_release(&chars);
     return x;
 }
 
-static struct lm_frag element(struct grammar *g, bool *ret_plain)
+static struct lm_frag element(struct grammar *g, uint8_t *ret_kinds)
 {
-    *ret_plain = false;
+    *ret_kinds = 0;
     if (skip(g, "("))
         return group(g);
     if (skip(g, "["))
-        return set(g, false, ret_plain);
+        return set(g, false, ret_kinds);
     if (skip(g, "."))
-        return set(g, true, ret_plain);
+        return set(g, true, ret_kinds);
     if (skip(g, "\""))
         return literal(g, "\"");
     if (skip(g, "'"))
@@ -318,8 +318,8 @@ static bool read_bounds(struct grammar *g, uint32_t *ret_min, uint32_t *ret_max)
 static struct lm_frag piece(struct grammar *g)
 {
     const size_t mark = g->a->state_count;
-    bool plain;
-    const struct lm_frag x = element(g, &plain);
+    uint8_t kinds;
+    const struct lm_frag x = element(g, &kinds);
     uint32_t min, max = LM_NFA_NONE;
     if (skip(g, "*")) {
         min = 0;
@@ -333,7 +333,7 @@ static struct lm_frag piece(struct grammar *g)
     }
     if (peek(g) == '*' || peek(g) == '+' || peek(g) == '?' || peek(g) == '{')
         return refuse_at(g, g->at, LM_EINVAL, "a repetition of a repetition: use a group");
-    return g->a->rc == LM_OK ? lm_nfa_repeat(g->a, mark, x, min, max, plain) : x;
+    return g->a->rc == LM_OK ? lm_nfa_repeat(g->a, mark, x, min, max, kinds) : x;
 }
 
 static struct lm_frag sequence(struct grammar *g)

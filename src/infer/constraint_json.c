@@ -18,8 +18,7 @@ struct lm_frag lm_json_colon(struct lm_nfa *a)
 static struct lm_frag blank(struct lm_nfa *a)
 {
     const size_t mark = a->state_count;
-    const struct lm_frag indent =
-        lm_nfa_repeat(a, mark, lm_regex_own(a, "[ \\t]"), 0, LM_JSON_INDENT_MAX, false);
+    const struct lm_frag indent = lm_nfa_repeat(a, mark, lm_regex_own(a, "[ \\t]"), 0, LM_JSON_INDENT_MAX, 0);
     const struct lm_frag line = lm_nfa_cat(a, lm_nfa_text(a, "\n"), indent);
     return lm_nfa_optional(a, lm_nfa_either(a, lm_nfa_text(a, " "), line));
 }
@@ -34,7 +33,7 @@ static struct lm_frag string(struct lm_nfa *a)
 {
     const struct lm_frag open = lm_nfa_text(a, "\"");
     const size_t mark = a->state_count;
-    const struct lm_frag chars = lm_nfa_repeat(a, mark, character(a), 0, LM_NFA_NONE, true);
+    const struct lm_frag chars = lm_nfa_repeat(a, mark, character(a), 0, LM_NFA_NONE, LM_KINDS_PLAIN);
     return lm_nfa_cat(a, lm_nfa_cat(a, open, chars), lm_nfa_text(a, "\""));
 }
 
@@ -52,7 +51,7 @@ static struct lm_frag integer(struct lm_nfa *a)
 static struct lm_frag listing(struct lm_nfa *a, const char *open, struct lm_frag first, size_t mark,
                               struct lm_frag again, const char *close)
 {
-    struct lm_frag items = lm_nfa_cat(a, first, lm_nfa_repeat(a, mark, again, 0, LM_NFA_NONE, false));
+    struct lm_frag items = lm_nfa_cat(a, first, lm_nfa_repeat(a, mark, again, 0, LM_NFA_NONE, 0));
     items = lm_nfa_optional(a, lm_nfa_cat(a, items, lm_json_call(a, LM_RULE_BLANK)));
     const struct lm_frag head = lm_nfa_cat(a, lm_nfa_text(a, open), lm_json_call(a, LM_RULE_BLANK));
     return lm_nfa_cat(a, head, lm_nfa_cat(a, items, lm_nfa_text(a, close)));

@@ -20,7 +20,7 @@ struct lm_lazy_scratch {
     size_t seen_size, seen_count;
     uint32_t stamp;
     bool end;
-    uint8_t plain;
+    struct lm_run run;
 };
 
 static void init_tables(struct lm_lazy *l, const struct lm_nfa *nfa)
@@ -91,7 +91,7 @@ static uint64_t hash_node(const struct lm_lazy *l, uint32_t node)
 static uint64_t hash_spot(const struct lm_lazy *l, uint32_t spot)
 {
     const struct lm_spot *s = &l->spots[spot];
-    uint64_t hash = mix(s->count, (uint64_t)s->end << 8 | s->plain);
+    uint64_t hash = mix(s->count, (uint64_t)s->end << 16 | s->run.kinds << 8 | s->run.chars);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct lm_place p = l->places[s->at + i];
         hash = mix(hash, (uint64_t)p.state << 32 | p.stack);
@@ -109,7 +109,8 @@ static bool same_node(const struct lm_lazy *l, uint32_t a, uint32_t b)
 static bool same_spot(const struct lm_lazy *l, uint32_t a, uint32_t b)
 {
     const struct lm_spot *x = &l->spots[a], *y = &l->spots[b];
-    return x->end == y->end && x->plain == y->plain && x->count == y->count &&
+    return x->end == y->end && x->run.kinds == y->run.kinds && x->run.chars == y->run.chars &&
+           x->count == y->count &&
            (x->count == 0 ||
             memcmp(l->places + x->at, l->places + y->at, x->count * sizeof(*l->places)) == 0);
 }
@@ -192,7 +193,8 @@ static void sort_places(struct lm_place *places, size_t count)
     }
 }
 
-static uint32_t make_spot(struct lm_lazy *l, struct lm_place *places, size_t count, bool end, uint8_t plain)
+static uint32_t make_spot(struct lm_lazy *l, struct lm_place *places, size_t count, bool end,
+                          struct lm_run run)
 {
     if (count == 0 && !end)
         return LM_SPOT_DEAD;
@@ -204,7 +206,7 @@ static uint32_t make_spot(struct lm_lazy *l, struct lm_place *places, size_t cou
     if (count > 0)
         memcpy(l->places + l->place_count, places, count * sizeof(*places));
     const uint32_t made = (uint32_t)l->spot_count;
-    l->spots[made] = (struct lm_spot){ (uint32_t)l->place_count, (uint32_t)count, end, plain };
+    l->spots[made] = (struct lm_spot){ (uint32_t)l->place_count, (uint32_t)count, end, run };
     const uint32_t found = intern(l, &l->spot_table, &spot_kind, made);
     if (found == made) {
         l->spot_count++;
@@ -257,7 +259,7 @@ static void begin(struct lm_lazy_scratch *s)
     }
     s->seen_count = s->work_count = s->reading_count = s->call_count = 0;
     s->end = false;
-    s->plain = 0;
+    s->run = (struct lm_run){ 0, 0 };
 }
 
 /* Deep down only calls on a lowest way out. */
@@ -291,8 +293,8 @@ static void follow_one(struct lm_lazy *l, struct lm_place p)
     const struct lm_nfa_state *s = &l->nfa->states[p.state];
     if (l->nfa->heights[p.state] == LM_NFA_HEIGHT_NONE)
         return;
-    if (s->plain > x->plain && l->nodes[p.stack].depth < LM_LAZY_DEPTH_MAX)
-        x->plain = s->plain;   // deeper, a call for a character may be refused
+    if (s->run.kinds && l->nodes[p.stack].depth < LM_LAZY_DEPTH_MAX)   // deeper, calls may be refused
+        x->run = lm_run_better(x->run, s->run);
     switch ((enum lm_nfa_kind)s->kind) {
     case LM_NFA_RANGE:
     case LM_NFA_SET:
@@ -365,7 +367,7 @@ static uint32_t arrive(struct lm_lazy *l)
             return LM_SPOT_DEAD;
         make_calls(l);
     }
-    return make_spot(l, x->reading, x->reading_count, x->end, x->plain);
+    return make_spot(l, x->reading, x->reading_count, x->end, x->run);
 }
 
 uint32_t lm_lazy_start(struct lm_lazy *l)
@@ -432,7 +434,7 @@ void lm_lazy_shrink(struct lm_lazy *l, uint32_t *spots, size_t count)
             const struct lm_place p = old.places[s.at + k];
             x->reading[k] = (struct lm_place){ p.state, move_stack(&fresh, &old, p.stack, moved, chain) };
         }
-        spots[i] = make_spot(&fresh, x->reading, s.count, s.end, s.plain);
+        spots[i] = make_spot(&fresh, x->reading, s.count, s.end, s.run);
     }
     free_tables(&old);
     *l = fresh;

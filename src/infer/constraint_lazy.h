@@ -24,7 +24,7 @@ enum {
 struct lm_spot {
     uint32_t at, count;   // its places
     bool end;             // the text may end here
-    uint8_t plain;        // so many plain characters fit here whatever else does; 255: any number
+    struct lm_run run;    // the best that fits here
 };
 
 struct lm_place {

@@ -205,15 +205,17 @@ static struct lm_frag copy(struct lm_nfa *a, size_t mark, size_t len, struct lm_
     return a->rc == LM_OK ? (struct lm_frag){ x.start + by, x.end + by } : (struct lm_frag){ 0, 0 };
 }
 
-static uint8_t plain_left(uint32_t max, uint32_t done)
+static struct lm_run run_left(uint8_t kinds, uint32_t max, uint32_t done)
 {
+    if (kinds == 0)
+        return (struct lm_run){ 0, 0 };
     if (max == LM_NFA_NONE)
-        return LM_NFA_PLAIN_ANY;
-    return max - done < LM_NFA_PLAIN_ANY ? (uint8_t)(max - done) : LM_NFA_PLAIN_ANY - 1;
+        return (struct lm_run){ kinds, LM_RUN_ANY };
+    return (struct lm_run){ kinds, max - done < LM_RUN_ANY ? (uint8_t)(max - done) : LM_RUN_ANY - 1 };
 }
 
 struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, uint32_t min, uint32_t max,
-                             bool takes_plain)
+                             uint8_t kinds)
 {
     LM_ASSERT(a->rc != LM_OK || (min <= max && mark < a->state_count));
     if (max == 0)
@@ -228,7 +230,7 @@ struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, ui
     for (uint32_t i = 0; i < copies && a->rc == LM_OK; i++) {
         const struct lm_frag one = i == 0 ? x : copy(a, mark, len, x);
         struct lm_nfa_state way = { .kind = i < min ? LM_NFA_JUMP : LM_NFA_FORK,
-                                    .plain = takes_plain ? plain_left(max, i) : 0,
+                                    .run = run_left(kinds, max, i),
                                     .next = one.start,
                                     .other = end };
         const uint32_t in = lm_nfa_add(a, way);
@@ -241,7 +243,7 @@ struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, ui
     if (!bounded)
         lm_nfa_join(a, last.end,
                     lm_nfa_add(a, (struct lm_nfa_state){ .kind = LM_NFA_FORK,
-                                                         .plain = takes_plain ? LM_NFA_PLAIN_ANY : 0,
+                                                         .run = run_left(kinds, max, 0),
                                                          .next = last.start,
                                                          .other = end }));
     else

@@ -10,7 +10,28 @@
 #include "infer/constraint.h"
 
 #define LM_NFA_NONE UINT32_MAX
-enum { LM_NFA_PLAIN_ANY = 255, LM_NFA_HEIGHT_NONE = UINT16_MAX, LM_NFA_RULES_MAX = 60000 };
+enum { LM_NFA_HEIGHT_NONE = UINT16_MAX, LM_NFA_RULES_MAX = 60000 };
+
+/* Kinds of characters.  A plain character is one that stands for itself in a JSON string: any but the quote,
+ * the backslash and U+0000..U+001F. */
+enum {
+    LM_KIND_LOWER = 1,   // a to z
+    LM_KIND_UPPER = 2,
+    LM_KIND_DIGIT = 4,
+    LM_KIND_BLANK = 8,   // U+0020
+    LM_KIND_UNDERSCORE = 16,
+    LM_KIND_SIGN = 32,     // other plain ASCII
+    LM_KIND_HIGH = 64,     // beyond ASCII
+    LM_KIND_OTHER = 128,   // what is not plain, or not well-formed
+    LM_KINDS_PLAIN = 127,
+};
+
+/* Texts of up to `chars` characters, all of these kinds, fit at a place whatever else does.  It lets a mask
+ * take whole branches of the vocabulary unseen. */
+struct lm_run {
+    uint8_t kinds, chars;
+};
+enum { LM_RUN_ANY = 255 };   // chars: any number
 
 enum lm_nfa_kind {
     LM_NFA_JUMP,    // to next
@@ -24,8 +45,7 @@ enum lm_nfa_kind {
 
 struct lm_nfa_state {
     uint8_t kind, low, high;
-    uint8_t
-        plain;   // so many plain characters (constraint_vocab.h) fit here whatever else does; 255: any number
+    struct lm_run run;
     uint32_t next, other;
 };
 
@@ -88,9 +108,9 @@ static inline struct lm_frag lm_nfa_text(struct lm_nfa *a, const char *text)
 }
 
 /* Copies x, so x must be all that was made since state_count was `mark`.  max LM_NFA_NONE: no bound.
- * `takes_plain`: x matches every plain character. */
+ * `kinds`: x matches every single character of these kinds. */
 struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, uint32_t min, uint32_t max,
-                             bool takes_plain);
+                             uint8_t kinds);
 
 /* By hand, for automata that are no trees of fragments.  A branch is a state with any number of ways on; it
  * begins with none. */
@@ -105,6 +125,12 @@ void lm_nfa_define(struct lm_nfa *a, uint32_t rule, struct lm_frag body);
 /* Every rule is defined: finds what matches nothing, refuses rules that call themselves before they have read
  * a byte and a language without any text, sorts bytes into classes (constraint_nfa_finish.c). */
 void lm_nfa_finish(struct lm_nfa *a, uint32_t start);
+
+static inline struct lm_run lm_run_better(struct lm_run a, struct lm_run b)
+{
+    const int more = __builtin_popcount(a.kinds) - __builtin_popcount(b.kinds);
+    return more > 0 || (more == 0 && a.chars >= b.chars) ? a : b;
+}
 
 static inline bool lm_nfa_set_has(const struct lm_nfa_set *s, unsigned byte)
 {

@@ -30,8 +30,8 @@ static void skip_jumps(struct lm_nfa *a)
         if (s->kind != LM_NFA_JUMP)
             continue;
         const uint32_t target = behind_jumps(a, (uint32_t)i);
-        if (target != 0 && s->plain > a->states[target].plain)
-            a->states[target].plain = s->plain;
+        if (target != 0)
+            a->states[target].run = lm_run_better(a->states[target].run, s->run);
         s->next = target;   // later walks over this one are short
     }
     for (size_t i = 0; i < a->state_count; i++) {

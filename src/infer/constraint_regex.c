@@ -232,10 +232,10 @@ static bool read_class(struct reading *r, struct lm_chars *ret)
 
 static struct lm_frag alternation(struct reading *r, bool top);
 
-static struct lm_frag set_frag(struct reading *r, struct lm_chars *set, bool good, bool *ret_plain)
+static struct lm_frag set_frag(struct reading *r, struct lm_chars *set, bool good, uint8_t *ret_kinds)
 {
     lm_chars_normalize(set);
-    *ret_plain = good && lm_chars_have_plain(set);
+    *ret_kinds = good ? lm_chars_kinds(set) : 0;
     const struct lm_frag x = good ? lm_chars_frag(r->a, set, r->options->spelling) : (struct lm_frag){ 0, 0 };
     lm_chars_release(set);
     return x;
@@ -263,21 +263,21 @@ static struct lm_frag group(struct reading *r)
     return x;
 }
 
-/* *ret_plain: it takes every plain character. */
-static struct lm_frag atom(struct reading *r, bool *ret_plain)
+/* *ret_kinds: it takes every single character of these. */
+static struct lm_frag atom(struct reading *r, uint8_t *ret_kinds)
 {
     struct lm_chars set = { 0 };
-    *ret_plain = false;
+    *ret_kinds = 0;
     if (skip(r, "("))
         return group(r);
     if (skip(r, "["))
-        return set_frag(r, &set, read_class(r, &set), ret_plain);
+        return set_frag(r, &set, read_class(r, &set), ret_kinds);
     if (skip(r, "\\"))
-        return set_frag(r, &set, read_escape(r, false, &set), ret_plain);
+        return set_frag(r, &set, read_escape(r, false, &set), ret_kinds);
     if (skip(r, ".")) {
         lm_chars_add(&set, '\n', '\n');
         lm_chars_invert(&set);
-        return set_frag(r, &set, true, ret_plain);
+        return set_frag(r, &set, true, ret_kinds);
     }
     if (next_is(r, "^") || next_is(r, "$"))
         return refuse(r, "an anchor is supported only at the ends of the expression");
@@ -332,8 +332,8 @@ static bool read_quantifier(struct reading *r, uint32_t *ret_min, uint32_t *ret_
 static struct lm_frag piece(struct reading *r)
 {
     const size_t mark = r->a->state_count;
-    bool plain;
-    const struct lm_frag x = atom(r, &plain);
+    uint8_t kinds;
+    const struct lm_frag x = atom(r, &kinds);
     const size_t start = r->at;
     uint32_t min = 1, max = 1;
     if (r->a->rc != LM_OK || !read_quantifier(r, &min, &max))
@@ -350,7 +350,7 @@ static struct lm_frag piece(struct reading *r)
     const size_t behind = r->at;
     if (read_quantifier(r, &again_min, &again_max))
         return refuse_at(r, behind, LM_EINVAL, "a repetition of a repetition: use a group");
-    return lm_nfa_repeat(r->a, mark, x, min, max, plain);
+    return lm_nfa_repeat(r->a, mark, x, min, max, kinds);
 }
 
 /* ---- sequences, alternatives ---- */
@@ -362,7 +362,7 @@ static struct lm_frag anything(struct reading *r)
     const size_t mark = r->a->state_count;
     const struct lm_frag one = lm_chars_frag(r->a, &all, r->options->spelling);
     lm_chars_release(&all);
-    return lm_nfa_repeat(r->a, mark, one, 0, LM_NFA_NONE, true);
+    return lm_nfa_repeat(r->a, mark, one, 0, LM_NFA_NONE, LM_KINDS_PLAIN);
 }
 
 static struct lm_frag sequence(struct reading *r, bool top)

@@ -59,7 +59,7 @@ static struct lm_frag rest_items(struct lm_schema *s, const struct lm_schema_con
     const size_t mark = a->state_count;
     const struct lm_frag comma = lm_json_comma(a);
     struct lm_frag more = lm_nfa_cat(a, comma, lm_schema_call(s, conj));
-    more = lm_nfa_repeat(a, mark, more, prefix == 0 && min > 0 ? min - 1 : min, max, false);
+    more = lm_nfa_repeat(a, mark, more, prefix == 0 && min > 0 ? min - 1 : min, max, 0);
     if (prefix > 0)
         return more;
     const struct lm_frag all = lm_nfa_cat(a, first, more);

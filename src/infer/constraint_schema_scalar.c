@@ -153,7 +153,7 @@ static struct lm_frag length_frag(struct lm_schema *s, const struct lm_schema_vi
     if (s->a->rc != LM_OK || min > max)
         return lm_nfa_never(s->a);
     const size_t mark = s->a->state_count;
-    return lm_nfa_repeat(s->a, mark, lm_json_call(s->a, LM_RULE_CHAR), min, max, true);
+    return lm_nfa_repeat(s->a, mark, lm_json_call(s->a, LM_RULE_CHAR), min, max, LM_KINDS_PLAIN);
 }
 
 struct lm_frag lm_schema_string(struct lm_schema *s, const struct lm_schema_view *v)

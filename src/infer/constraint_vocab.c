@@ -6,6 +6,11 @@
 
 /* ---- plain text ---- */
 
+static bool is_inner(char byte)   // of a character, not its first
+{
+    return ((uint8_t)byte & 0xc0) == 0x80;
+}
+
 /* Bytes of the well-formed character at `s`; 0 if there is none (Unicode 15, table 3-7). */
 static size_t character_bytes(struct lm_str s)
 {
@@ -32,16 +37,45 @@ static size_t character_bytes(struct lm_str s)
     return 0;
 }
 
-size_t lm_plain_chars(struct lm_str text)
+static uint8_t kind_of(uint8_t first)
 {
+    if (first >= 'a' && first <= 'z')
+        return LM_KIND_LOWER;
+    if (first >= 'A' && first <= 'Z')
+        return LM_KIND_UPPER;
+    if (first >= '0' && first <= '9')
+        return LM_KIND_DIGIT;
+    if (first < 0x20 || first == '"' || first == '\\')
+        return LM_KIND_OTHER;
+    return first == ' '   ? LM_KIND_BLANK
+           : first == '_' ? LM_KIND_UNDERSCORE
+           : first < 0x80 ? LM_KIND_SIGN
+                          : LM_KIND_HIGH;
+}
+
+/* The kind of character that each byte is part of. */
+static void find_kinds(struct lm_str text, uint8_t *ret)
+{
+    size_t bytes;
+    for (size_t i = 0; i < text.len; i += bytes ? bytes : 1) {
+        bytes = character_bytes((struct lm_str){ text.ptr + i, text.len - i });
+        if (bytes == 0)
+            ret[i] = LM_KIND_OTHER;
+        else
+            memset(ret + i, kind_of((uint8_t)text.ptr[i]), bytes);
+    }
+}
+
+/* Characters of a plain text; 0 if it is not plain, or empty. */
+static size_t plain_chars(struct lm_str text)
+{
+    uint8_t kinds[LM_TRIE_TOKEN_BYTES_MAX];
     size_t chars = 0;
-    while (text.len > 0) {
-        const uint8_t first = (uint8_t)text.ptr[0];
-        const size_t bytes = character_bytes(text);
-        if (bytes == 0 || first < 0x20 || first == '"' || first == '\\')
+    find_kinds(text, kinds);
+    for (size_t i = 0; i < text.len; i++) {
+        if (kinds[i] == LM_KIND_OTHER)
             return 0;
-        text = (struct lm_str){ text.ptr + bytes, text.len - bytes };
-        chars++;
+        chars += !is_inner(text.ptr[i]);
     }
     return chars;
 }
@@ -69,6 +103,20 @@ static size_t common_bytes(struct lm_str a, struct lm_str b)
     return i;
 }
 
+static void add_below(struct lm_trie_node *nodes, const size_t *path, struct lm_str bytes)
+{
+    uint8_t kinds[LM_TRIE_TOKEN_BYTES_MAX];
+    struct lm_run behind = { 0, 0 };
+    find_kinds(bytes, kinds);
+    for (size_t d = bytes.len; d-- > 0;) {
+        struct lm_run *below = &nodes[path[d]].below;
+        below->kinds |= behind.kinds;
+        below->chars = behind.chars > below->chars ? behind.chars : below->chars;
+        behind.kinds |= kinds[d];
+        behind.chars += !is_inner(bytes.ptr[d]) && behind.chars < LM_RUN_ANY;
+    }
+}
+
 /* Sorted entries, so a token's nodes beyond what it shares with the one before are new, and come last. */
 static void build_trie(const struct entry *entries, size_t count, struct lm_trie *ret)
 {
@@ -91,6 +139,7 @@ static void build_trie(const struct entry *entries, size_t count, struct lm_trie
         for (size_t d = 0; d < depth; d++)
             if (entries[i].chars > ret->nodes[path[d]].chars)
                 ret->nodes[path[d]].chars = entries[i].chars;
+        add_below(ret->nodes, path, bytes);
         ret->ids[i] = entries[i].id;
     }
     while (depth > 0)
@@ -107,10 +156,8 @@ static void make_plain_masks(struct lm_constraint_vocab *v, const struct entry *
     for (size_t i = 0; i < count; i++) {
         if (plain[i].chars > v->plain_chars_max)
             v->plain_chars_max = plain[i].chars;
-        for (size_t chars = plain[i].chars; chars <= LM_PLAIN_CHARS_MAX; chars++) {
+        for (size_t chars = plain[i].chars; chars <= LM_PLAIN_CHARS_MAX; chars++)
             v->plain_masks[chars * v->words + plain[i].id / 64] |= UINT64_C(1) << plain[i].id % 64;
-            v->plain_counts[chars]++;
-        }
     }
 }
 
@@ -130,7 +177,7 @@ struct lm_constraint_vocab *lm_constraint_vocab_new(const struct lm_tokenizer *t
             continue;
         if (bytes.len > v->depth_max)
             v->depth_max = bytes.len;
-        const size_t chars = lm_plain_chars(bytes);
+        const size_t chars = plain_chars(bytes);
         struct entry e = { bytes, id, LM_TRIE_CHARS_MANY };
         if (chars > 0) {
             e.chars = chars < LM_TRIE_CHARS_MANY ? (uint8_t)chars : LM_TRIE_CHARS_MANY - 1;

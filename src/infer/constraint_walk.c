@@ -85,14 +85,24 @@ static uint32_t find(struct lm_constraint_walk *w, size_t depth, uint8_t class)
     return lm_lazy_step(l, w->path[depth], class);
 }
 
-/* Sets the bits of all tokens of the trie that fit behind path[0] and returns how many were not set before.
- * Plain tokens of up to `chars` characters are known to fit and have been set. */
-static size_t look(struct lm_constraint_walk *w, const struct lm_trie *trie, uint8_t chars, uint64_t *mask)
+static void set_bits(const uint32_t *ids, size_t from, size_t to, uint64_t *mask)
+{
+    for (size_t i = from; i < to; i++)
+        mask[ids[i] / 64] |= UINT64_C(1) << ids[i] % 64;
+}
+
+static bool is_within(struct lm_run below, struct lm_run run)
+{
+    return !(below.kinds & ~run.kinds) && below.chars <= run.chars;
+}
+
+/* Sets the bits of all tokens of the trie that fit behind path[0].  Plain tokens of up to `chars` characters
+ * are known to fit and have been set. */
+static void look(struct lm_constraint_walk *w, const struct lm_trie *trie, uint8_t chars, uint64_t *mask)
 {
     const struct lm_lazy *l = &w->memory->lazy;
     const struct lm_nfa *nfa = &w->constraint->nfa;
     const struct lm_trie_node *nodes = trie->nodes;
-    size_t set = 0;
     for (size_t i = 0; i < trie->count;) {
         const struct lm_trie_node *n = &nodes[i];
         if (n->chars <= chars) {
@@ -105,33 +115,38 @@ static size_t look(struct lm_constraint_walk *w, const struct lm_trie *trie, uin
             to = find(w, n->depth, class);
         if (to == LM_SPOT_DEAD) {
             i = n->next;
-            continue;
+        } else if (is_within(n->below, l->spots[to].run)) {
+            set_bits(trie->ids, n->token, nodes[n->next].token, mask);
+            i = n->next;
+        } else {
+            set_bits(trie->ids, n->token, n[1].token, mask);
+            w->path[n->depth + 1] = to;
+            i++;
         }
-        w->path[n->depth + 1] = to;
-        for (uint32_t k = n->token; k < n[1].token; k++) {
-            const uint32_t id = trie->ids[k];
-            const uint64_t bit = UINT64_C(1) << id % 64;
-            set += !(mask[id / 64] & bit);
-            mask[id / 64] |= bit;
-        }
-        i++;
     }
-    return set;
+}
+
+static size_t count_bits(const uint64_t *mask, size_t words)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < words; i++)
+        count += (size_t)__builtin_popcountll(mask[i]);
+    return count;
 }
 
 /* The mask of path[0] without the ends. */
 static size_t compute(struct lm_constraint_walk *w, uint64_t *mask)
 {
     const struct lm_constraint_vocab *v = w->constraint->vocab;
-    const uint8_t plain = w->memory->lazy.spots[w->path[0]].plain;
-    const uint8_t chars = plain < LM_PLAIN_CHARS_MAX ? plain : LM_PLAIN_CHARS_MAX;
-    size_t count = v->plain_counts[chars];
+    const struct lm_run run = w->memory->lazy.spots[w->path[0]].run;
+    uint8_t chars = 0;
+    if (run.kinds == LM_KINDS_PLAIN)
+        chars = run.chars < LM_PLAIN_CHARS_MAX ? run.chars : LM_PLAIN_CHARS_MAX;
     memcpy(mask, v->plain_masks + chars * v->words, v->words * sizeof(*mask));
-    if (plain == LM_NFA_PLAIN_ANY && v->plain_chars_max > LM_PLAIN_CHARS_MAX)
-        count += look(w, &v->plain, chars, mask);
-    else if (chars < v->plain_chars_max)
-        count += look(w, &v->plain, chars, mask);
-    return count + look(w, &v->rest, 0, mask);
+    if (chars < v->plain_chars_max)
+        look(w, &v->plain, chars, mask);
+    look(w, &v->rest, 0, mask);
+    return count_bits(mask, v->words);
 }
 
 /* The mask without the ends, from those kept or made and kept now. */

@@ -83,7 +83,7 @@ static void make_free(struct words *w)
     lm_nfa_branch_to(a, w->free_at[START], w->free_high);
     lm_nfa_branch_to(a, w->free_at[START], range_to(a, '"', '"', w->end));
     if (a->rc == LM_OK)
-        a->states[w->free_at[START]].plain = LM_NFA_PLAIN_ANY;
+        a->states[w->free_at[START]].run = (struct lm_run){ LM_KINDS_PLAIN, LM_RUN_ANY };
 }
 
 /* Runs of the row's bytes that are no child of the node lead away from all words. */
@@ -114,7 +114,7 @@ static void close_other(struct words *w, const struct node *n)
     if (!n->word)
         lm_nfa_branch_to(w->a, n->branch, range_to(w->a, '"', '"', w->end));
     if (w->a->rc == LM_OK)
-        w->a->states[n->branch].plain = LM_NFA_PLAIN_ANY;
+        w->a->states[n->branch].run = (struct lm_run){ LM_KINDS_PLAIN, LM_RUN_ANY };
 }
 
 /* ---- the trie ---- */
