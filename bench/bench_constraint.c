@@ -1,9 +1,9 @@
-/* Masks of constrained decoding: what a token costs, and compiling.  bench_constraint [--smoke] [MODEL]: with the
- * vocabulary of a model, or a made-up one of 49,152 tokens.
+/* Masks of constrained decoding: what a token costs, and compiling.  bench_constraint [--smoke] [MODEL]: with
+ * the vocabulary of a model, or a made-up one of 49,152 tokens.
  *
- * A walk follows a text by the longest token that fits each time, or takes tokens that fit at random.  Every run
- * compiles anew, so that all that is found on the way is paid for; the cost of a token is that of its mask and
- * its step, the least of all runs. */
+ * A walk follows a text by the longest token that fits each time, or takes tokens that fit at random.  Every
+ * run compiles anew, so that all that is found on the way is paid for; the cost of a token is that of its
+ * mask and its step, the least of all runs. */
 #include "base/mem.h"
 #include "base/sys.h"
 #include "infer/constraint.h"
@@ -110,9 +110,6 @@ static void bench(const char *name, enum lm_constraint_kind kind, const char *so
         count = walk(c, text, us);
         lm_constraint_free(c);
     }
-    if (getenv("SHOW"))
-        for (size_t i = 0; i < count; i++)
-            fprintf(stderr, "%s %zu %.1f\n", name, i, us[i]);
     qsort(us, count, sizeof(*us), by_value);
     snprintf(label, sizeof(label), "%s of %zu tokens %s", name, count, text ? "along a text" : "at random");
     char full[160];
@@ -124,19 +121,25 @@ static void bench(const char *name, enum lm_constraint_kind kind, const char *so
     row(full, count > 0 ? us[count - 1] : 0, "us/token");
 }
 
-static const char person[] =
-    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"age\":{\"type\":\"integer\",\"minimum\":0,"
-    "\"maximum\":150},\"email\":{\"type\":\"string\",\"format\":\"email\"},\"role\":{\"enum\":[\"admin\",\"editor\","
-    "\"reader\"]},\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"maxLength\":40},\"maxItems\":10},"
-    "\"address\":{\"type\":\"object\",\"properties\":{\"street\":{\"type\":\"string\"},\"city\":{\"type\":\"string\"}},"
-    "\"required\":[\"street\",\"city\"],\"additionalProperties\":false},\"score\":{\"type\":\"number\"}},\"required\":"
-    "[\"name\",\"age\",\"role\"],\"additionalProperties\":false}";
-static const char person_text[] =
-    "{\"name\": \"Ada Lovelace, Countess of the Analytical Engine\", \"age\": 36, \"email\": \"ada@example.org\", "
-    "\"role\": \"editor\", \"tags\": [\"mathematics\", \"programs written before computers\"], \"address\": {\"street\": "
-    "\"12 St James's Square\", \"city\": \"London\"}, \"score\": -12.75}";
+static const char person[] = "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"age\":{"
+                             "\"type\":\"integer\",\"minimum\":0,"
+                             "\"maximum\":150},\"email\":{\"type\":\"string\",\"format\":\"email\"},\"role\":"
+                             "{\"enum\":[\"admin\",\"editor\","
+                             "\"reader\"]},\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
+                             "\"maxLength\":40},\"maxItems\":10},"
+                             "\"address\":{\"type\":\"object\",\"properties\":{\"street\":{\"type\":"
+                             "\"string\"},\"city\":{\"type\":\"string\"}},"
+                             "\"required\":[\"street\",\"city\"],\"additionalProperties\":false},\"score\":{"
+                             "\"type\":\"number\"}},\"required\":"
+                             "[\"name\",\"age\",\"role\"],\"additionalProperties\":false}";
+static const char person_text[] = "{\"name\": \"Ada Lovelace, Countess of the Analytical Engine\", \"age\": "
+                                  "36, \"email\": \"ada@example.org\", "
+                                  "\"role\": \"editor\", \"tags\": [\"mathematics\", \"programs written "
+                                  "before computers\"], \"address\": {\"street\": "
+                                  "\"12 St James's Square\", \"city\": \"London\"}, \"score\": -12.75}";
 static const char free_text[] =
-    "{\n  \"title\": \"What does VACUUM do? It reclaims storage, and more: caf\xc3\xa9 \xe2\x82\xac 5.\",\n  \"list\": "
+    "{\n  \"title\": \"What does VACUUM do? It reclaims storage, and more: caf\xc3\xa9 \xe2\x82\xac 5.\",\n  "
+    "\"list\": "
     "[1, 2.5, -3e10, true, null, {\"a\": {\"b\": [\"deep\", \"\\u00e9\\n\"]}}],\n  \"end\": {}\n}";
 
 /* An object of many optional properties, then open to others. */
@@ -158,13 +161,16 @@ static void bench_all(void)
     bench("any JSON", LM_CONSTRAINT_JSON, "", free_text);
     bench("any JSON", LM_CONSTRAINT_JSON, "", NULL);
     bench("100 optional properties", LM_CONSTRAINT_JSON_SCHEMA, wide,
-          "{\"field_0\": \"a\", \"field_15838\": 7, \"field_776062\": \"the last but one\", \"other\": \"free\"}");
+          "{\"field_0\": \"a\", \"field_15838\": 7, \"field_776062\": \"the last but one\", \"other\": "
+          "\"free\"}");
     bench("string of 2000", LM_CONSTRAINT_JSON_SCHEMA, "{\"type\":\"string\",\"maxLength\":2000}", NULL);
-    bench("words", LM_CONSTRAINT_REGEX, "[a-z]+( [a-z]+)*\\.", "the quick brown fox jumps over the lazy dog.");
+    bench("words", LM_CONSTRAINT_REGEX, "[a-z]+( [a-z]+)*\\.",
+          "the quick brown fox jumps over the lazy dog.");
     bench("letters of 500", LM_CONSTRAINT_REGEX, "[A-Za-z ]{1,500}", "The quick brown fox jumps over it");
-    bench("arithmetic", LM_CONSTRAINT_GRAMMAR,
-          "root ::= sum\nsum ::= term ((\" + \" | \" - \") term)*\nterm ::= [0-9]+ | [a-z]+ | \"(\" sum \")\"",
-          "12 + (x - (37 + y)) - 4 + (((a - b) + 100) - z)");
+    bench(
+        "arithmetic", LM_CONSTRAINT_GRAMMAR,
+        "root ::= sum\nsum ::= term ((\" + \" | \" - \") term)*\nterm ::= [0-9]+ | [a-z]+ | \"(\" sum \")\"",
+        "12 + (x - (37 + y)) - 4 + (((a - b) + 100) - z)");
 }
 
 int main(int argc, char **argv)
@@ -180,7 +186,8 @@ int main(int argc, char **argv)
         return 1;
     }
     if (!path)
-        own = random_vocabulary(&rng, smoke ? 4096 : VOCAB, 12, " eeettaaoinsrhldcumfpgwybv,.-(\"=0123456789\n");
+        own =
+            random_vocabulary(&rng, smoke ? 4096 : VOCAB, 12, " eeettaaoinsrhldcumfpgwybv,.-(=0123456789\n");
     tokenizer = own;
     const uint64_t start = lm_now_ns();
     vocab = lm_constraint_vocab_new(tokenizer);

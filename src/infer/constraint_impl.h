@@ -10,7 +10,6 @@
 
 enum {
     LM_WALK_MASKS = 32,                 // masks kept, by number of the spot
-    LM_WALK_LAZY_BYTES_MAX = 4 << 20,   // of deterministic automaton in a walk at work
     LM_WALK_IDLE_BYTES_MAX = 1 << 20,   // in one left behind
     LM_WALK_IDLE_MAX = 2,
 };

@@ -23,12 +23,24 @@ struct lm_lazy_scratch {
     struct lm_run run;
 };
 
+enum { SPOTS = 8192, PLACES = 65536, NODES = 8192 };   // powers of two; more may come
+
+static void make_table(struct lm_lazy_table *t, size_t size)
+{
+    t->size = size;
+    t->slots = lm_zalloc(size, sizeof(*t->slots));
+}
+
 static void init_tables(struct lm_lazy *l, const struct lm_nfa *nfa)
 {
     *l = (struct lm_lazy){ .nfa = nfa, .spot_count = 2, .node_count = 1 };
-    lm_grow(&l->spots, &l->spot_cap, 2, sizeof(*l->spots));
-    lm_grow(&l->rows, &l->row_cap, 2 * nfa->class_count, sizeof(*l->rows));
-    lm_grow(&l->nodes, &l->node_cap, 1, sizeof(*l->nodes));
+    lm_grow(&l->spots, &l->spot_cap, SPOTS, sizeof(*l->spots));
+    lm_grow(&l->rows, &l->row_cap, SPOTS * nfa->class_count, sizeof(*l->rows));
+    lm_grow(&l->places, &l->place_cap, PLACES, sizeof(*l->places));
+    lm_grow(&l->nodes, &l->node_cap, NODES, sizeof(*l->nodes));
+    lm_grow(&l->returns, &l->return_cap, NODES, sizeof(*l->returns));
+    make_table(&l->spot_table, 2 * SPOTS);
+    make_table(&l->node_table, 2 * NODES);
     l->spots[0] = l->spots[1] = (struct lm_spot){ 0 };
     l->nodes[0] = (struct lm_stack_node){ 0 };
     for (size_t i = 0; i < 2 * nfa->class_count; i++)
@@ -62,13 +74,6 @@ void lm_lazy_release(struct lm_lazy *l)
         free(l->scratch->seen);
         free(l->scratch);
     }
-}
-
-size_t lm_lazy_bytes(const struct lm_lazy *l)
-{
-    return l->row_cap * sizeof(*l->rows) + l->spot_cap * sizeof(*l->spots) +
-           l->place_cap * sizeof(*l->places) + l->node_cap * sizeof(*l->nodes) +
-           l->return_cap * sizeof(*l->returns) + (l->spot_table.size + l->node_table.size) * sizeof(uint32_t);
 }
 
 /* ---- tables ---- */
@@ -124,8 +129,7 @@ static const struct kind node_kind = { hash_node, same_node }, spot_kind = { has
 static void grow_table(const struct lm_lazy *l, struct lm_lazy_table *t, const struct kind *kind)
 {
     const struct lm_lazy_table old = *t;
-    t->size = old.size ? old.size * 2 : 256;
-    t->slots = lm_zalloc(t->size, sizeof(*t->slots));
+    make_table(t, 2 * old.size);
     for (size_t i = 0; i < old.size; i++) {
         if (!old.slots[i])
             continue;
@@ -154,6 +158,14 @@ static uint32_t intern(const struct lm_lazy *l, struct lm_lazy_table *t, const s
 
 /* ---- stacks and spots ---- */
 
+/* Most plain characters from there on. */
+static int8_t reach_of(const struct lm_lazy *l, struct lm_place p)
+{
+    const struct lm_reach r = l->nfa->reaches[p.state];
+    const int8_t through = lm_reach_add(r.through, l->nodes[p.stack].reach);
+    return r.inside > through ? r.inside : through;
+}
+
 static uint32_t push(struct lm_lazy *l, uint32_t rest, const uint32_t *returns, size_t count)
 {
     lm_grow(&l->returns, &l->return_cap, l->return_count + count, sizeof(*l->returns));
@@ -166,6 +178,7 @@ static uint32_t push(struct lm_lazy *l, uint32_t rest, const uint32_t *returns, 
     if (found == made) {
         l->node_count++;
         l->return_count += count;
+        l->bytes += sizeof(*l->nodes) + count * sizeof(*l->returns) + 2 * sizeof(*l->node_table.slots);
     }
     return found;
 }
@@ -180,6 +193,11 @@ static int by_state_and_stack(const void *a, const void *b)
 
 static void sort_places(struct lm_place *places, size_t count)
 {
+    size_t sorted = 1;
+    while (sorted < count && by_state_and_stack(&places[sorted - 1], &places[sorted]) < 0)
+        sorted++;
+    if (sorted >= count)
+        return;
     if (count > 24) {
         qsort(places, count, sizeof(*places), by_state_and_stack);
         return;
@@ -193,12 +211,22 @@ static void sort_places(struct lm_place *places, size_t count)
     }
 }
 
+static size_t without_doubles(struct lm_place *places, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || by_state_and_stack(&places[kept - 1], &places[i]) != 0)
+            places[kept++] = places[i];
+    return kept;
+}
+
 static uint32_t make_spot(struct lm_lazy *l, struct lm_place *places, size_t count, bool end,
                           struct lm_run run)
 {
     if (count == 0 && !end)
         return LM_SPOT_DEAD;
     sort_places(places, count);
+    count = without_doubles(places, count);
     const size_t classes = l->nfa->class_count;
     lm_grow(&l->places, &l->place_cap, l->place_count + count + 1, sizeof(*l->places));
     lm_grow(&l->spots, &l->spot_cap, l->spot_count + 1, sizeof(*l->spots));
@@ -206,12 +234,19 @@ static uint32_t make_spot(struct lm_lazy *l, struct lm_place *places, size_t cou
     if (count > 0)
         memcpy(l->places + l->place_count, places, count * sizeof(*places));
     const uint32_t made = (uint32_t)l->spot_count;
-    l->spots[made] = (struct lm_spot){ (uint32_t)l->place_count, (uint32_t)count, end, run };
+    struct lm_spot *spot = &l->spots[made];
+    *spot = (struct lm_spot){ (uint32_t)l->place_count, (uint32_t)count, end, run, 0 };
+    for (size_t i = 0; i < count && spot->reach < LM_REACH_MANY; i++) {
+        const int8_t reach = reach_of(l, places[i]);
+        spot->reach = reach > spot->reach ? reach : spot->reach;
+    }
     const uint32_t found = intern(l, &l->spot_table, &spot_kind, made);
     if (found == made) {
         l->spot_count++;
         l->place_count += count;
         memset(l->rows + made * classes, 0, classes * sizeof(*l->rows));
+        l->bytes += sizeof(*spot) + count * sizeof(*places) + classes * sizeof(*l->rows) +
+                    2 * sizeof(*l->spot_table.slots);
     }
     return found;
 }
@@ -287,23 +322,36 @@ static void follow_call(struct lm_lazy *l, const struct lm_place *p, const struc
     x->calls[x->call_count++] = (struct call){ p->stack, s->other, s->next };
 }
 
+static void take_run(struct lm_lazy *l, struct lm_place p)
+{
+    const struct lm_run run = l->nfa->states[p.state].run;
+    if (run.kinds && l->nodes[p.stack].depth < LM_LAZY_DEPTH_MAX)   // deeper, calls may be refused
+        l->scratch->run = lm_run_better(l->scratch->run, run);
+}
+
+/* A place that reads. */
+static void arrive_at(struct lm_lazy *l, struct lm_place p)
+{
+    struct lm_lazy_scratch *x = l->scratch;
+    lm_grow(&x->reading, &x->reading_cap, x->reading_count + 1, sizeof(*x->reading));
+    x->reading[x->reading_count++] = p;
+}
+
 static void follow_one(struct lm_lazy *l, struct lm_place p)
 {
     struct lm_lazy_scratch *x = l->scratch;
     const struct lm_nfa_state *s = &l->nfa->states[p.state];
     if (l->nfa->heights[p.state] == LM_NFA_HEIGHT_NONE)
         return;
-    if (s->run.kinds && l->nodes[p.stack].depth < LM_LAZY_DEPTH_MAX)   // deeper, calls may be refused
-        x->run = lm_run_better(x->run, s->run);
+    take_run(l, p);
     switch ((enum lm_nfa_kind)s->kind) {
     case LM_NFA_RANGE:
     case LM_NFA_SET:
-        lm_grow(&x->reading, &x->reading_cap, x->reading_count + 1, sizeof(*x->reading));
-        x->reading[x->reading_count++] = p;
+        arrive_at(l, p);
         break;
     case LM_NFA_FORK:
-        follow(x, s->other, p.stack);
         follow(x, s->next, p.stack);
+        follow(x, s->other, p.stack);
         break;
     case LM_NFA_CALL:
         follow_call(l, &p, s);
@@ -360,9 +408,9 @@ static void make_calls(struct lm_lazy *l)
 static uint32_t arrive(struct lm_lazy *l)
 {
     struct lm_lazy_scratch *x = l->scratch;
-    while (x->work_count > 0) {
-        while (x->work_count > 0)
-            follow_one(l, x->work[--x->work_count]);
+    for (size_t done = 0; done < x->work_count;) {   // in order: places come out nearly sorted
+        while (done < x->work_count)
+            follow_one(l, x->work[done++]);
         if (x->seen_count > LM_LAZY_PLACES_MAX)
             return LM_SPOT_DEAD;
         make_calls(l);
@@ -375,6 +423,18 @@ uint32_t lm_lazy_start(struct lm_lazy *l)
     begin(l->scratch);
     follow(l->scratch, l->nfa->rules[l->nfa->start].start, 0);
     return arrive(l);
+}
+
+/* Most places only move along a literal: they need not be looked up among those seen. */
+static void step_to(struct lm_lazy *l, struct lm_place p)
+{
+    const uint8_t kind = l->nfa->states[p.state].kind;
+    if (kind != LM_NFA_RANGE && kind != LM_NFA_SET) {
+        follow(l->scratch, p.state, p.stack);
+    } else if (l->nfa->heights[p.state] != LM_NFA_HEIGHT_NONE) {
+        take_run(l, p);
+        arrive_at(l, p);
+    }
 }
 
 uint32_t lm_lazy_step(struct lm_lazy *l, uint32_t spot, uint8_t class)
@@ -391,9 +451,10 @@ uint32_t lm_lazy_step(struct lm_lazy *l, uint32_t spot, uint8_t class)
         const struct lm_place p = l->places[s.at + i];
         const struct lm_nfa_state *state = &l->nfa->states[p.state];
         if (lm_nfa_takes(l->nfa, state, byte))
-            follow(l->scratch, state->next, p.stack);
+            step_to(l, (struct lm_place){ state->next, p.stack });
     }
-    const uint32_t to = l->scratch->work_count > 0 ? arrive(l) : LM_SPOT_DEAD;
+    const bool dead = l->scratch->work_count + l->scratch->reading_count == 0;
+    const uint32_t to = dead ? LM_SPOT_DEAD : arrive(l);
     l->rows[row] = to;
     return to;
 }

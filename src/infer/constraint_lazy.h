@@ -10,21 +10,24 @@
  * Beyond DEPTH_MAX calls deep only calls are followed that lie on a lowest way out, so nesting is bounded and
  * never a dead end.
  *
- * Memory has a ceiling: lm_lazy_shrink forgets everything but the spots named.  Owner: one thread. */
+ * Memory has a ceiling: when it is full, lm_lazy_shrink forgets everything but the spots named.  Address
+ * space for most of it is taken at the start, so that steps do not wait for copies.  Owner: one thread. */
 
 #include "infer/constraint_nfa.h"
 
 enum {
     LM_SPOT_UNKNOWN = 0,   // in a row of transitions: not found yet
     LM_SPOT_DEAD = 1,
-    LM_LAZY_DEPTH_MAX = 96,       // calls
-    LM_LAZY_PLACES_MAX = 16384,   // of one spot; a more ambiguous text does not fit
+    LM_LAZY_DEPTH_MAX = 96,        // calls
+    LM_LAZY_PLACES_MAX = 16384,    // of one spot; a more ambiguous text does not fit
+    LM_LAZY_BYTES_MAX = 4 << 20,   // then it is full
 };
 
 struct lm_spot {
     uint32_t at, count;   // its places
     bool end;             // the text may end here
     struct lm_run run;    // the best that fits here
+    int8_t reach;         // most plain characters that fit here; LM_REACH_MANY: that or more
 };
 
 struct lm_place {
@@ -34,7 +37,8 @@ struct lm_place {
 struct lm_stack_node {
     uint32_t rest;        // of the stack
     uint32_t at, count;   // states to return to
-    uint32_t depth;       // nodes in all
+    uint16_t depth;       // nodes in all
+    int8_t reach;         // most plain characters after returning
 };
 
 struct lm_lazy_table {   // open addressing; slots hold number + 1, of a spot or node with this hash
@@ -52,18 +56,23 @@ struct lm_lazy {
     size_t row_cap, spot_count, spot_cap, place_count, place_cap, node_count, node_cap, return_count,
         return_cap;
     struct lm_lazy_table spot_table, node_table;
+    size_t bytes;      // in use
     uint64_t shrunk;   // how often: numbers of spots are valid for one value
     struct lm_lazy_scratch *scratch;
 };
 
 void lm_lazy_init(struct lm_lazy *l, const struct lm_nfa *nfa);
 void lm_lazy_release(struct lm_lazy *l);
-size_t lm_lazy_bytes(const struct lm_lazy *l);
 
 uint32_t lm_lazy_start(struct lm_lazy *l);
 
 /* The spot behind a byte of this class; fills the row. */
 uint32_t lm_lazy_step(struct lm_lazy *l, uint32_t spot, uint8_t class);
+
+static inline bool lm_lazy_full(const struct lm_lazy *l)
+{
+    return l->bytes > LM_LAZY_BYTES_MAX;
+}
 
 /* Keeps only these, and gives them new numbers. */
 void lm_lazy_shrink(struct lm_lazy *l, uint32_t *spots, size_t count);

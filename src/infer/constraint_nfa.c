@@ -20,13 +20,14 @@ void lm_nfa_release(struct lm_nfa *a)
     free(a->sets);
     free(a->rules);
     free(a->heights);
+    free(a->reaches);
     lm_arena_release(&a->names);
 }
 
 size_t lm_nfa_bytes(const struct lm_nfa *a)
 {
-    return a->state_cap * (sizeof(*a->states) + sizeof(*a->heights)) + a->set_cap * sizeof(*a->sets) +
-           a->rule_cap * sizeof(*a->rules) + a->names.total_bytes;
+    return a->state_cap * (sizeof(*a->states) + sizeof(*a->heights) + sizeof(*a->reaches)) +
+           a->set_cap * sizeof(*a->sets) + a->rule_cap * sizeof(*a->rules) + a->names.total_bytes;
 }
 
 /* ---- failing ---- */

@@ -49,6 +49,13 @@ struct lm_nfa_state {
     uint32_t next, other;
 };
 
+/* How many plain characters a text may have from a state on, at most: `inside` its rule, and `through` to the
+ * end of it; LM_REACH_MANY: that or more, LM_REACH_NONE: not at all. */
+struct lm_reach {
+    int8_t inside, through;
+};
+enum { LM_REACH_NONE = -1, LM_REACH_MANY = 40 };
+
 struct lm_nfa_set {
     uint64_t bits[4];
 };
@@ -65,8 +72,9 @@ struct lm_nfa {
     struct lm_nfa_set *sets;
     struct lm_nfa_rule *rules;
     size_t state_count, state_cap, set_count, set_cap, rule_count, rule_cap;
-    uint16_t *heights;   // of states: most calls nested on the best way to the end of the rule
-    uint32_t start;      // rule
+    uint16_t *heights;          // of states: most calls nested on the best way to the end of the rule
+    struct lm_reach *reaches;   // of states
+    uint32_t start;             // rule
 
     uint8_t class_of[256], class_byte[256];   // bytes that no state tells apart; one byte of each
     size_t class_count;
@@ -123,8 +131,17 @@ uint32_t lm_nfa_rule(struct lm_nfa *a, struct lm_str name);   // name is copied
 void lm_nfa_define(struct lm_nfa *a, uint32_t rule, struct lm_frag body);
 
 /* Every rule is defined: finds what matches nothing, refuses rules that call themselves before they have read
- * a byte and a language without any text, sorts bytes into classes (constraint_nfa_finish.c). */
+ * a byte and a language without any text, sorts bytes into classes (constraint_nfa_finish.c); finds how far
+ * plain text reaches (constraint_nfa_reach.c). */
 void lm_nfa_finish(struct lm_nfa *a, uint32_t start);
+void lm_nfa_find_reaches(struct lm_nfa *a);   // part of it
+
+static inline int8_t lm_reach_add(int8_t x, int8_t y)
+{
+    if (x == LM_REACH_NONE || y == LM_REACH_NONE)
+        return LM_REACH_NONE;
+    return x + y < LM_REACH_MANY ? (int8_t)(x + y) : LM_REACH_MANY;
+}
 
 static inline struct lm_run lm_run_better(struct lm_run a, struct lm_run b)
 {

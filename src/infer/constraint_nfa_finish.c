@@ -353,5 +353,7 @@ void lm_nfa_finish(struct lm_nfa *a, uint32_t start)
     }
     refuse_left_recursion(a);
     find_classes(a);
+    if (lm_nfa_go_on(a))
+        lm_nfa_find_reaches(a);
     (void)lm_nfa_go_on(a);
 }

@@ -40,7 +40,7 @@ static struct lm_walk_memory *take_idle(struct lm_constraint_idle *idle)
 
 static void leave_idle(struct lm_constraint_idle *idle, struct lm_walk_memory *m)
 {
-    if (lm_lazy_bytes(&m->lazy) > LM_WALK_IDLE_BYTES_MAX)
+    if (m->lazy.bytes > LM_WALK_IDLE_BYTES_MAX)
         lm_lazy_shrink(&m->lazy, NULL, 0);
     pthread_mutex_lock(&idle->lock);
     const bool kept = idle->count < LM_WALK_IDLE_MAX;
@@ -80,7 +80,7 @@ void lm_constraint_walk_free(struct lm_constraint_walk *w)
 static uint32_t find(struct lm_constraint_walk *w, size_t depth, uint8_t class)
 {
     struct lm_lazy *l = &w->memory->lazy;
-    if (lm_lazy_bytes(l) > LM_WALK_LAZY_BYTES_MAX)
+    if (lm_lazy_full(l))
         lm_lazy_shrink(l, w->path, depth + 1);
     return lm_lazy_step(l, w->path[depth], class);
 }
@@ -138,12 +138,13 @@ static size_t count_bits(const uint64_t *mask, size_t words)
 static size_t compute(struct lm_constraint_walk *w, uint64_t *mask)
 {
     const struct lm_constraint_vocab *v = w->constraint->vocab;
-    const struct lm_run run = w->memory->lazy.spots[w->path[0]].run;
+    const struct lm_spot spot = w->memory->lazy.spots[w->path[0]];
+    const struct lm_run run = spot.run;
     uint8_t chars = 0;
     if (run.kinds == LM_KINDS_PLAIN)
         chars = run.chars < LM_PLAIN_CHARS_MAX ? run.chars : LM_PLAIN_CHARS_MAX;
     memcpy(mask, v->plain_masks + chars * v->words, v->words * sizeof(*mask));
-    if (chars < v->plain_chars_max)
+    if (chars < v->plain_chars_max && chars < spot.reach)
         look(w, &v->plain, chars, mask);
     look(w, &v->rest, 0, mask);
     return count_bits(mask, v->words);
@@ -156,7 +157,7 @@ static const uint64_t *find_mask(struct lm_constraint_walk *w, size_t *ret_count
     const size_t words = w->constraint->vocab->words;
     size_t slot = w->path[0] % LM_WALK_MASKS;
     if (m->kept[slot].spot != w->path[0] || m->kept[slot].shrunk != m->lazy.shrunk) {
-        if (lm_lazy_bytes(&m->lazy) > LM_WALK_LAZY_BYTES_MAX) {
+        if (lm_lazy_full(&m->lazy)) {
             lm_lazy_shrink(&m->lazy, w->path, 1);
             slot = w->path[0] % LM_WALK_MASKS;
         }
