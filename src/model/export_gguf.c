@@ -233,6 +233,8 @@ static enum lm_rc put_tokenizer(struct writer *w, const struct lm_tokenizer *tok
     };
     if (tokenizer)
         LM_TRY(lm_tokenizer_to_parts(tokenizer, &w->arena, &p, err));
+    else
+        p.model = LM_STR("no_vocab");   // llama.cpp then takes and gives ids
     if (p.token_count > (size_t)c->vocab_size)
         return lm_fail(err, LM_EINVAL, "the tokenizer has %zu tokens, but the embedding has %lld rows",
                        p.token_count, (long long)c->vocab_size);

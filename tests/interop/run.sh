@@ -110,6 +110,8 @@ check tokenizer_ids "$loom" "$documents" "${tokenizers[@]}"
 check tokenizer_training "$documents" "${tokenizers[@]}"
 check chat_template "$loom" "$model"
 check safetensors "$loom" "$model"
+check gguf "$loom" "$model" "$work"
+check architectures "$loom" "$here/../golden/models" "$work"
 check transformers_loss "$loom" "$model" "$heldout"
 random_model=$(dirname "$loom")/tests/infer/interop_model
 if [ -x "$random_model" ]; then

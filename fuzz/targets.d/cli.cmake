@@ -1,0 +1,1 @@
+loom_fuzz(hub cli)

@@ -1,0 +1,146 @@
+/* cli/cmd_generate.c - let a model continue or answer a text. */
+
+#include "base/json.h"
+#include "base/sys.h"
+#include "cli/commands.h"
+#include "infer/engine.h"
+#include "model/model.h"
+#include "token/tokenizer.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+
+struct generate_config {
+    const char *prompt, *system;
+    bool chat;
+    int64_t max_tokens, top_k, seed;
+    double temperature, top_p, min_p, repetition_penalty;
+    struct lm_opt_list stop;
+};
+#define ROW(f) LM_OPT_AT(struct generate_config, f)
+static const struct lm_opt generate_rows[] = {
+    { "prompt", LM_OPT_STRING, ROW(prompt), NULL, .help = "what to continue or to answer", .required = true },
+    { "chat", LM_OPT_BOOL, ROW(chat), "false", .help = "through the model's chat template" },
+    { "system", LM_OPT_STRING, ROW(system), NULL, .help = "system message (with --chat)" },
+    { "max-tokens", LM_OPT_INT, ROW(max_tokens), "128", 1, 1 << 20, "tokens", "longest answer" },
+    { "temperature", LM_OPT_REAL, ROW(temperature), "0", 0, 2, "", "0 = always the likeliest token" },
+    { "top-k", LM_OPT_INT, ROW(top_k), "0", 0, 1 << 20, "tokens", "0 = off" },
+    { "top-p", LM_OPT_REAL, ROW(top_p), "1", 0, 1, "", "1 = off" },
+    { "min-p", LM_OPT_REAL, ROW(min_p), "0", 0, 1, "", "0 = off" },
+    { "repetition-penalty", LM_OPT_REAL, ROW(repetition_penalty), "1", 0.1, 10, "", "1 = off" },
+    { "seed", LM_OPT_INT, ROW(seed), "0", 0, 9e15, "", "same seed, same answer" },
+    { "stop", LM_OPT_LIST, ROW(stop), NULL, .help = "strings that end the answer" },
+};
+const struct lm_opt_table lm_generate_options =
+    LM_OPT_TABLE("generate", struct generate_config, generate_rows);
+
+struct sink {
+    struct lm_buf text;
+    bool print;
+    enum lm_finish finish;
+    size_t prompt_tokens, completion_tokens;
+    sem_t done;
+};
+
+/* Engine thread. */
+static void take(void *user, const struct lm_engine_event *event)
+{
+    struct sink *sink = user;
+    lm_buf_add_str(&sink->text, event->text);
+    if (sink->print) {
+        fwrite(event->text.ptr, 1, event->text.len, stdout);
+        fflush(stdout);
+    }
+    if (event->finish != LM_FINISH_NONE) {
+        sink->finish = event->finish;
+        sink->prompt_tokens = event->prompt_tokens;
+        sink->completion_tokens = event->completion_tokens;
+        sem_post(&sink->done);
+    }
+}
+
+static enum lm_rc encode_prompt(const struct generate_config *g, const struct lm_tokenizer *tokenizer,
+                                struct lm_tokens *ret, struct lm_err *err)
+{
+    struct lm_encoder *encoder = lm_encoder_new(tokenizer);
+    enum lm_rc rc = LM_OK;
+    if (g->chat) {
+        const struct lm_chat_message messages[] = {
+            { LM_STR("system"), lm_str(g->system) },
+            { LM_STR("user"), lm_str(g->prompt) },
+        };
+        rc = lm_chat_encode(encoder, messages + !g->system, 1 + (g->system != NULL), true, ret, NULL, err);
+    } else {
+        lm_grow(&ret->ids, &ret->cap, 1, sizeof(*ret->ids));
+        ret->ids[ret->len++] = lm_tokenizer_end_of_text(tokenizer);   // documents begin after one
+        lm_encode(encoder, lm_str(g->prompt), false, ret);
+    }
+    lm_encoder_free(encoder);
+    return rc;
+}
+
+static struct lm_sampling sampling_of(const struct generate_config *g, struct lm_arena *arena)
+{
+    struct lm_sampling s;
+    lm_sampling_defaults(&s);
+    s.max_tokens = (size_t)g->max_tokens;
+    s.temperature = g->temperature;
+    s.top_k = (size_t)g->top_k;
+    s.top_p = g->top_p;
+    s.min_p = g->min_p;
+    s.repetition_penalty = g->repetition_penalty;
+    s.seed = (uint64_t)g->seed;
+    struct lm_str *stop = lm_arena_alloc(arena, (g->stop.len + 1) * sizeof(*stop));
+    for (size_t i = 0; i < g->stop.len; i++)
+        stop[i] = lm_str(g->stop.items[i]);
+    s.stop = stop;
+    s.stop_count = g->stop.len;
+    return s;
+}
+
+static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
+                        const struct lm_tokenizer *tokenizer, struct lm_err *err)
+{
+    const struct generate_config *g = cli->config[0];
+    struct lm_tokens prompt = { 0 };
+    LM_TRY(encode_prompt(g, tokenizer, &prompt, err));
+    const struct lm_engine_config config = { .sequences_max = 1, .queue_max = 1, .prefill_tokens = 64 };
+    const struct lm_sampling sampling = sampling_of(g, &cli->arena);
+    struct lm_engine *engine = NULL;
+    struct sink sink = { .print = !cli->globals.json };
+    uint64_t ticket;
+    sem_init(&sink.done, 0, 0);
+    enum lm_rc rc = lm_engine_new(model, tokenizer, &config, &engine, err);
+    if (rc == LM_OK)
+        rc = lm_engine_submit(engine, prompt.ids, prompt.len, &sampling, take, &sink, &ticket, err);
+    if (rc == LM_OK) {
+        while (sem_wait(&sink.done) != 0)
+            ;   // a signal interrupts the wait, not the answer
+        if (sink.print)
+            printf("\n");
+        lm_buf_putc(&cli->result, '{');
+        lm_json_key_str(&cli->result, "text", lm_buf_str(&sink.text));
+        lm_json_key_str(&cli->result, "finish", lm_str(sink.finish == LM_FINISH_LENGTH ? "length" : "stop"));
+        lm_json_key_int(&cli->result, "prompt_tokens", (int64_t)sink.prompt_tokens);
+        lm_json_key_int(&cli->result, "completion_tokens", (int64_t)sink.completion_tokens);
+        lm_buf_putc(&cli->result, '}');
+    }
+    lm_engine_free(engine);
+    sem_destroy(&sink.done);
+    lm_buf_release(&sink.text);
+    lm_tokens_release(&prompt);
+    return rc;
+}
+
+enum lm_rc lm_cmd_generate(struct lm_cli *cli, struct lm_err *err)
+{
+    struct lm_model model = { 0 };
+    struct lm_tokenizer *tokenizer = NULL;
+    LM_TRY(lm_model_open(cli->args[0], &model, err));
+    enum lm_rc rc = lm_model_tokenizer(cli->args[0], &tokenizer, err);
+    if (rc == LM_OK)
+        rc = speak(cli, &model, tokenizer, err);
+    lm_tokenizer_free(tokenizer);
+    lm_model_close(&model);
+    return rc;
+}

@@ -1,0 +1,164 @@
+/* cli/cmd_model_inspect.c - what a model is, and how much memory it takes. */
+
+#include "base/json.h"
+#include "cli/model.h"
+#include "model/model.h"
+
+#include <stdlib.h>
+
+/* Weights by type; values of a tied head are counted once. */
+struct by_type {
+    uint64_t tensors, values, bytes;
+};
+
+static void count_types(const struct lm_model *m, struct by_type ret[LM_TYPE_COUNT])
+{
+    for (int t = 0; t < LM_T_COUNT; t++)
+        for (int64_t l = 0; l < (lm_tensor_per_layer(t) ? m->config.layers : 1); l++) {
+            const struct lm_weight *w = lm_model_at(m, t, (size_t)l);
+            if (!w->data || (t == LM_T_HEAD && m->config.tied))
+                continue;
+            ret[w->type].tensors++;
+            ret[w->type].values += (uint64_t)w->rows * w->cols;
+            ret[w->type].bytes += w->rows * (uint64_t)lm_type_bytes(w->type, w->cols);
+        }
+}
+
+/* ---- one fact, to the JSON object and, unless that is all that is wanted, to the reader ---- */
+
+static void tell_text(struct lm_cli *cli, const char *name, struct lm_str value)
+{
+    lm_json_key_str(&cli->result, name, value);
+    if (!cli->globals.json)
+        printf("%-20s %.*s\n", name, (int)value.len, value.ptr);
+}
+
+static void tell_int(struct lm_cli *cli, const char *name, int64_t value)
+{
+    lm_json_key_int(&cli->result, name, value);
+    if (!cli->globals.json)
+        printf("%-20s %lld\n", name, (long long)value);
+}
+
+static void tell_bool(struct lm_cli *cli, const char *name, bool value)
+{
+    lm_json_key_bool(&cli->result, name, value);
+    if (!cli->globals.json)
+        printf("%-20s %s\n", name, value ? "yes" : "no");
+}
+
+static void tell_note(struct lm_cli *cli, const struct lm_model *m, const char *key)
+{
+    const struct lm_str value = lm_model_note(m, key);
+    tell_text(cli, key, value.len ? value : LM_STR("not said"));
+}
+
+/* ---- the parts ---- */
+
+static void tell_config(struct lm_cli *cli, const struct lm_model_config *c)
+{
+    static const char *const positions[] = {
+        [LM_ROPE_PLAIN] = "rotated",
+        [LM_ROPE_LINEAR] = "rotated, linear",
+        [LM_ROPE_LLAMA3] = "rotated, llama3",
+        [LM_ROPE_YARN] = "rotated, yarn",
+        [LM_ROPE_FACTORS] = "rotated, factors",
+    };
+    const struct {
+        const char *name;
+        int64_t value;
+    } facts[] = {
+        { "dim", c->dim },
+        { "layers", c->layers },
+        { "heads", c->heads },
+        { "kv_heads", c->kv_heads },
+        { "head_dim", c->head_dim },
+        { "ffn_dim", c->ffn_dim },
+        { "vocab_size", c->vocab_size },
+        { "context", c->context },
+        { "window", c->window },
+    };
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        tell_int(cli, facts[i].name, facts[i].value);
+    tell_text(cli, "positions", lm_str(lm_archs[c->arch].rope ? positions[c->rope.kind] : "learned"));
+    tell_bool(cli, "tied", c->tied);
+}
+
+static void tell_types(struct lm_cli *cli, const struct by_type types[LM_TYPE_COUNT])
+{
+    int most = 0;
+    for (int t = 1; t < LM_TYPE_COUNT; t++)
+        most = types[t].values > types[most].values ? t : most;
+    tell_text(cli, "quantization", lm_str(lm_types[most].block_len > 1 ? lm_types[most].name : "none"));
+    lm_json_key(&cli->result, "types");
+    lm_buf_putc(&cli->result, '[');
+    for (int t = 0; t < LM_TYPE_COUNT; t++) {
+        if (types[t].tensors == 0)
+            continue;
+        lm_json_sep(&cli->result);
+        lm_buf_putc(&cli->result, '{');
+        lm_json_key_str(&cli->result, "type", lm_str(lm_types[t].name));
+        lm_json_key_int(&cli->result, "tensors", (int64_t)types[t].tensors);
+        lm_json_key_int(&cli->result, "values", (int64_t)types[t].values);
+        lm_json_key_int(&cli->result, "bytes", (int64_t)types[t].bytes);
+        lm_buf_putc(&cli->result, '}');
+        if (!cli->globals.json)
+            printf("%-20s %llu tensors, %llu bytes\n", lm_types[t].name, (unsigned long long)types[t].tensors,
+                   (unsigned long long)types[t].bytes);
+    }
+    lm_buf_putc(&cli->result, ']');
+}
+
+/* A tokenizer that loom does not know is a fact about the model, not an error of looking at it. */
+static void tell_tokenizer(struct lm_cli *cli, const char *path)
+{
+    struct lm_tokenizer *t = NULL;
+    struct lm_err why = { 0 };
+    const bool known = lm_model_tokenizer(path, &t, &why) == LM_OK;
+    if (known) {
+        tell_int(cli, "tokens", lm_tokenizer_vocab_size(t));
+        tell_bool(cli, "chat_template", lm_tokenizer_chat_template(t).len > 0);
+    } else {
+        tell_text(cli, "tokenizer", lm_str(why.text));
+    }
+    lm_tokenizer_free(t);
+}
+
+static void tell_memory(struct lm_cli *cli, const struct lm_model *m,
+                        const struct by_type types[LM_TYPE_COUNT])
+{
+    const struct lm_model_cli_config *o = cli->config[0];
+    const struct lm_model_config *c = &m->config;
+    const int64_t context = o->context ? o->context : c->context;
+    const int64_t per_token =
+        lm_archs[c->arch].causal ? c->layers * 2 * c->kv_heads * c->head_dim * (int64_t)sizeof(float) : 0;
+    int64_t weights = 0;
+    for (int t = 0; t < LM_TYPE_COUNT; t++)
+        weights += (int64_t)types[t].bytes;
+    tell_int(cli, "file_bytes", (int64_t)lm_model_file_bytes(m));
+    tell_int(cli, "weight_bytes", weights);
+    tell_int(cli, "kv_bytes_per_token", per_token);
+    tell_int(cli, "kv_context", context);
+    tell_int(cli, "kv_bytes", per_token * context);
+    tell_int(cli, "weight_and_kv_bytes", weights + per_token * context);
+}
+
+enum lm_rc lm_model_inspect(struct lm_cli *cli, struct lm_err *err)
+{
+    struct lm_model m = { 0 };
+    struct by_type types[LM_TYPE_COUNT] = { 0 };
+    LM_TRY(lm_model_open(cli->args[0], &m, err));
+    count_types(&m, types);
+    lm_buf_putc(&cli->result, '{');
+    tell_text(cli, "architecture", lm_str(lm_archs[m.config.arch].name));
+    tell_note(cli, &m, "name");
+    tell_note(cli, &m, "license");
+    tell_int(cli, "parameters", (int64_t)lm_model_parameters(&m.config));
+    tell_config(cli, &m.config);
+    tell_tokenizer(cli, cli->args[0]);
+    tell_types(cli, types);
+    tell_memory(cli, &m, types);
+    lm_buf_putc(&cli->result, '}');
+    lm_model_close(&m);
+    return LM_OK;
+}
