@@ -1,16 +1,19 @@
 /* token/decode.c - ids to bytes, at once or one at a time. */
-#include "token/tokenizer_impl.h"
+#include "token/words.h"
 
 static bool is_left_out(const struct lm_tokenizer *t, uint32_t id, bool skip_special)
 {
     return skip_special && t->vocab.items[id].kind == LM_TOKEN_SPECIAL;
 }
 
-/* What the id adds to a text; *inside: some text is before it. */
-static struct lm_str bytes_here(const struct lm_tokenizer *t, uint32_t id, bool *inside)
+/* What the id adds to a text, perhaps behind a blank; *inside: some text is before it. */
+static struct lm_str bytes_here(const struct lm_tokenizer *t, uint32_t id, bool *inside, bool *blank)
 {
     struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
-    if (!*inside && t->pieces.strip && bytes.len > 0 && bytes.ptr[0] == ' ')
+    *blank = false;
+    if (t->family == LM_FAMILY_WORDS)
+        bytes = lm_words_text(t, id, *inside, blank);
+    else if (!*inside && t->pieces.strip && bytes.len > 0 && bytes.ptr[0] == ' ')
         bytes = (struct lm_str){ bytes.ptr + 1, bytes.len - 1 };
     *inside |= t->vocab.items[id].len > 0;
     return bytes;
@@ -23,10 +26,15 @@ enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t c
         if (ids[i] >= t->vocab.size || t->vocab.items[ids[i]].kind == LM_TOKEN_HOLE)
             return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids",
                            ids[i], i, t->vocab.size);
-    bool inside = false;
-    for (size_t i = 0; i < count; i++)
-        if (!is_left_out(t, ids[i], skip_special))
-            lm_buf_add_str(ret, bytes_here(t, ids[i], &inside));
+    bool inside = false, blank;
+    for (size_t i = 0; i < count; i++) {
+        if (is_left_out(t, ids[i], skip_special))
+            continue;
+        const struct lm_str bytes = bytes_here(t, ids[i], &inside, &blank);
+        if (blank)
+            lm_buf_putc(ret, ' ');
+        lm_buf_add_str(ret, bytes);
+    }
     return LM_OK;
 }
 
@@ -58,26 +66,34 @@ static bool character_at(const unsigned char *s, size_t len, size_t *ret_len)
     return false;
 }
 
+/* Gives out what has become whole characters, or cannot become one any more. */
+static void push_byte(struct lm_decode_stream *s, unsigned char byte, struct lm_buf *ret)
+{
+    s->held[s->held_len++] = byte;
+    while (s->held_len > 0) {
+        size_t len = 0;
+        const bool whole = character_at(s->held, s->held_len, &len);
+        const bool could_start = s->held[0] >= 0xc2 && s->held[0] <= 0xf4;
+        if (!whole && len == s->held_len && could_start)
+            break;   // wait for the rest
+        lm_buf_add(ret, whole ? (const char *)s->held : replacement, whole ? len : 3);
+        s->held_len -= len;
+        memmove(s->held, s->held + len, s->held_len);
+    }
+}
+
 void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, uint32_t id, bool skip_special,
                     struct lm_buf *ret)
 {
     LM_ASSERT(id < t->vocab.size);
+    bool blank;
     if (is_left_out(t, id, skip_special))
         return;
-    const struct lm_str bytes = bytes_here(t, id, &s->inside);
-    for (size_t i = 0; i < bytes.len; i++) {
-        s->held[s->held_len++] = (unsigned char)bytes.ptr[i];
-        while (s->held_len > 0) {
-            size_t len = 0;
-            const bool whole = character_at(s->held, s->held_len, &len);
-            const bool could_start = s->held[0] >= 0xc2 && s->held[0] <= 0xf4;
-            if (!whole && len == s->held_len && could_start)
-                break;   // wait for the rest
-            lm_buf_add(ret, whole ? (const char *)s->held : replacement, whole ? len : 3);
-            s->held_len -= len;
-            memmove(s->held, s->held + len, s->held_len);
-        }
-    }
+    const struct lm_str bytes = bytes_here(t, id, &s->inside, &blank);
+    if (blank)
+        push_byte(s, ' ', ret);
+    for (size_t i = 0; i < bytes.len; i++)
+        push_byte(s, (unsigned char)bytes.ptr[i], ret);
 }
 
 void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret)

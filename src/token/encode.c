@@ -6,6 +6,7 @@
 #include "token/cache.h"
 #include "token/normal.h"
 #include "token/pieces.h"
+#include "token/words.h"
 
 enum { BATCH = 256 };   // pieces
 
@@ -13,7 +14,7 @@ struct lm_encoder {
     const struct lm_tokenizer *t;
     struct lm_cache cache;
     struct lm_bpe_scratch scratch;
-    struct lm_buf normal;
+    struct lm_buf normal, word;
     uint32_t *ids;   // of one piece, while it is merged
     size_t ids_cap;
     uint32_t ends[BATCH];
@@ -36,6 +37,7 @@ void lm_encoder_free(struct lm_encoder *e)
     lm_cache_release(&e->cache);
     lm_bpe_scratch_release(&e->scratch);
     lm_buf_release(&e->normal);
+    lm_buf_release(&e->word);
     free(e->ids);
     free(e);
 }
@@ -80,6 +82,8 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
             return 1;
         }
     }
+    if (t->family == LM_FAMILY_WORDS)
+        return lm_words_ids(t, piece, &e->word, e->ids);
     const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)
                                                        : bytes_to_ids(&t->bpe, piece, e->ids);
     return lm_bpe_merge(&t->bpe, &e->scratch, e->ids, count);
@@ -167,6 +171,8 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
         return lm_token_nfc(text, buf);
     if (t->family == LM_FAMILY_PIECES && !t->pieces.late)
         return lm_pieces_normal(&t->pieces, text, starts, buf);
+    if (t->family == LM_FAMILY_WORDS)
+        return lm_words_normal(&t->words, text, buf);
     return text;
 }
 

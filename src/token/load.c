@@ -229,7 +229,8 @@ static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct
 static enum lm_rc find_family(struct lm_token_load *l, struct lm_str model, const json_t *decoder,
                               struct lm_err *err)
 {
-    static const struct lm_load_family *const families[] = { &lm_load_bytes, &lm_load_pieces };
+    static const struct lm_load_family *const families[] = { &lm_load_bytes, &lm_load_pieces,
+                                                             &lm_load_words };
     static const char *const keys[] = { "type" };
     struct lm_str type = { 0 }, unknown = { 0 };
     bool known = false;
@@ -324,17 +325,36 @@ enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_to
     return LM_OK;
 }
 
+static enum lm_rc load_file(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
+{
+    struct lm_buf json = { 0 };
+    enum lm_rc rc = lm_file_read(path, FILE_BYTES_MAX, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_parse(lm_buf_str(&json), path, ret, err);
+    lm_buf_release(&json);
+    return rc;
+}
+
+static enum lm_rc load_vocab_txt(const char *dir, const char *path, struct lm_tokenizer **ret,
+                                 struct lm_err *err)
+{
+    struct lm_buf json = { 0 };
+    enum lm_rc rc = lm_load_vocab_txt(dir, path, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_parse(lm_buf_str(&json), path, ret, err);
+    lm_buf_release(&json);
+    return rc;
+}
+
 enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
 {
-    LM_FREE char *inside = lm_path_is_dir(path) ? lm_path_join(path, "tokenizer.json") : NULL;
-    struct lm_buf json = { 0 };
     struct lm_tokenizer *t = NULL;
-    enum lm_rc rc = lm_file_read(inside ? inside : path, FILE_BYTES_MAX, &json, err);
-    if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(&json), inside ? inside : path, &t, err);
-    if (rc == LM_OK && inside)
-        rc = lm_load_companions(t, path, err);
-    lm_buf_release(&json);
+    if (!lm_path_is_dir(path))
+        return load_file(path, ret, err);
+    LM_FREE char *inside = lm_path_join(path, "tokenizer.json"), *words = lm_path_join(path, "vocab.txt");
+    const bool only_words = !lm_path_exists(inside) && lm_path_exists(words);
+    LM_TRY(only_words ? load_vocab_txt(path, words, &t, err) : load_file(inside, &t, err));
+    const enum lm_rc rc = lm_load_companions(t, path, err);
     if (rc == LM_OK)
         *ret = t;
     else

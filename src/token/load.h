@@ -40,7 +40,7 @@ struct lm_load_family {
     void (*place)(struct lm_token_load *l, struct lm_str text, uint32_t id);   // NULL, or notes a token's id
     enum lm_rc (*finish)(struct lm_token_load *l, struct lm_err *err);         // all else is loaded
 };
-extern const struct lm_load_family lm_load_bytes, lm_load_pieces;
+extern const struct lm_load_family lm_load_bytes, lm_load_pieces, lm_load_words;
 
 /* A component as a tree; "" is null. */
 enum lm_rc lm_load_part(struct lm_token_load *l, const char *part, struct lm_str json, json_t **ret,
@@ -71,5 +71,8 @@ enum lm_rc lm_load_post_processor(struct lm_token_load *l, struct lm_str json, s
 
 /* tokenizer_config.json and chat_template.jinja of a folder, where they are: roles and the chat template. */
 enum lm_rc lm_load_companions(struct lm_tokenizer *t, const char *dir, struct lm_err *err);
+
+/* vocab.txt of a folder as tokenizer.json: BERT's vocabulary, with the options of tokenizer_config.json. */
+enum lm_rc lm_load_vocab_txt(const char *dir, const char *path, struct lm_buf *ret, struct lm_err *err);
 
 #endif

@@ -56,6 +56,8 @@ enum lm_token_kind lm_parts_kind(const struct lm_tokenizer_parts *p, size_t id)
     for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++)
         if (lm_parts_role(p, openers[i]) == (int64_t)id)
             return LM_TOKEN_SPECIAL;
+    if (lm_str_eq(p->model, LM_STR("bert")) && (p->unk_id == (int64_t)id || p->pad_id == (int64_t)id))
+        return LM_TOKEN_SPECIAL;
     return p->types ? kinds[p->types[id]] : LM_TOKEN_MODEL;
 }
 
@@ -71,7 +73,7 @@ static enum lm_rc check_texts(const char *name, const char *what, const struct l
     return LM_OK;
 }
 
-static enum lm_rc check_parts(const struct lm_tokenizer_parts *p, const char *name, struct lm_err *err)
+enum lm_rc lm_parts_check(const struct lm_tokenizer_parts *p, const char *name, struct lm_err *err)
 {
     if (p->token_count == 0 || p->token_count > LM_VOCAB_SIZE_MAX)
         return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.tokens has %zu tokens, outside 1..%d", name,
@@ -99,6 +101,7 @@ static const struct {
 } models[] = {
     { "gpt2", lm_parts_write_bytes },
     { "llama", lm_parts_write_pieces },
+    { "bert", lm_parts_write_words },
 };
 
 static enum lm_rc write_json(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
@@ -116,7 +119,7 @@ enum lm_rc lm_tokenizer_from_parts(const struct lm_tokenizer_parts *parts, const
 {
     struct lm_buf json = { 0 };
     struct lm_tokenizer *t = NULL;
-    LM_TRY(check_parts(parts, name, err));
+    LM_TRY(lm_parts_check(parts, name, err));
     enum lm_rc rc = write_json(parts, name, &json, err);
     if (rc == LM_OK)
         rc = lm_tokenizer_parse(lm_buf_str(&json), name, &t, err);

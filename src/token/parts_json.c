@@ -2,7 +2,6 @@
 #include "token/parts_impl.h"
 
 #include "base/json.h"
-#include "token/pieces.h"
 #include "token/write.h"
 
 /* ---- what all models have ---- */
@@ -18,7 +17,7 @@ static void write_added(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
     lm_buf_putc(ret, ']');
 }
 
-static void write_vocab(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
+void lm_parts_write_vocab(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
 {
     lm_buf_putc(ret, '{');
     for (size_t id = 0; id < p->token_count; id++) {
@@ -28,11 +27,6 @@ static void write_vocab(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
     }
     lm_buf_putc(ret, '}');
 }
-
-/* The tokens around a text on its own, by id; -1 for none. */
-struct around {
-    int64_t before, after;
-};
 
 static void write_item(const struct lm_tokenizer_parts *p, int64_t id, int type, struct lm_buf *ret)
 {
@@ -68,8 +62,8 @@ static void write_special(const struct lm_tokenizer_parts *p, int64_t id, struct
 }
 
 /* The second text of a pair has its own type and, in BERT, no token before it. */
-static void write_template(const struct lm_tokenizer_parts *p, struct around a, bool again_before,
-                           struct lm_buf *ret)
+void lm_parts_write_template(const struct lm_tokenizer_parts *p, struct lm_parts_around a, bool again_before,
+                             struct lm_buf *ret)
 {
     lm_buf_puts(ret, "{\"type\":\"TemplateProcessing\",\"single\":[");
     write_item(p, a.before, 0, ret);
@@ -91,8 +85,8 @@ static void write_template(const struct lm_tokenizer_parts *p, struct around a, 
 }
 
 /* Whether the file asks for BOS and EOS around a text; a flag without a token is refused. */
-static enum lm_rc find_around(const struct lm_tokenizer_parts *p, const char *name, bool bos_usual,
-                              struct around *ret, struct lm_err *err)
+enum lm_rc lm_parts_find_around(const struct lm_tokenizer_parts *p, const char *name, bool bos_usual,
+                                struct lm_parts_around *ret, struct lm_err *err)
 {
     const bool bos = p->add_bos < 0 ? bos_usual && p->bos_id >= 0 : p->add_bos > 0;
     const bool eos = p->add_eos > 0;
@@ -100,11 +94,11 @@ static enum lm_rc find_around(const struct lm_tokenizer_parts *p, const char *na
         return lm_fail(err, LM_EFORMAT,
                        "%s: tokenizer.ggml.add_%s_token is set, but tokenizer.ggml.%s_token_id is missing",
                        name, bos && p->bos_id < 0 ? "bos" : "eos", bos && p->bos_id < 0 ? "bos" : "eos");
-    *ret = (struct around){ bos ? p->bos_id : -1, eos ? p->eos_id : -1 };
+    *ret = (struct lm_parts_around){ bos ? p->bos_id : -1, eos ? p->eos_id : -1 };
     return LM_OK;
 }
 
-static void write_start(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
+void lm_parts_write_start(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
 {
     lm_buf_puts(ret, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":");
     write_added(p, ret);
@@ -120,7 +114,7 @@ static const struct lm_parts_pre *find_pre(struct lm_str name)
     return NULL;
 }
 
-static void write_merge(struct lm_str left, struct lm_str right, struct lm_buf *ret)
+void lm_parts_write_merge(struct lm_str left, struct lm_str right, struct lm_buf *ret)
 {
     lm_json_sep(ret);
     lm_buf_putc(ret, '[');
@@ -140,7 +134,7 @@ static enum lm_rc write_merges(const struct lm_tokenizer_parts *p, const char *n
         if (left.len == 0 || right.len == 0 || right.ptr == left.ptr)
             return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.merges[%zu] is not two tokens and a space",
                            name, i);
-        write_merge(left, right, ret);
+        lm_parts_write_merge(left, right, ret);
     }
     lm_buf_putc(ret, ']');
     return LM_OK;
@@ -150,15 +144,15 @@ enum lm_rc lm_parts_write_bytes(const struct lm_tokenizer_parts *p, const char *
                                 struct lm_err *err)
 {
     const struct lm_parts_pre *pre = find_pre(p->pre);
-    struct around around;
+    struct lm_parts_around around;
     if (!pre)
         return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.pre '%.*s' is not one of those supported", name,
                        p->pre.len < 40 ? (int)p->pre.len : 40, p->pre.ptr);
     if (p->merge_count == 0)
         return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.merges is missing", name);
-    LM_TRY(find_around(p, name, pre->add_bos, &around, err));
+    LM_TRY(lm_parts_find_around(p, name, pre->add_bos, &around, err));
 
-    write_start(p, ret);
+    lm_parts_write_start(p, ret);
     lm_buf_puts(ret, pre->nfc ? ",\"normalizer\":{\"type\":\"NFC\"}" : ",\"normalizer\":null");
     lm_buf_puts(ret, ",\"pre_tokenizer\":");
     lm_write_pre_tokenizer(&lm_grammars[pre->grammar], ret);
@@ -166,7 +160,7 @@ enum lm_rc lm_parts_write_bytes(const struct lm_tokenizer_parts *p, const char *
     if (around.before < 0 && around.after < 0)
         lm_write_byte_level(true, ret);
     else
-        write_template(p, around, true, ret);
+        lm_parts_write_template(p, around, true, ret);
     lm_buf_puts(ret, ",\"decoder\":");
     lm_write_byte_level(true, ret);
     lm_buf_puts(ret, ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
@@ -174,107 +168,9 @@ enum lm_rc lm_parts_write_bytes(const struct lm_tokenizer_parts *p, const char *
                      "\"byte_fallback\":false");
     lm_json_key_bool(ret, "ignore_merges", pre->ignore_merges);
     lm_buf_puts(ret, ",\"vocab\":");
-    write_vocab(p, ret);
+    lm_parts_write_vocab(p, ret);
     lm_buf_puts(ret, ",\"merges\":");
     LM_TRY(write_merges(p, name, ret, err));
     lm_buf_puts(ret, "}}");
     return LM_OK;
-}
-
-/* ---- "llama": sentencepiece BPE ---- */
-
-#define BLANK "\xe2\x96\x81"
-#define REPLACE(find, pattern, content)                                                                      \
-    "{\"type\":\"Replace\",\"pattern\":{\"" find "\":\"" pattern "\"},\"content\":\"" content "\"}"
-
-static void write_blank_rules(bool trim, bool prefix, struct lm_buf *ret)
-{
-    lm_buf_puts(ret, "{\"type\":\"Sequence\",\"normalizers\":[");
-    if (trim)
-        lm_buf_puts(
-            ret, REPLACE("Regex", "\\\\A +|[ " BLANK "]+\\\\z", "") "," REPLACE("Regex", " {2,}", " ") ",");
-    if (prefix)
-        lm_buf_puts(ret, "{\"type\":\"Prepend\",\"prepend\":\"" BLANK "\"},");
-    lm_buf_puts(ret, REPLACE("String", " ", BLANK) "]}");
-}
-
-static void write_piece_decoder(bool strip, struct lm_buf *ret)
-{
-    lm_buf_puts(ret, "{\"type\":\"Sequence\",\"decoders\":[" REPLACE("String", BLANK, " "));
-    lm_buf_puts(ret, ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
-    if (strip)
-        lm_buf_puts(ret, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
-    lm_buf_puts(ret, "]}");
-}
-
-/* Whether unknown characters become bytes: there are byte pieces, by their type or, without types, by name.
- */
-static enum lm_rc find_bytes(const struct lm_tokenizer_parts *p, const char *name, bool *ret,
-                             struct lm_err *err)
-{
-    *ret = false;
-    for (size_t id = 0; id < p->token_count; id++) {
-        const bool named = lm_piece_byte(p->tokens[id]) >= 0;
-        if (p->types && p->types[id] == LM_TOKEN_BYTE && !named)
-            return lm_fail(err, LM_EFORMAT,
-                           "%s: tokenizer.ggml.tokens[%zu] is a byte by its type, but not <0xHH>", name, id);
-        *ret |= named && (!p->types || p->types[id] == LM_TOKEN_BYTE);
-    }
-    return LM_OK;
-}
-
-static int64_t find_unknown(const struct lm_tokenizer_parts *p)
-{
-    for (size_t id = 0; p->types && id < p->token_count; id++)
-        if (p->types[id] == LM_TOKEN_UNKNOWN)
-            return (int64_t)id;
-    return p->unk_id;
-}
-
-static void write_piece_model(const struct lm_tokenizer_parts *p, bool bytes,
-                              const struct lm_score_lines *lines, struct lm_buf *ret)
-{
-    const int64_t unknown = find_unknown(p);
-    lm_buf_puts(ret, "{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
-    if (unknown >= 0)
-        lm_json_str(ret, p->tokens[unknown]);
-    else
-        lm_buf_puts(ret, "null");
-    lm_buf_puts(ret, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true");
-    lm_json_key_bool(ret, "byte_fallback", bytes);
-    lm_buf_puts(ret, ",\"ignore_merges\":false,\"vocab\":");
-    write_vocab(p, ret);
-    lm_buf_puts(ret, ",\"merges\":[");
-    for (size_t i = 0; i < lines->len; i++)
-        write_merge(p->tokens[lines->items[i].left], p->tokens[lines->items[i].right], ret);
-    lm_buf_puts(ret, "]}");
-}
-
-enum lm_rc lm_parts_write_pieces(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
-                                 struct lm_err *err)
-{
-    const bool prefix = p->add_space_prefix != 0, trim = p->remove_extra_blanks > 0;
-    struct lm_score_lines lines = { 0 };
-    struct around around;
-    bool bytes = false;
-    if (!p->scores || p->score_count != p->token_count)
-        return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.scores has %zu numbers for %zu tokens", name,
-                       p->score_count, p->token_count);
-    LM_TRY(find_bytes(p, name, &bytes, err));
-    LM_TRY(find_around(p, name, true, &around, err));
-    const enum lm_rc rc = lm_parts_score_lines(p, name, &lines, err);
-    if (rc == LM_OK) {
-        write_start(p, ret);
-        lm_buf_puts(ret, ",\"normalizer\":");
-        write_blank_rules(trim, prefix, ret);
-        lm_buf_puts(ret, ",\"pre_tokenizer\":null,\"post_processor\":");
-        write_template(p, around, true, ret);
-        lm_buf_puts(ret, ",\"decoder\":");
-        write_piece_decoder(prefix, ret);
-        lm_buf_puts(ret, ",\"model\":");
-        write_piece_model(p, bytes, &lines, ret);
-        lm_buf_putc(ret, '}');
-    }
-    free(lines.items);
-    return rc;
 }

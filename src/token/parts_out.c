@@ -2,6 +2,7 @@
 #include "token/parts_impl.h"
 
 #include "token/pieces.h"
+#include "token/words.h"
 
 /* ---- roles and the tokens around a text ---- */
 
@@ -9,7 +10,7 @@ static void set_roles(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p
 {
     for (size_t role = 0; role < LM_ROLE_COUNT; role++)
         lm_parts_set_role(p, role, t->roles[role] == LM_TOKEN_NONE ? -1 : (int64_t)t->roles[role]);
-    if (p->eos_id < 0 && t->end_of_text != LM_TOKEN_NONE)
+    if (p->eos_id < 0 && t->family != LM_FAMILY_WORDS && t->end_of_text != LM_TOKEN_NONE)
         p->eos_id = t->end_of_text;
 }
 
@@ -31,8 +32,11 @@ static enum lm_rc set_side(const uint32_t *ids, size_t count, const char *what, 
 static enum lm_rc set_around(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p, struct lm_err *err)
 {
     const struct lm_around *a = &t->around;
-    LM_TRY(set_side(a->before, a->before_count, "BOS", &p->bos_id, &p->add_bos, err));
-    return set_side(a->after, a->after_count, "EOS", &p->eos_id, &p->add_eos, err);
+    const bool words = t->family == LM_FAMILY_WORDS;
+    LM_TRY(set_side(a->before, a->before_count, words ? "[CLS]" : "BOS", words ? &p->cls_id : &p->bos_id,
+                    &p->add_bos, err));
+    return set_side(a->after, a->after_count, words ? "[SEP]" : "EOS", words ? &p->sep_id : &p->eos_id,
+                    &p->add_eos, err);
 }
 
 /* ---- vocabulary ---- */
@@ -58,6 +62,8 @@ static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct 
         return bytes;
     else if (pieces)
         lm_piece_from_text(bytes, scratch);
+    else if (t->family == LM_FAMILY_WORDS)
+        lm_word_to_gguf(bytes, scratch);
     else
         lm_bytes_to_text(bytes, scratch);
     return lm_buf_str(scratch);
@@ -168,9 +174,9 @@ static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_part
 static enum lm_rc set_bytes(const struct lm_tokenizer *t, struct lm_arena *arena,
                             struct lm_tokenizer_parts *p, struct lm_err *err)
 {
-    (void)arena;
     p->model = LM_STR("gpt2");
     p->add_space_prefix = 0;
+    set_merges(t, arena, p);
     return set_pre(t, p, err);
 }
 
@@ -253,7 +259,38 @@ static enum lm_rc set_pieces(const struct lm_tokenizer *t, struct lm_arena *aren
     return set_scores(t, arena, p, err);
 }
 
+/* ---- WordPiece ---- */
+
+static enum lm_rc set_words(const struct lm_tokenizer *t, struct lm_arena *arena,
+                            struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    const struct lm_word_rules *r = &t->words;
+    struct lm_str *texts = lm_arena_alloc(arena, t->vocab.size * sizeof(*texts));
+    for (uint32_t id = 0; id < t->vocab.size; id++)
+        texts[id] = p->types[id] == LM_TOKEN_NORMAL ? lm_vocab_bytes(&t->vocab, id) : LM_STR("[");
+    if (r->lowercase == lm_words_have_capitals(texts, t->vocab.size) || r->strip_accents != r->lowercase)
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say that text is %slower-cased and accents are %s",
+                       r->lowercase ? "" : "not ", r->strip_accents ? "left out" : "kept");
+    if (!r->clean || !r->han_apart || r->chars_max != LM_WORDS_CHARS_MAX)
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say %s",
+                       r->chars_max != LM_WORDS_CHARS_MAX ? "how long a word may be"
+                                                          : "that text is not cleaned or Chinese is not cut");
+    if (t->later.map.len > 0 || swallows_blanks(&t->added))
+        return lm_fail(err, LM_EINVAL,
+                       "GGUF cannot say that added tokens are normalised or swallow blanks (lstrip, rstrip)");
+    p->model = LM_STR("bert");
+    p->unk_id = t->unknown;
+    return LM_OK;
+}
+
 /* ---- the whole ---- */
+
+static enum lm_rc (*const families[])(const struct lm_tokenizer *, struct lm_arena *,
+                                      struct lm_tokenizer_parts *, struct lm_err *) = {
+    [LM_FAMILY_BYTES] = set_bytes,
+    [LM_FAMILY_PIECES] = set_pieces,
+    [LM_FAMILY_WORDS] = set_words,
+};
 
 enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *arena,
                                  struct lm_tokenizer_parts *ret, struct lm_err *err)
@@ -262,12 +299,7 @@ enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *
     set_roles(t, &p);
     LM_TRY(set_around(t, &p, err));
     set_tokens(t, arena, &p);
-    if (t->family == LM_FAMILY_PIECES) {
-        LM_TRY(set_pieces(t, arena, &p, err));
-    } else {
-        LM_TRY(set_bytes(t, arena, &p, err));
-        set_merges(t, arena, &p);
-    }
+    LM_TRY(families[t->family](t, arena, &p, err));
     p.chat_template = lm_buf_str(&t->chat_template);
     *ret = p;
     return LM_OK;

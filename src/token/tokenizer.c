@@ -1,4 +1,4 @@
-#include "token/tokenizer_impl.h"
+#include "token/words.h"
 
 void lm_tokenizer_free(struct lm_tokenizer *t)
 {
@@ -22,7 +22,10 @@ uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t)
 struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t, uint32_t id)
 {
     LM_ASSERT(id < t->vocab.size);
-    return lm_vocab_bytes(&t->vocab, id);
+    const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    if (t->family == LM_FAMILY_WORDS && bytes.len > 2 && lm_str_starts(bytes, LM_STR(LM_WORDS_INSIDE)))
+        return (struct lm_str){ bytes.ptr + 2, bytes.len - 2 };
+    return bytes;
 }
 
 bool lm_tokenizer_is_special(const struct lm_tokenizer *t, uint32_t id)

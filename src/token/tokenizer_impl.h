@@ -63,6 +63,16 @@ struct lm_piece_rules {
     bool byte_fallback;    // an unknown character becomes bytes
 };
 
+/* What LM_FAMILY_WORDS does to text. */
+struct lm_word_rules {
+    bool clean;       // no control characters, every blank U+0020
+    bool han_apart;   // blanks around Chinese characters
+    bool strip_accents, lowercase;
+    bool cleanup;       // decoding leaves out blanks before punctuation
+    size_t chars_max;   // of a word; a longer one is unknown
+    size_t longest;     // bytes of the longest token
+};
+
 /* Special tokens around a text on its own, as the post-processor of tokenizer.json names them. */
 enum { LM_AROUND_MAX = 8 };   // on each side
 struct lm_around {
@@ -77,6 +87,7 @@ struct lm_tokenizer {
     struct lm_added later;       // in normalised text
     enum lm_token_family family;
     struct lm_piece_rules pieces;
+    struct lm_word_rules words;
     uint32_t unknown;   // for what has no token; LM_TOKEN_NONE: there is none
     struct lm_bpe bpe;
     const struct lm_grammar *grammar;
