@@ -6,7 +6,8 @@ JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: help demo test test-slow test-clang test-threads bench fuzz tidy interop install release dev clean
+.PHONY: help demo test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop install release dev \
+	clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo 'make test-clang   the fast tests, built with clang'
 	@echo 'make test-threads the fast tests under ThreadSanitizer'
 	@echo 'make bench        run the benchmarks; results go to bench/results/<machine>.csv'
+	@echo 'make bench-peers  loom and llama.cpp by turns, on the same real model (downloads and compiles the peer)'
 	@echo 'make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser'
 	@echo 'make tidy         layers, format, house rules, clang-tidy'
 	@echo 'make interop      check what loom writes with the tools of others (Python packages)'
@@ -50,6 +52,12 @@ demo: deps-demo release
 
 bench: release
 	sh bench/run.sh build/release
+
+peers: deps-interop
+	bash bench/peers/setup.sh build
+
+bench-peers: peers release
+	build/peers-venv/bin/python bench/peers/infer.py build/release/bench/bench_infer build/models bench/results
 
 fuzz: deps-build deps-fuzz
 	cmake --workflow --preset fuzz

@@ -2,8 +2,8 @@
 # run.sh LOOM [PROJECT]: what loom writes and serves, judged by the tools of others (requirements.txt, on PATH).
 #
 # Takes the artifacts of PROJECT (default build/demo, which `make demo` leaves), or makes a small project of its own:
-# from the PostgreSQL manual where it is installed.  Every check prints one line (a missing peer is a skip); the last
-# line counts them.
+# from the PostgreSQL manual where it is installed.  Real models are checked where `make peers` has left them.  Every
+# check prints one line (a missing peer is a skip); the last line counts them.
 set -euo pipefail
 
 loom=$(realpath "$1")
@@ -12,7 +12,7 @@ here=$(dirname "$(realpath "$0")")
 cache=$(realpath -m build/interop)   # promtool, unpacked once
 manual=/usr/share/doc/postgresql-doc-15/html
 work=$(mktemp -d)
-server= passed=0 failed=0
+python=python3 server= passed=0 failed=0
 export HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=false
 
 cleanup() {
@@ -28,7 +28,7 @@ die() { echo "interop: $*" >&2; exit 1; }
 check() {
     local name=$1 rc=0
     shift
-    python3 "$here/check_$name.py" "$@" >"$work/said" 2>"$work/errors" || rc=$?
+    "$python" "$here/check_$name.py" "$@" >"$work/said" 2>"$work/errors" || rc=$?
     cat "$work/said"
     case $rc in
     0) passed=$((passed + 1)) ;;
@@ -92,6 +92,24 @@ start_server() {
     url=https://127.0.0.1:$port certificate=$work/state/.loom/tls/cert.pem
 }
 
+# Real models, by the peers' own Python: it has llama.cpp and gguf, too.
+check_models() {
+    local ask=$1 models kind
+    models=$(realpath -m build/models)
+    if [ ! -x "$ask" ] || [ ! -d "$models/smollm2-hf" ] || [ ! -x build/peers-venv/bin/python ]; then
+        echo "skip foundation_logits, perplexity, embeddings: make peers fetches the models, and $ask must be built"
+        return
+    fi
+    python=build/peers-venv/bin/python
+    check golden_logits "$ask" "$here/../golden/models"
+    for kind in f32 f16 bf16 q8_0 q4_0 q4_1; do
+        check foundation_logits "$ask" "$models" $kind
+        [ ! -d $manual ] || check perplexity "$loom" "$models" $kind $manual
+    done
+    check embeddings "$loom" "$models/minilm"
+    python=python3
+}
+
 if [ ! -f "$project/loom.yaml" ] || [ -z "$(made pretrain)" ]; then
     make_project
 fi
@@ -121,6 +139,7 @@ else
     echo "skip model: $random_model is not built"
 fi
 check scores "$loom" "$work"
+check_models "$(dirname "$loom")/tests/infer/interop_ask"
 start_server
 check openai_client "$url" "$certificate" "$key" interop
 find_promtool

@@ -1,0 +1,119 @@
+"""infer.py LOOM_BENCH MODELS RESULTS: loom and llama.cpp by turns on the same files.
+
+LOOM_BENCH is build/release/bench/bench_infer, MODELS the folder that setup.sh made; both programs take --model, --case,
+--threads, --runs and answer with one row.  Each case is measured five times on each side, turn and turn about, each
+time by a new process; RESULTS/<machine>-peers.csv gets both medians and their ratio (above 1: loom is faster).  A turn
+in which other processes took more than a tenth of the processors that the case needs is repeated; when the machine does
+not come to rest, the least disturbed turns count, and the case says so.  Some cases have four busy foreign processes on
+purpose.
+"""
+import argparse
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import llama_cpp
+
+RUNS = 5
+TURNS_MAX = 10   # of each side, disturbed ones included
+FOREIGN_MAX = 0.10
+TYPES = ["q8_0", "q4_0", "q4_1", "f16", "bf16"]
+CASES = [   # case of both programs, threads, busy foreign processes
+    ("decode", 1, 0), ("decode", 2, 0), ("batch16", 1, 0), ("batch16", 2, 0), ("prompt512", 1, 0),
+    ("prompt512", 2, 0), ("decode", 2, 4), ("load", 2, 0)]
+BUSY = ["sh", "-c", "while :; do :; done"]
+PEER = f"llama.cpp of llama-cpp-python {llama_cpp.__version__}"
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def busy_seconds():
+    """All that the processors did since the start of the machine."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    return sum(usage.ru_utime + usage.ru_stime for usage in
+               (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+def turn(command, threads):
+    """One measurement: (share of the processors it needs that others had, value, unit)."""
+    others, start = busy_seconds() - own_seconds(), time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        sys.exit(f"infer.py: {' '.join(map(str, command))} ended with {done.returncode}: {done.stderr.strip()}")
+    others, seconds = busy_seconds() - own_seconds() - others, time.monotonic() - start
+    _, _, value, unit, _ = done.stdout.strip().splitlines()[-1].split(",")
+    taken = others / seconds - (os.cpu_count() - threads)
+    return max(0, taken) / threads, float(value), unit
+
+
+def alternate(commands, threads, foreign_max):
+    """Side -> its RUNS least disturbed turns."""
+    turns = {side: [] for side in commands}
+    for _ in range(TURNS_MAX):
+        for side, command in commands.items():
+            turns[side].append(turn(command, threads))
+        if all(sum(t[0] <= foreign_max for t in of_side) >= RUNS for of_side in turns.values()):
+            break
+    return {side: sorted(of_side)[:RUNS] for side, of_side in turns.items()}
+
+
+def measure(programs, model, case, threads, busy):
+    """Prints and returns the rows of one case."""
+    commands = {side: [*program, f"--model={model}", f"--case={case}", f"--threads={threads}", "--runs=1"]
+                for side, program in programs.items()}
+    foreign = [subprocess.Popen(BUSY) for _ in range(busy)]
+    try:
+        turns = alternate(commands, threads, 1 if busy else FOREIGN_MAX)
+    finally:
+        for process in foreign:
+            process.kill()
+            process.wait()
+    worst = max(t[0] for of_side in turns.values() for t in of_side)
+    name = f"{case} {model.stem.rsplit('-', 1)[-1]} {threads} thread{'s' * (threads > 1)}"
+    name += f" beside {busy} busy processes" if busy else f" disturbed {worst:.0%}" if worst > FOREIGN_MAX else ""
+    unit = next(iter(turns.values()))[0][2]
+    medians = {side: statistics.median(value for _, value, _ in of_side) for side, of_side in turns.items()}
+    rows = [f"peers,{name} {side},{median:.6g},{unit},{RUNS}" for side, median in medians.items()]
+    if len(medians) == 2:
+        loom, peer = medians["loom"], medians[PEER]
+        rows.append(f"peers,{name} loom / llama.cpp,{peer / loom if case == 'load' else loom / peer:.3f},"
+                    f"times as fast,{RUNS}")
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bench")
+    parser.add_argument("models", type=pathlib.Path)
+    parser.add_argument("results", type=pathlib.Path)
+    parser.add_argument("--types", default=",".join(TYPES))
+    parser.add_argument("--cases", default=",".join(dict.fromkeys(case for case, _, _ in CASES)))
+    parser.add_argument("--only", choices=["loom", "peer"], help="measure one side")
+    options = parser.parse_args()
+    stamp = subprocess.check_output(["sh", HERE.parent / "stamp.sh"], text=True).strip()
+    programs = {"loom": [options.bench], PEER: [sys.executable, str(HERE / "peer_llama.py")]}
+    if options.only:
+        programs.pop(PEER if options.only == "loom" else "loom")
+    rows = ["machine,commit,bench,case,value,unit,runs"]
+    for case, threads, busy in CASES:
+        for kind in options.types.split(",") if case in options.cases.split(",") else []:
+            model = options.models / f"smollm2-135m-{kind}.gguf"
+            for row in measure(programs, model, case, threads, busy):
+                rows.append(f"{stamp},{row}")
+                print(row, flush=True)
+    options.results.mkdir(exist_ok=True)
+    out = options.results / f"{stamp.split(',')[0]}-peers.csv"
+    unfinished = out.with_suffix(".new")
+    unfinished.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+    os.replace(unfinished, out)
+
+
+main()
