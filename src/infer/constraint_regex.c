@@ -81,22 +81,30 @@ static bool read_hex(struct reading *r, size_t digits, uint32_t *ret)
 
 /* ---- escapes ---- */
 
-/* d D w W s S; false for another letter. */
+/* d D w W s S, as ECMA-262 has them; false for another letter. */
 static bool class_by_letter(char letter, struct lm_chars *ret)
 {
     static const struct lm_chars_range digit[] = { { '0', '9' } };
     static const struct lm_chars_range word[] = { { '0', '9' }, { 'A', 'Z' }, { '_', '_' }, { 'a', 'z' } };
-    static const struct lm_chars_range blank[] = { { '\t', '\r' }, { ' ', ' ' } };
-    const char lower = (char)(letter | 0x20);
-    const struct lm_chars_range *ranges = lower == 'd' ? digit : lower == 'w' ? word : blank;
-    const size_t count = lower == 'd' ? 1 : lower == 'w' ? 4 : 2;
-    if (lower != 'd' && lower != 'w' && lower != 's')
-        return false;
-    for (size_t i = 0; i < count; i++)
-        lm_chars_add(ret, ranges[i].low, ranges[i].high);
-    if (letter != lower)
-        lm_chars_invert(ret);
-    return true;
+    static const struct lm_chars_range blank[] = {
+        { '\t', '\r' },     { ' ', ' ' },       { 0xa0, 0xa0 },     { 0x1680, 0x1680 }, { 0x2000, 0x200a },
+        { 0x2028, 0x2029 }, { 0x202f, 0x202f }, { 0x205f, 0x205f }, { 0x3000, 0x3000 }, { 0xfeff, 0xfeff },
+    };
+    static const struct {
+        char lower, upper;
+        const struct lm_chars_range *ranges;
+        size_t count;
+    } rows[] = { { 'd', 'D', digit, 1 }, { 'w', 'W', word, 4 }, { 's', 'S', blank, 10 } };
+    for (size_t r = 0; r < 3; r++) {
+        if (letter != rows[r].lower && letter != rows[r].upper)
+            continue;
+        for (size_t i = 0; i < rows[r].count; i++)
+            lm_chars_add(ret, rows[r].ranges[i].low, rows[r].ranges[i].high);
+        if (letter == rows[r].upper)
+            lm_chars_invert(ret);
+        return true;
+    }
+    return false;
 }
 
 /* Behind \u. */

@@ -5,9 +5,9 @@
  *     a  .  [a-z]  [^a-z]  \d \D \w \W \s \S  \t \n \r \f \v \0  \xHH  \uHHHH  \u{H..}  \ and punctuation
  *     (x)  (?:x)  (?<name>x)   x|y   x*  x+  x?  x{n}  x{n,}  x{n,m}, each also with ? behind it
  *
- * \d \w \s are ASCII; a dot is any character but a line feed.  ^ and $ may only stand at the ends of an
- * alternative outside of all groups.  Refused, with the offset: look-around, back-references, \b, \p, flags,
- * possessive repetition. */
+ * \d \w \s are those of ECMA-262: ASCII digits, ASCII words, all blanks.  A dot is any character but a line
+ * feed.  ^ and $ may only stand at the ends of an alternative outside of all groups.  Refused, with the
+ * offset: look-around, back-references, \b, \p, flags, possessive repetition. */
 
 #include "infer/constraint_chars.h"
 

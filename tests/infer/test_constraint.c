@@ -69,6 +69,7 @@ static const struct texts tables[] = {
     { R, "[^a-c\\d]x?", { "d", "dx", "\xc3\xa9", "\xf0\x9f\x98\x80x" }, { "a", "5", "\xc3", "\xff" } },
     { R, "a{3}|b{2,}|c{0,2}", { "aaa", "bb", "bbbb", "", "cc" }, { "aa", "b", "ccc" } },
     { R, "\\u00e9\\x41\\.\\t", { "\xc3\xa9" "A.\t" }, { "\xc3\xa9" "Ax\t" } },
+    { R, "\\S\\s", { "a ", "\xc3\xa9\t", "a\xe2\x80\xa9" }, { "  ", "\xe2\x80\xa9 ", "ab" } },
     { R, ".*", { "", "anything", "\xe2\x82\xac" }, { "a\nb", "\xe2\x82" } },
     { G, "root ::= \"a\" list? \"z\" # so\nlist ::= item (\",\" item)*\nitem ::= [0-9]{1,2} | '(' list ')'",
       { "az", "a1z", "a12,3z", "a(1,(2))z" }, { "a", "a123z", "a(z", "a()z" } },

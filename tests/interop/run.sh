@@ -138,6 +138,13 @@ if [ -x "$random_model" ]; then
 else
     echo "skip model: $random_model is not built"
 fi
+constraints=$(dirname "$loom")/tests/infer/interop_constraint
+if [ -x "$constraints" ]; then
+    check schemas "$constraints"
+    check masks "$constraints" "$work"
+else
+    echo "skip schemas, masks: $constraints is not built"
+fi
 check scores "$loom" "$work"
 check_models "$(dirname "$loom")/tests/infer/interop_ask"
 start_server
