@@ -10,6 +10,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_added_release(&t->later);
     lm_bpe_release(&t->bpe);
     lm_buf_release(&t->json);
+    lm_chat_release(t);
     lm_buf_release(&t->chat_template);
     free(t);
 }
@@ -110,4 +111,5 @@ void lm_tokenizer_find_roles(struct lm_tokenizer *t)
     t->turn_end = find_any(t, end, 1);
     if (t->turn_end == LM_TOKEN_NONE)
         t->turn_end = eot != LM_TOKEN_NONE ? eot : eos;
+    lm_chat_prepare(t);
 }

@@ -107,19 +107,35 @@ extern const struct lm_opt_table lm_tokenizer_options;
 enum lm_rc lm_tokenizer_train(const struct lm_tokenizer_config *config, const struct lm_str *texts,
                               size_t count, const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
 
-/* ---- chat: token/chat.c ---- */
+/* ---- chat: token/chat.c, token/template.h ---- */
 
 struct lm_chat_message {
-    struct lm_str role;      // "system", "user", "assistant"
+    struct lm_str role;      // "system", "user", "assistant", or what else the template knows
     struct lm_str content;   // never parsed for special tokens
 };
 
-/* Appends the prompt of a conversation in ChatML: <|im_start|>role LF content <|im_end|> LF.  Control tokens
- * come from the template only.  add_generation: opens the assistant's turn.  When mask is not NULL it gets
- * one byte per id: 1 where the assistant speaks (content and its end token), else 0. */
+/* Appends a conversation as the chat template of the tokenizer writes it; without one, and with <|im_start|>
+ * and
+ * <|im_end|> as special tokens, as ChatML: <|im_start|>role LF content <|im_end|> LF.  Special tokens come
+ * from the template only.  add_generation: opens the assistant's turn.  Templates that show the date show
+ * today's.
+ *
+ * When mask is not NULL it gets one byte per id: 1 where the assistant speaks, else 0: what {% generation %}
+ * of the template encloses; without that tag all between the prompt of an answer and the end of its turn,
+ * with the end token.  The date is a fixed one then.
+ *
+ * LM_EINVAL: no template, or it refuses the conversation; LM_EFORMAT: the template is not supported;
+ * LM_ELIMIT: a maximum of token/template.h.  Nothing is appended then. */
 enum lm_rc lm_chat_encode(struct lm_encoder *e, const struct lm_chat_message *messages, size_t count,
                           bool add_generation, struct lm_tokens *ret, struct lm_buf *mask,
                           struct lm_err *err);
-uint32_t lm_chat_end(const struct lm_tokenizer *t);   // the id that ends a turn; end of text when no template
+
+/* The id that ends a turn: the special token that the template writes behind an answer, else <|im_end|>, the
+ * end of turn or of sequence that the files name, the end of text. */
+uint32_t lm_chat_end(const struct lm_tokenizer *t);
+
+/* A name for the template: "chatml", or the beginning of its SHA-256. */
+enum { LM_CHAT_NAME = 13 };
+void lm_chat_template_name(const struct lm_tokenizer *t, char ret[LM_CHAT_NAME]);
 
 #endif

@@ -80,6 +80,14 @@ struct lm_around {
     size_t before_count, after_count;
 };
 
+/* What conversations are written with: chat_setup.c. */
+struct lm_chat {
+    struct lm_template *template;   // NULL: there is none, or
+    struct lm_err problem;          // none that can be used
+    bool builtin;                   // ChatML, whether the file says so or nothing
+    uint32_t end;                   // ends a turn
+};
+
 struct lm_tokenizer {
     struct lm_vocab vocab;
     struct lm_token_map model;   // every token but the special ones, for whole-piece look-up
@@ -98,6 +106,7 @@ struct lm_tokenizer {
     uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
     struct lm_buf chat_template;
+    struct lm_chat chat;
     uint8_t sha256[LM_SHA256_BYTES];
     struct lm_buf json;
 };
@@ -109,6 +118,10 @@ static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can
 
 /* Sets end_of_text, turn_start and turn_end by the usual names, then by roles. */
 void lm_tokenizer_find_roles(struct lm_tokenizer *t);
+
+/* From chat_template, roles and added tokens; again when these change. */
+void lm_chat_prepare(struct lm_tokenizer *t);
+void lm_chat_release(struct lm_tokenizer *t);
 
 /* Text without added tokens as the normaliser leaves it: itself or what is written into buf.  starts: it is
  * the start of the text. */

@@ -3,6 +3,7 @@
  * behind. */
 #include "base/file.h"
 #include "base/json.h"
+#include "token/chat.h"
 #include "token/write.h"
 
 enum { SPECIAL_MAX = 1024, TEMPLATE_BYTES_MAX = 1 << 20 };
@@ -36,12 +37,6 @@ static struct lm_opt_list special_tokens(const struct lm_tokenizer_config *c)
         return c->special;
     return (struct lm_opt_list){ default_special, sizeof(default_special) / sizeof(default_special[0]), 0 };
 }
-
-/* What lm_chat_encode does, for programs that render templates. */
-static const char chatml[] =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-    "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% "
-    "endif %}";
 
 static enum lm_rc check_config(const struct lm_tokenizer_config *c, struct lm_err *err)
 {
@@ -80,7 +75,7 @@ static enum lm_rc read_template(const struct lm_tokenizer_config *c, const struc
     if (c->chat_template)
         return lm_file_read(c->chat_template, TEMPLATE_BYTES_MAX, ret, err);
     if (t->turn_start != LM_TOKEN_NONE && t->turn_end != LM_TOKEN_NONE)
-        lm_buf_puts(ret, chatml);
+        lm_buf_puts(ret, lm_chatml);   // what lm_chat_encode does, for programs that render templates
     return LM_OK;
 }
 

@@ -70,10 +70,14 @@ static void a_prompt_is_the_start_of_the_whole_conversation(void **state)
     struct lm_encoder *e = lm_encoder_new(t);
     const struct lm_chat_message whole[] = { talk[0], talk[1], { LM_STR("assistant"), LM_STR("\n  code") } };
     struct lm_tokens all = { 0 }, prompt = { 0 };
-    assert_int_equal(lm_chat_encode(e, whole, 3, false, &all, NULL, NULL), LM_OK);
+    struct lm_buf mask = { 0 };
+    assert_int_equal(lm_chat_encode(e, whole, 3, false, &all, &mask, NULL), LM_OK);
     assert_int_equal(lm_chat_encode(e, whole, 2, true, &prompt, NULL, NULL), LM_OK);
     assert_true(prompt.len < all.len);
     assert_memory_equal(all.ids, prompt.ids, prompt.len * sizeof(*prompt.ids));
+    assert_int_equal(mask.ptr[prompt.len - 1], 0);
+    assert_int_equal(mask.ptr[prompt.len], 1);
+    lm_buf_release(&mask);
     lm_tokens_release(&all);
     lm_tokens_release(&prompt);
     lm_encoder_free(e);
