@@ -234,12 +234,13 @@ static enum lm_rc judge_loss(const struct lm_review_config *config, const struct
         .ratio_interval = lm_bootstrap(stats, count, LOSS_STATS, loss_ratio, NULL, resamples, seed),
         .tokens = (uint64_t)sums[TOKENS],
     };
-    snprintf(
-        a->loss.signature, LM_SIGNATURE_MAX,
-        "answer-loss|unit:nats-per-token|template:chatml|end:yes|system:%s|win:%lld|overlap:half|bs:%lld|"
-        "seed:%lld|loom:%s",
-        system ? "yes" : "no", (long long)speaker->model.config.context, (long long)config->resamples,
-        (long long)config->seed, lm_version);
+    char template[LM_CHAT_NAME];
+    lm_chat_template_name(speaker->tokenizer, template);
+    snprintf(a->loss.signature, LM_SIGNATURE_MAX,
+             "answer-loss|unit:nats-per-token|template:%s|end:yes|system:%s|win:%lld|overlap:half|bs:%lld|"
+             "seed:%lld|loom:%s",
+             template, system ? "yes" : "no", (long long)speaker->model.config.context,
+             (long long)config->resamples, (long long)config->seed, lm_version);
     return LM_OK;
 }
 
