@@ -1,5 +1,6 @@
 /* cli/cmd_generate.c - let a model continue or answer a text. */
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
@@ -16,6 +17,7 @@ struct generate_config {
     int64_t max_tokens, top_k, seed;
     double temperature, top_p, min_p, repetition_penalty;
     struct lm_opt_list stop;
+    const char *json_schema, *grammar, *regex;
 };
 #define ROW(f) LM_OPT_AT(struct generate_config, f)
 static const struct lm_opt generate_rows[] = {
@@ -30,14 +32,73 @@ static const struct lm_opt generate_rows[] = {
     { "repetition-penalty", LM_OPT_REAL, ROW(repetition_penalty), "1", 0.1, 10, "", "1 = off" },
     { "seed", LM_OPT_INT, ROW(seed), "0", 0, 9e15, "", "same seed, same answer" },
     { "stop", LM_OPT_LIST, ROW(stop), NULL, .help = "strings that end the answer" },
+    { "json-schema", LM_OPT_STRING, ROW(json_schema), NULL,
+      .help = "file: the answer is JSON of this schema" },
+    { "grammar", LM_OPT_STRING, ROW(grammar), NULL, .help = "file: the answer follows this grammar (GBNF)" },
+    { "regex", LM_OPT_STRING, ROW(regex), NULL, .help = "the whole answer matches this expression" },
 };
 const struct lm_opt_table lm_generate_options =
     LM_OPT_TABLE("generate", struct generate_config, generate_rows);
+
+/* ---- what the answer must be ---- */
+
+struct form {
+    struct lm_constraint_vocab *vocab;
+    struct lm_constraint *constraint;   // NULL: anything
+};
+
+static void form_release(struct form *f)
+{
+    lm_constraint_free(f->constraint);
+    lm_constraint_vocab_free(f->vocab);
+}
+
+static enum lm_rc form_init(struct form *f, const struct generate_config *g,
+                            const struct lm_tokenizer *tokenizer, struct lm_err *err)
+{
+    const struct {
+        const char *value, *option;
+        enum lm_constraint_kind kind;
+        bool is_file;
+    } rows[] = {
+        { g->json_schema, "json-schema", LM_CONSTRAINT_JSON_SCHEMA, true },
+        { g->grammar, "grammar", LM_CONSTRAINT_GRAMMAR, true },
+        { g->regex, "regex", LM_CONSTRAINT_REGEX, false },
+    };
+    enum { ROWS = sizeof(rows) / sizeof(rows[0]), FORM_BYTES_MAX = 4 << 20 };
+    size_t given = ROWS, count = 0;
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].value) {
+            given = i;
+            count++;
+        }
+    if (count > 1)
+        return lm_fail(err, LM_EINVAL, "only one of --json-schema, --grammar and --regex can be given");
+    if (count == 0)
+        return LM_OK;
+    struct lm_buf text = { 0 };
+    enum lm_rc rc = LM_OK;
+    if (rows[given].is_file)
+        rc = lm_file_read(rows[given].value, FORM_BYTES_MAX, &text, err);
+    else
+        lm_buf_puts(&text, rows[given].value);
+    if (rc == LM_OK) {
+        f->vocab = lm_constraint_vocab_new(tokenizer);
+        rc = lm_constraint_new(f->vocab, rows[given].kind, lm_buf_str(&text), NULL, &f->constraint, err);
+        if (rc != LM_OK)
+            (void)lm_err_prefix(err, rc, "--%s", rows[given].option);
+    }
+    lm_buf_release(&text);
+    return rc;
+}
+
+/* ---- the answer ---- */
 
 struct sink {
     struct lm_buf text;
     bool print;
     enum lm_finish finish;
+    const char *error;   // of LM_FINISH_ERROR
     size_t prompt_tokens, completion_tokens;
     sem_t done;
 };
@@ -53,6 +114,7 @@ static void take(void *user, const struct lm_engine_event *event)
     }
     if (event->finish != LM_FINISH_NONE) {
         sink->finish = event->finish;
+        sink->error = event->error;
         sink->prompt_tokens = event->prompt_tokens;
         sink->completion_tokens = event->completion_tokens;
         sem_post(&sink->done);
@@ -99,13 +161,15 @@ static struct lm_sampling sampling_of(const struct generate_config *g, struct lm
 }
 
 static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
-                        const struct lm_tokenizer *tokenizer, struct lm_err *err)
+                        const struct lm_tokenizer *tokenizer, const struct lm_constraint *constraint,
+                        struct lm_err *err)
 {
     const struct generate_config *g = cli->config[0];
     struct lm_tokens prompt = { 0 };
     LM_TRY(encode_prompt(g, tokenizer, &prompt, err));
     const struct lm_engine_config config = { .sequences_max = 1, .queue_max = 1, .prefill_tokens = 64 };
-    const struct lm_sampling sampling = sampling_of(g, &cli->arena);
+    struct lm_sampling sampling = sampling_of(g, &cli->arena);
+    sampling.constraint = constraint;
     struct lm_engine *engine = NULL;
     struct sink sink = { .print = !cli->globals.json };
     uint64_t ticket;
@@ -124,6 +188,8 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
         lm_json_key_int(&cli->result, "prompt_tokens", (int64_t)sink.prompt_tokens);
         lm_json_key_int(&cli->result, "completion_tokens", (int64_t)sink.completion_tokens);
         lm_buf_putc(&cli->result, '}');
+        if (sink.finish == LM_FINISH_ERROR)
+            rc = lm_fail(err, LM_EINVAL, "%s", sink.error);
     }
     lm_engine_free(engine);
     sem_destroy(&sink.done);
@@ -136,10 +202,14 @@ enum lm_rc lm_cmd_generate(struct lm_cli *cli, struct lm_err *err)
 {
     struct lm_model model = { 0 };
     struct lm_tokenizer *tokenizer = NULL;
+    struct form form = { 0 };
     LM_TRY(lm_model_open(cli->args[0], &model, err));
     enum lm_rc rc = lm_model_tokenizer(cli->args[0], &tokenizer, err);
     if (rc == LM_OK)
-        rc = speak(cli, &model, tokenizer, err);
+        rc = form_init(&form, cli->config[0], tokenizer, err);
+    if (rc == LM_OK)
+        rc = speak(cli, &model, tokenizer, form.constraint, err);
+    form_release(&form);
     lm_tokenizer_free(tokenizer);
     lm_model_close(&model);
     return rc;

@@ -10,17 +10,14 @@ struct lm_frag lm_json_comma(struct lm_nfa *a)
 
 struct lm_frag lm_json_colon(struct lm_nfa *a)
 {
-    return lm_nfa_cat(a, lm_nfa_text(a, ":"), lm_json_call(a, LM_RULE_BLANK));
+    return lm_nfa_cat(a, lm_nfa_text(a, ":"), lm_nfa_optional(a, lm_nfa_text(a, " ")));
 }
 
 /* ---- bodies of the rules ---- */
 
 static struct lm_frag blank(struct lm_nfa *a)
 {
-    const size_t mark = a->state_count;
-    const struct lm_frag indent = lm_nfa_repeat(a, mark, lm_regex_own(a, "[ \\t]"), 0, LM_JSON_INDENT_MAX, 0);
-    const struct lm_frag line = lm_nfa_cat(a, lm_nfa_text(a, "\n"), indent);
-    return lm_nfa_optional(a, lm_nfa_either(a, lm_nfa_text(a, " "), line));
+    return lm_regex_own(a, "(?: |\\n(?: {0,24}|\\t{0,8}))?");
 }
 
 static struct lm_frag character(struct lm_nfa *a)

@@ -2,13 +2,14 @@
 #define LM_INFER_CONSTRAINT_JSON_H
 /* infer/constraint_json.h - the rules of JSON itself.
  *
- * Behind { [ , : and before } ] may stand one blank, or a line end and up to INDENT_MAX blanks and tabs.
- * Numbers have at most DIGITS_MAX digits before the point and behind it, and two in the exponent.  An escape
- * stands for one character, never for half of one. */
+ * Behind { [ , and before } ] may stand one blank, or a line end and up to 24 blanks or 8 tabs; behind a
+ * colon one blank.  So models that lose themselves in white space come to an end of it.  Numbers have at most
+ * DIGITS_MAX digits before the point and behind it, and two in the exponent.  An escape stands for one
+ * character, never for half of one. */
 
 #include "infer/constraint_nfa.h"
 
-enum { LM_JSON_INDENT_MAX = 40, LM_JSON_DIGITS_MAX = 17 };
+enum { LM_JSON_DIGITS_MAX = 17 };
 
 /* The first rules of the automaton: these are their numbers. */
 enum lm_json_rule {
