@@ -1,2 +1,3 @@
 loom_fuzz(tokenizer token)
 loom_fuzz(token_shard corpus)
+loom_fuzz(template token)

@@ -97,6 +97,12 @@ static bool has_other_data(const struct chat *c, size_t from, size_t to)
     return false;
 }
 
+static bool is_blank(const struct chat *c, size_t from, size_t to)
+{
+    const struct lm_str between = { c->text.bytes.ptr + from, to - from };
+    return lm_str_trim(between).len == 0;
+}
+
 /* An answer: from the end of its prompt to the end of its last byte, with the end token behind it. */
 static void find_answer(struct chat *c, size_t message, size_t k)
 {
@@ -111,7 +117,8 @@ static void find_answer(struct chat *c, size_t message, size_t k)
     } else if (!spoken) {
         return;   // the template leaves it out
     }
-    if (lm_chat_special_at(c->t, &c->text, span.end, true, &end))
+    if (lm_chat_special_at(c->t, &c->text, span.end, &end) &&
+        (end.id == c->t->chat.end || is_blank(c, span.end, end.start)))
         span.end = end.end;
     add_answer(c, span.start, span.end);
 }

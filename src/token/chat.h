@@ -14,9 +14,8 @@ size_t lm_chat_own(const struct lm_tokenizer *t, struct lm_template_var ret[LM_C
 /* The ranges that are data; free() them. */
 size_t lm_chat_plain(const struct lm_template_text *text, struct lm_span **ret);
 
-/* The first special token that the template itself wrote at or behind `from`; blanks_only: nothing but its
- * blanks may lie before. */
+/* The first special token at or behind `from`, when the template itself wrote it and all before it. */
 bool lm_chat_special_at(const struct lm_tokenizer *t, const struct lm_template_text *text, size_t from,
-                        bool blanks_only, struct lm_added_match *ret);
+                        struct lm_added_match *ret);
 
 #endif

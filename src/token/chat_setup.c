@@ -45,7 +45,7 @@ size_t lm_chat_plain(const struct lm_template_text *text, struct lm_span **ret)
 }
 
 bool lm_chat_special_at(const struct lm_tokenizer *t, const struct lm_template_text *text, size_t from,
-                        bool blanks_only, struct lm_added_match *ret)
+                        struct lm_added_match *ret)
 {
     struct lm_span *plain;
     const size_t plain_count = lm_chat_plain(text, &plain);
@@ -56,8 +56,8 @@ bool lm_chat_special_at(const struct lm_tokenizer *t, const struct lm_template_t
         found = lm_added_next(&t->added, lm_buf_str(&text->bytes), match.end, allow, &match);
     while (found && t->vocab.items[match.id].kind != LM_TOKEN_SPECIAL);
     free(plain);
-    for (size_t i = from; found && blanks_only && i < match.start; i++)
-        found = strchr(" \t\r\n", text->bytes.ptr[i]) != NULL && !(text->origins.ptr[i] & LM_ORIGIN_DATA);
+    for (size_t i = from; found && i < match.start; i++)
+        found = !(text->origins.ptr[i] & LM_ORIGIN_DATA);
     if (found)
         *ret = match;
     return found;
@@ -79,7 +79,7 @@ static bool find_end(const struct lm_tokenizer *t, uint32_t *ret)
     for (size_t i = 0; found && i < text.origins.len; i++)
         if (text.origins.ptr[i] & LM_ORIGIN_ANSWER)
             answer = i + 1;
-    found = found && answer > 0 && lm_chat_special_at(t, &text, answer, false, &match);
+    found = found && answer > 0 && lm_chat_special_at(t, &text, answer, &match);
     if (found)
         *ret = match.id;
     lm_template_text_release(&text);
