@@ -72,6 +72,35 @@ static enum lm_rc check_config(const struct import *m, struct lm_err *err)
     return lm_hf_config_load(m->dir, &config, &biases, err);
 }
 
+/* ---- split files: x-00001-of-00003.gguf is the first of three ---- */
+
+enum { NUMBER_AT = 20, NUMBER_DIGITS = 5, PARTS_MAX = 1000 };   // the number begins 20 bytes before the end
+
+/* 1 for a file that is whole. */
+static int part_count(const char *name)
+{
+    const size_t len = strlen(name);
+    char first[2 * NUMBER_AT];
+    int64_t count = 1;
+    if (len <= NUMBER_AT)
+        return 1;
+    const struct lm_str digits = { name + len - strlen("00003.gguf"), NUMBER_DIGITS };
+    if (!lm_str_to_i64(digits, &count) || count < 1 || count > PARTS_MAX)
+        return 1;
+    snprintf(first, sizeof first, "-00001-of-%05d.gguf", (int)count);
+    return lm_str_ends(lm_str(name), lm_str(first)) ? (int)count : 1;
+}
+
+/* Changes the name of the first part to that of another; leaves that of a whole file. */
+static void name_part(char *name, int part)
+{
+    char number[16];
+    if (part == 1 && part_count(name) == 1)
+        return;
+    snprintf(number, sizeof number, "%05d", part);
+    memcpy(name + strlen(name) - (NUMBER_AT - 1), number, NUMBER_DIGITS);
+}
+
 /* ---- from this machine ---- */
 
 static enum lm_rc copy_one(const struct import *m, const char *name, struct lm_err *err)
@@ -104,18 +133,12 @@ static enum lm_rc copy_folder(const struct import *m, struct lm_err *err)
 static enum lm_rc copy_file(struct import *m, struct lm_err *err)
 {
     struct lm_model model = { 0 };
-    LM_TRY(lm_model_open(m->source, &model, err));   // refuses what is none, and finds the other parts
+    LM_TRY(lm_model_open(m->source, &model, err));   // refuses what is none, and looks for the other parts
     lm_model_close(&model);
     m->gguf = lm_path_base(m->source);
-    const struct lm_str first = LM_STR("-00001-of-"), name = lm_str(m->source);
-    const ptrdiff_t at = lm_str_find(name, first);
-    const int parts = at < 0 ? 1 : (int)strtol(m->source + at + first.len, NULL, 10);
-    for (int i = 1; i <= parts; i++) {
-        char number[16];
-        LM_FREE char *from = lm_strdup(m->source);
-        snprintf(number, sizeof number, "-%05d", i);
-        if (at >= 0)
-            memcpy(from + at, number, 6);
+    LM_FREE char *from = lm_strdup(m->source);
+    for (int part = 1; part <= part_count(m->gguf); part++) {
+        name_part(from, part);
         LM_FREE char *to = path_in(m, lm_path_base(from));
         LM_TRY(lm_file_copy(from, to, err));
     }
@@ -201,6 +224,25 @@ static enum lm_rc keep_parts_of(const struct import *m, const char *what, struct
     return lm_file_write(mark, lm_str(what), err);
 }
 
+static enum lm_rc download_gguf(struct import *m, const struct lm_hub_name *name,
+                                const struct lm_hub_listing *l, struct lm_err *err)
+{
+    LM_FREE char *file = lm_strdup(name->file);
+    m->gguf = lm_path_base(name->file);
+    for (int part = 1; part <= part_count(name->file); part++) {
+        name_part(file, part);
+        const struct lm_hub_file *found = find_file(l, file);
+        if (!found)
+            return lm_fail(err, LM_ENOENT, "%s: there is no file '%s' in revision %s", m->source, file,
+                           name->revision);
+        LM_FREE char *url = lm_hub_url(m->options->hub, name, l->commit, file);
+        struct lm_hub_file flat = *found;
+        flat.name = lm_path_base(file);
+        LM_TRY(download(m, url, &flat, err));
+    }
+    return LM_OK;
+}
+
 static enum lm_rc from_hub(struct import *m, struct lm_err *err)
 {
     struct lm_hub_name name;
@@ -211,13 +253,7 @@ static enum lm_rc from_hub(struct import *m, struct lm_err *err)
     char *mark = lm_arena_printf(&m->cli->arena, "%s %s %s", m->options->hub, m->source, listing.commit);
     enum lm_rc rc = keep_parts_of(m, mark, err);
     if (rc == LM_OK && name.file) {
-        const struct lm_hub_file *file = find_file(&listing, name.file);
-        LM_FREE char *url = lm_hub_url(m->options->hub, &name, listing.commit, name.file);
-        struct lm_hub_file flat = file ? *file : (struct lm_hub_file){ 0 };
-        flat.name = m->gguf = lm_path_base(name.file);
-        rc = file ? download(m, url, &flat, err)
-                  : lm_fail(err, LM_ENOENT, "%s: there is no such file in revision %s", m->source,
-                            name.revision);
+        rc = download_gguf(m, &name, &listing, err);
     } else if (rc == LM_OK) {
         rc = download_folder(m, &name, &listing, err);
     }
@@ -238,7 +274,15 @@ static enum lm_rc from_url(struct import *m, struct lm_err *err)
                        m->source);
     m->gguf = file.name;
     LM_TRY(keep_parts_of(m, m->source, err));
-    return download(m, m->source, &file, err);
+    for (int part = 1; part <= part_count(m->gguf); part++) {
+        char *url = lm_arena_strdup(&m->cli->arena, m->source);   // with what follows the path
+        url[len] = '\0';
+        name_part(url, part);
+        url[len] = m->source[len];
+        file.name = lm_path_base(lm_arena_strndup(&m->cli->arena, url, len));
+        LM_TRY(download(m, url, &file, err));
+    }
+    return LM_OK;
 }
 
 /* ---- the end ---- */

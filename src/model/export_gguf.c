@@ -75,11 +75,8 @@ static void put_reals(struct writer *w)
         memcpy(&value, (const char *)w->c + row->offset, sizeof value);
         if (!(row->used_by & is) || !(row->written_by_rope >> w->c->rope.kind & 1))
             continue;
-        if (row->offset == offsetof(struct lm_model_config, rope.attention)) {
+        if (row->offset == offsetof(struct lm_model_config, rope.attention))
             value /= yarn_usual(w->c);
-            if (fabs(value - 1) < 1e-7)
-                continue;
-        }
         lm_gguf_put_real(&w->out, full_key(w, row->key), value);
     }
 }

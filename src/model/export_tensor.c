@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { CHUNK_BYTES = 4 << 20 };
+enum { CHUNK_BYTES = 4 << 20, ALONE_VALUES = 1 << 16 };   // fewer values are not worth a second thread
 
 /* Where output `at` of an interleaved head comes from in the order of meaning. */
 static size_t unpair(size_t at, size_t width)
@@ -47,7 +47,7 @@ static enum lm_rc put(const struct lm_export_item *item, const void *bytes, size
 static void put_rows(const struct lm_export_item *item, size_t first, size_t count, char *to)
 {
     const size_t bytes = lm_type_bytes(item->type, item->cols);
-#pragma omp parallel
+#pragma omp parallel if (count * item->cols > ALONE_VALUES)
     {
         LM_FREE float *scratch = lm_alloc(item->cols * sizeof *scratch);
 #pragma omp for
@@ -76,7 +76,7 @@ static enum lm_rc write_transposed(const struct lm_export_item *item, FILE *to, 
     const size_t size = lm_types[item->type].block_bytes, bytes = item->rows * item->cols * size;
     LM_FREE char *rows = lm_alloc(bytes), *turned = lm_alloc(bytes);
     put_rows(item, 0, item->rows, rows);
-#pragma omp parallel for
+#pragma omp parallel for if (item->rows * item->cols > ALONE_VALUES)
     for (size_t c = 0; c < item->cols; c++)
         for (size_t r = 0; r < item->rows; r++)
             memcpy(turned + (c * item->rows + r) * size, rows + (r * item->cols + c) * size, size);

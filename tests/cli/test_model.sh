@@ -65,6 +65,10 @@ cmp m/model.safetensors "$golden/mistral/model.safetensors"
 has m/import.json "\"sha256\":\"$(sha256sum < m/config.json | cut -d' ' -f1)\""
 [ "$(model import q.gguf --out=one)" = one/q.gguf ] || fail "import does not name the file"
 cmp one/q.gguf q.gguf
+[ "$(model import "$golden/split-00001-of-00003.gguf" --out=parts)" = parts/split-00001-of-00003.gguf ] ||
+    fail "the first of the split files is not named"
+[ "$(ls parts | wc -l)" = 4 ] || fail "import of three split files gave: $(ls parts)"
+model inspect parts/split-00001-of-00003.gguf > /dev/null
 refused "'m' exists" import q.gguf --out=m
 mkdir strange && sed 's/"mistral"/"mamba"/' "$golden/mistral/config.json" > strange/config.json
 cp "$golden/mistral/model.safetensors" strange
@@ -124,10 +128,19 @@ faults 'cut 100'
 cmp u/gpt2.gguf root/files/gpt2.gguf
 has root/log '^/files/gpt2.gguf bytes=100-$'
 
+cp "$golden"/split-* root/files
+[ "$(take "$at/files/split-00001-of-00003.gguf?x=1" --out=us)" = us/split-00001-of-00003.gguf ] || fail "the file is not named"
+for i in 1 2 3; do cmp "us/split-0000$i-of-00003.gguf" "$golden/split-0000$i-of-00003.gguf"; done
+mv root/files/split-* root/some/files
+take hf://some/files/split-00001-of-00003.gguf --out=hs > /dev/null
+for i in 1 2 3; do cmp "hs/split-0000$i-of-00003.gguf" "$golden/split-0000$i-of-00003.gguf"; done
+rm root/some/files/split-00003-of-00003.gguf
+refused "no file 'split-00003-of-00003.gguf'" import hf://some/files/split-00001-of-00003.gguf --out=x --hub="$at"
+
 refused "name one, as in 'hf://some/files/gpt2.gguf'" import hf://some/files --out=x --hub="$at"
 refused 'neither config.json' import hf://some/empty --out=x --hub="$at"
 refused 'does not exist (answer 404)' import hf://some/nothing --out=x --hub="$at"
-refused 'no such file' import hf://some/files/other.gguf --out=x --hub="$at"
+refused "no file 'other.gguf'" import hf://some/files/other.gguf --out=x --hub="$at"
 refused 'is no model of a hub' import hf://some/../x --out=x --hub="$at"
 refused 'is no model of a hub' import hf://some --out=x --hub="$at"
 refused 'does not begin with https://' import http://example.org/x.gguf --out=x

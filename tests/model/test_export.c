@@ -158,8 +158,12 @@ static void a_folder_survives_the_way_through_gguf(void **state)
 static void a_gguf_file_survives_the_way_through_a_folder(void **state)
 {
     (void)state;
-    static const char *const names[][2] = { { "llama.gguf", "llama" }, { "gpt2.gguf", "gpt2" } };
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const names[][2] = {
+        { "llama.gguf", "llama" },
+        { "gpt2.gguf", "gpt2" },
+        { "split-00001-of-00003.gguf", "gpt2" },
+    };
+    for (size_t i = 0; i < 3; i++) {
         struct lm_model first, folder, again;
         open_golden(names[i][0], &first);
         to_folder(&first, NULL, as_stored, "back/");

@@ -124,8 +124,12 @@ static void assert_same_weights(const struct lm_model *a, const struct lm_model 
 static void a_gguf_file_is_the_model_of_its_folder(void **state)
 {
     (void)state;
-    static const char *const names[][2] = { { "llama", "llama.gguf" }, { "gpt2", "gpt2.gguf" } };
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const names[][2] = {
+        { "llama", "llama.gguf" },
+        { "gpt2", "gpt2.gguf" },
+        { "gpt2", "split-00001-of-00003.gguf" },
+    };
+    for (size_t i = 0; i < 3; i++) {
         struct lm_model folder, file;
         open_golden(names[i][0], &folder);
         open_golden(names[i][1], &file);
