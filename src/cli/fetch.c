@@ -232,14 +232,15 @@ static enum lm_rc request(struct transfer *t, const char *if_range, bool *ret_ag
     struct lm_buf line = { 0 };
     struct curl_slist *headers = NULL;
     char range[32];
+    *ret_again = false;
+    t->curl = curl_easy_init();
+    if (!t->curl)
+        return lm_fail(err, LM_ENOMEM, "libcurl does not start");
     snprintf(range, sizeof range, "%llu-", (unsigned long long)t->begin);
     if (t->begin > 0) {
         lm_buf_printf(&line, "If-Range: %s", if_range);
         headers = curl_slist_append(NULL, line.ptr);
     }
-    t->curl = curl_easy_init();
-    if (!t->curl)
-        return lm_fail(err, LM_ENOMEM, "libcurl does not start");
     configure(t, headers, t->begin > 0 ? range : NULL);
     const CURLcode result = curl_easy_perform(t->curl);
     t->code = code_of(t);
