@@ -69,7 +69,7 @@ enum lm_rc lm_gguf_get_int(const struct lm_gguf *g, const char *key, int64_t *re
         *ret = AS(uint8_t, v);
         return LM_OK;
     case LM_GGUF_I8:
-        *ret = AS(int8_t, v);
+        *ret = (int64_t)AS(int8_t, v);
         return LM_OK;
     case LM_GGUF_U16:
         *ret = AS(uint16_t, v);
