@@ -25,11 +25,6 @@ static void row(const char *name, double value, const char *unit)
     fflush(stdout);
 }
 
-static bool fits(const uint64_t *mask, uint32_t id)
-{
-    return mask[id / 64] >> id % 64 & 1;
-}
-
 /* The longest token of the mask that the text begins with; UINT32_MAX: none. */
 static uint32_t longest(const uint64_t *mask, struct lm_str text)
 {
@@ -37,22 +32,12 @@ static uint32_t longest(const uint64_t *mask, struct lm_str text)
     size_t best_len = 0;
     for (uint32_t id = 0; id < lm_tokenizer_vocab_size(tokenizer); id++) {
         const struct lm_str bytes = lm_tokenizer_bytes(tokenizer, id);
-        if (bytes.len > best_len && fits(mask, id) && lm_str_starts(text, bytes)) {
+        if (bytes.len > best_len && mask_has(mask, id) && lm_str_starts(text, bytes)) {
             best = id;
             best_len = bytes.len;
         }
     }
     return best;
-}
-
-static uint32_t any(struct lm_rng *rng, const uint64_t *mask)
-{
-    const uint32_t size = lm_tokenizer_vocab_size(tokenizer);
-    uint32_t id = (uint32_t)lm_rng_below(rng, size);
-    for (uint32_t i = 0; i < size; i++, id = (id + 1) % size)
-        if (fits(mask, id))
-            return id;
-    return UINT32_MAX;
 }
 
 /* text NULL: at random.  Least costs into us[]; returns the number of tokens. */
@@ -66,7 +51,9 @@ static size_t walk(const struct lm_constraint *c, const char *text, double us[TO
         const uint64_t start = lm_now_ns();
         const uint64_t *mask = lm_constraint_mask(w, NULL, 0, &set);
         const uint64_t masked = lm_now_ns();
-        const uint32_t id = text ? longest(mask, rest) : any(&rng, mask);
+        const uint32_t id = text      ? longest(mask, rest)
+                            : set > 0 ? random_token(&rng, mask, lm_tokenizer_vocab_size(tokenizer))
+                                      : UINT32_MAX;
         if (id == UINT32_MAX)
             break;
         const uint64_t chosen = lm_now_ns();

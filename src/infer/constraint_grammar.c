@@ -50,12 +50,11 @@ static bool skip(struct grammar *g, const char *text)
 
 static void skip_blanks(struct grammar *g)
 {
+    bool comment = false;   // to the end of the line
     for (; !at_end(g); g->at++) {
         const char c = peek(g);
-        if (c == '#')
-            while (!at_end(g) && peek(g) != '\n')
-                g->at++;
-        else if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+        comment = c == '#' || (comment && c != '\n');
+        if (!comment && c != ' ' && c != '\t' && c != '\n' && c != '\r')
             return;
     }
 }

@@ -21,29 +21,16 @@ enum { VOCAB = 1500, TOKENS_MAX = 600, END_WORDS = (VOCAB + 63) / 64 };
 static struct lm_tokenizer *tokenizer;
 static struct lm_constraint_vocab *vocab;
 
-static bool has(const uint64_t *mask, uint32_t id)
-{
-    return mask[id / 64] >> id % 64 & 1;
-}
-
-static uint32_t any(struct lm_rng *rng, const uint64_t *mask)
-{
-    uint32_t id = (uint32_t)lm_rng_below(rng, VOCAB);
-    while (!has(mask, id))
-        id = (id + 1) % VOCAB;
-    return id;
-}
-
 /* Mostly a token that closes something, so that walks come to an end. */
 static uint32_t choose(struct lm_rng *rng, const uint64_t *mask)
 {
-    uint32_t id = any(rng, mask);
+    uint32_t id = random_token(rng, mask, VOCAB);
     for (size_t tries = lm_rng_below(rng, 12); tries > 0; tries--) {
         const struct lm_str bytes = lm_tokenizer_bytes(tokenizer, id);
         if (id == VOCABULARY_END || memchr(bytes.ptr, '"', bytes.len) || memchr(bytes.ptr, '}', bytes.len) ||
             memchr(bytes.ptr, ']', bytes.len))
             break;
-        id = any(rng, mask);
+        id = random_token(rng, mask, VOCAB);
     }
     return id;
 }

@@ -119,3 +119,16 @@ struct lm_tokenizer *random_vocabulary(struct lm_rng *rng, size_t count, size_t 
     lm_arena_release(&arena);
     return t;
 }
+
+bool mask_has(const uint64_t *mask, uint32_t id)
+{
+    return mask[id / 64] >> id % 64 & 1;
+}
+
+uint32_t random_token(struct lm_rng *rng, const uint64_t *mask, uint32_t count)
+{
+    uint32_t id = (uint32_t)lm_rng_below(rng, count);
+    while (!mask_has(mask, id))
+        id = (id + 1) % count;
+    return id;
+}
