@@ -153,7 +153,7 @@ static enum lm_rc write_vocab_txt(struct lm_str text, const json_t *config, cons
     if (rc == LM_OK)
         rc = lm_parts_check(&p, path, err);
     if (rc == LM_OK)
-        rc = lm_words_write_json(&p, &rules, path, ret, err);
+        rc = lm_words_write_json(&p, &rules, (struct lm_parts_around){ p.cls_id, p.sep_id }, path, ret, err);
     lm_arena_release(&arena);
     return rc;
 }

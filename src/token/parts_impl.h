@@ -56,7 +56,8 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
 
 /* BERT's vocabulary as vocab.txt spells it; types say which tokens are special. */
 enum lm_rc lm_words_write_json(const struct lm_tokenizer_parts *p, const struct lm_word_rules *rules,
-                               const char *name, struct lm_buf *ret, struct lm_err *err);
+                               struct lm_parts_around around, const char *name, struct lm_buf *ret,
+                               struct lm_err *err);
 
 /* A token of vocab.txt as GGUF spells it; appends. */
 void lm_word_to_gguf(struct lm_str token, struct lm_buf *ret);

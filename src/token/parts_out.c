@@ -218,7 +218,8 @@ static void set_piece_types(const struct lm_tokenizer *t, struct lm_tokenizer_pa
     for (size_t b = 0; t->pieces.byte_fallback && b < 256; b++)
         types[t->bpe.byte_id[b]] = LM_TOKEN_BYTE;
     if (t->unknown != LM_TOKEN_NONE) {
-        types[t->unknown] = LM_TOKEN_UNKNOWN;
+        if (t->vocab.items[t->unknown].kind == LM_TOKEN_SPECIAL)   // else it is a piece of text too
+            types[t->unknown] = LM_TOKEN_UNKNOWN;
         p->unk_id = t->unknown;
     }
 }
@@ -285,6 +286,15 @@ static enum lm_rc set_words(const struct lm_tokenizer *t, struct lm_arena *arena
 
 /* ---- the whole ---- */
 
+/* Spellings of two tokens may meet in GGUF: then the arrays are refused here, not by their reader. */
+static enum lm_rc check_loads(const struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    struct lm_tokenizer *t = NULL;
+    const enum lm_rc rc = lm_tokenizer_from_parts(p, "GGUF cannot hold this vocabulary", &t, err);
+    lm_tokenizer_free(t);
+    return rc == LM_OK ? LM_OK : LM_EINVAL;
+}
+
 static enum lm_rc (*const families[])(const struct lm_tokenizer *, struct lm_arena *,
                                       struct lm_tokenizer_parts *, struct lm_err *) = {
     [LM_FAMILY_BYTES] = set_bytes,
@@ -301,6 +311,7 @@ enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *
     set_tokens(t, arena, &p);
     LM_TRY(families[t->family](t, arena, &p, err));
     p.chat_template = lm_buf_str(&t->chat_template);
+    LM_TRY(check_loads(&p, err));
     *ret = p;
     return LM_OK;
 }

@@ -12,11 +12,13 @@
 
 bool lm_words_have_capitals(const struct lm_str *tokens, size_t count)
 {
-    for (size_t id = 0; id < count; id++)
-        for (size_t i = 0; tokens[id].ptr[0] != '[' && i < tokens[id].len;
-             i++)   // not of [UNK] and [unused1]
+    for (size_t id = 0; id < count; id++) {
+        if (lm_str_starts(tokens[id], LM_STR("[")))   // [UNK], [unused1]
+            continue;
+        for (size_t i = 0; i < tokens[id].len; i++)
             if (tokens[id].ptr[i] >= 'A' && tokens[id].ptr[i] <= 'Z')
                 return true;
+    }
     return false;
 }
 
@@ -36,7 +38,8 @@ static void write_normalizer(const struct lm_word_rules *r, struct lm_buf *ret)
 }
 
 enum lm_rc lm_words_write_json(const struct lm_tokenizer_parts *p, const struct lm_word_rules *rules,
-                               const char *name, struct lm_buf *ret, struct lm_err *err)
+                               struct lm_parts_around around, const char *name, struct lm_buf *ret,
+                               struct lm_err *err)
 {
     if (p->unk_id < 0)
         return lm_fail(err, LM_EFORMAT, "%s: the vocabulary has no [UNK] token", name);
@@ -44,7 +47,7 @@ enum lm_rc lm_words_write_json(const struct lm_tokenizer_parts *p, const struct 
     lm_buf_puts(ret, ",\"normalizer\":");
     write_normalizer(rules, ret);
     lm_buf_puts(ret, ",\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"post_processor\":");
-    lm_parts_write_template(p, (struct lm_parts_around){ p->cls_id, p->sep_id }, false, ret);
+    lm_parts_write_template(p, around, false, ret);
     lm_buf_puts(ret, ",\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"" LM_WORDS_INSIDE "\"");
     lm_json_key_bool(ret, "cleanup", rules->cleanup);
     lm_buf_puts(ret, "},\"model\":{\"type\":\"WordPiece\"");
@@ -129,10 +132,7 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
     if ((q.cls_id < 0 && q.add_bos != 0) || (q.sep_id < 0 && q.add_eos != 0))
         rc = lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.%s_token_id is missing", name,
                      q.cls_id < 0 && q.add_bos != 0 ? "cls" : "seperator");
-    if (q.add_bos == 0)
-        q.cls_id = -1;
-    if (q.add_eos == 0)
-        q.sep_id = -1;
+    const struct lm_parts_around around = { q.add_bos == 0 ? -1 : q.cls_id, q.add_eos == 0 ? -1 : q.sep_id };
     const bool lower = !lm_words_have_capitals(q.tokens, q.token_count);
     const struct lm_word_rules rules = { .clean = true,
                                          .han_apart = true,
@@ -141,7 +141,7 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
                                          .cleanup = true,
                                          .chars_max = LM_WORDS_CHARS_MAX };
     if (rc == LM_OK)
-        rc = lm_words_write_json(&q, &rules, name, ret, err);
+        rc = lm_words_write_json(&q, &rules, around, name, ret, err);
     lm_arena_release(&arena);
     return rc;
 }

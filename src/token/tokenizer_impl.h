@@ -51,8 +51,8 @@ enum lm_token_family {
 enum lm_blank_prefix {
     LM_BLANK_NEVER,
     LM_BLANK_ALWAYS,
-    LM_BLANK_FIRST
-};   // first: only where the text starts
+    LM_BLANK_FIRST,   // only where the text starts
+};
 struct lm_piece_rules {
     enum lm_blank_prefix prefix;
     bool prefix_if_none;   // only when there is no blank yet
