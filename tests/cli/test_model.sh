@@ -6,7 +6,7 @@ golden=$tests/golden/models
 fail() { echo "FAIL: $*" >&2; exit 1; }
 
 rm -rf w && mkdir w && cd w
-model() { "$loom" model "$@" --quiet; }
+model() { "$loom" model "$@" --quiet --threads=1; }
 has() { grep -q -- "$2" "$1" || fail "'$2' is not in $1: $(cat "$1")"; }
 
 # refused PATTERN ARGS...: fails with this in its one sentence.
@@ -30,7 +30,7 @@ has facts '^license  *not said$'
 refused 'nowhere' inspect nowhere
 
 # ---- export: there and back is where it began, to the last byte
-for name in llama mistral qwen2 qwen3 gpt2 bert; do
+for name in llama qwen2 gpt2; do   # test_export has them all
     model export "$golden/$name" --out=$name.gguf > /dev/null
     model export $name.gguf --to=hf --out=$name > /dev/null
     model export $name --out=$name.2.gguf > /dev/null
