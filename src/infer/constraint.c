@@ -39,6 +39,19 @@ static const struct {
     [LM_CONSTRAINT_GRAMMAR] = { "grammar", lm_front_grammar },
 };
 
+/* More ways at once than a walk follows would fit nothing at all. */
+static void check_start(struct lm_nfa *a)
+{
+    struct lm_lazy lazy;
+    if (a->rc != LM_OK)
+        return;
+    lm_lazy_init(&lazy, a);
+    if (lm_lazy_start(&lazy) == LM_SPOT_DEAD)
+        lm_nfa_fail(a, LM_ELIMIT, "there are more than %d ways to begin: make it simpler",
+                    LM_LAZY_PLACES_MAX);
+    lm_lazy_release(&lazy);
+}
+
 enum lm_rc lm_constraint_new(const struct lm_constraint_vocab *vocab, enum lm_constraint_kind kind,
                              struct lm_str source, const struct lm_constraint_limits *limits,
                              struct lm_constraint **ret, struct lm_err *err)
@@ -55,6 +68,7 @@ enum lm_rc lm_constraint_new(const struct lm_constraint_vocab *vocab, enum lm_co
     lm_nfa_init(&c->nfa, &all, err);
     const uint32_t start = fronts[kind].compile(&c->nfa, source);
     lm_nfa_finish(&c->nfa, start);
+    check_start(&c->nfa);
     c->nfa.err = NULL;   // the caller's
     c->idle = lm_zalloc(1, sizeof(*c->idle));
     pthread_mutex_init(&c->idle->lock, NULL);

@@ -19,7 +19,7 @@ enum lm_constraint_kind {
 
 /* 0: the default. */
 struct lm_constraint_limits {
-    size_t depth;        // nesting of the source, 32
+    size_t depth;        // nesting of groups, or of schemas other than items, 32
     size_t states;       // 65536
     size_t repetition;   // of one bound, 2000
     size_t bytes;        // memory of the automaton, 64 MiB

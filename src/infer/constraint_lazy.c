@@ -4,14 +4,17 @@
 
 #include <stdlib.h>
 
-/* A call met while places are followed; those of one rule from one stack share a node. */
+/* A call met while places are followed; those of one rule share a node. */
 struct call {
-    uint32_t stack, rule, back;
+    uint32_t rule;
+    struct lm_place back;
 };
 
 struct lm_lazy_scratch {
     struct lm_place *work, *reading;
     struct call *calls;
+    struct lm_place *backs;
+    size_t back_cap;
     size_t work_count, work_cap, reading_count, reading_cap, call_count, call_cap;
     struct {
         struct lm_place place;
@@ -19,7 +22,7 @@ struct lm_lazy_scratch {
     } * seen;   // hash set; only entries with this stamp are in it
     size_t seen_size, seen_count;
     uint32_t stamp;
-    bool end;
+    bool end, too_many;
     struct lm_run run;
 };
 
@@ -71,6 +74,7 @@ void lm_lazy_release(struct lm_lazy *l)
         free(l->scratch->work);
         free(l->scratch->reading);
         free(l->scratch->calls);
+        free(l->scratch->backs);
         free(l->scratch->seen);
         free(l->scratch);
     }
@@ -84,12 +88,17 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 29;
 }
 
+static uint64_t mix_place(uint64_t hash, struct lm_place p)
+{
+    return mix(hash, (uint64_t)p.state << 32 | p.stack);
+}
+
 static uint64_t hash_node(const struct lm_lazy *l, uint32_t node)
 {
     const struct lm_stack_node *n = &l->nodes[node];
-    uint64_t hash = mix(n->count, n->rest);
+    uint64_t hash = n->count;
     for (uint32_t i = 0; i < n->count; i++)
-        hash = mix(hash, l->returns[n->at + i]);
+        hash = mix_place(hash, l->returns[n->at + i]);
     return hash;
 }
 
@@ -97,17 +106,15 @@ static uint64_t hash_spot(const struct lm_lazy *l, uint32_t spot)
 {
     const struct lm_spot *s = &l->spots[spot];
     uint64_t hash = mix(s->count, (uint64_t)s->end << 16 | s->run.kinds << 8 | s->run.chars);
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct lm_place p = l->places[s->at + i];
-        hash = mix(hash, (uint64_t)p.state << 32 | p.stack);
-    }
+    for (uint32_t i = 0; i < s->count; i++)
+        hash = mix_place(hash, l->places[s->at + i]);
     return hash;
 }
 
 static bool same_node(const struct lm_lazy *l, uint32_t a, uint32_t b)
 {
     const struct lm_stack_node *x = &l->nodes[a], *y = &l->nodes[b];
-    return x->rest == y->rest && x->count == y->count &&
+    return x->count == y->count &&
            memcmp(l->returns + x->at, l->returns + y->at, x->count * sizeof(*l->returns)) == 0;
 }
 
@@ -166,14 +173,20 @@ static int8_t reach_of(const struct lm_lazy *l, struct lm_place p)
     return r.inside > through ? r.inside : through;
 }
 
-static uint32_t push(struct lm_lazy *l, uint32_t rest, const uint32_t *returns, size_t count)
+static uint32_t push(struct lm_lazy *l, const struct lm_place *returns, size_t count)
 {
     lm_grow(&l->returns, &l->return_cap, l->return_count + count, sizeof(*l->returns));
     lm_grow(&l->nodes, &l->node_cap, l->node_count + 1, sizeof(*l->nodes));
     memcpy(l->returns + l->return_count, returns, count * sizeof(*returns));
     const uint32_t made = (uint32_t)l->node_count;
-    l->nodes[made] =
-        (struct lm_stack_node){ rest, (uint32_t)l->return_count, (uint32_t)count, l->nodes[rest].depth + 1 };
+    struct lm_stack_node *node = &l->nodes[made];
+    *node = (struct lm_stack_node){ .at = (uint32_t)l->return_count, .count = (uint32_t)count };
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t depth = (uint16_t)(l->nodes[returns[i].stack].depth + 1);
+        const int8_t reach = reach_of(l, returns[i]);
+        node->depth = depth > node->depth ? depth : node->depth;
+        node->reach = reach > node->reach ? reach : node->reach;
+    }
     const uint32_t found = intern(l, &l->node_table, &node_kind, made);
     if (found == made) {
         l->node_count++;
@@ -272,6 +285,10 @@ static void grow_seen(struct lm_lazy_scratch *s)
 
 static void follow(struct lm_lazy_scratch *s, uint32_t state, uint32_t stack)
 {
+    if (s->seen_count >= LM_LAZY_PLACES_MAX) {
+        s->too_many = true;
+        return;
+    }
     if (s->seen_count * 2 >= s->seen_size)
         grow_seen(s);
     size_t at = mix(state, stack) & (s->seen_size - 1);
@@ -293,39 +310,52 @@ static void begin(struct lm_lazy_scratch *s)
         s->stamp = 1;
     }
     s->seen_count = s->work_count = s->reading_count = s->call_count = 0;
-    s->end = false;
+    s->end = s->too_many = false;
     s->run = (struct lm_run){ 0, 0 };
 }
 
-/* Deep down only calls on a lowest way out. */
-static bool may_call(const struct lm_lazy *l, const struct lm_place *p, const struct lm_nfa_state *s)
+static bool is_deep(const struct lm_lazy *l, struct lm_place p)
 {
-    if (l->nodes[p->stack].depth < LM_LAZY_DEPTH_MAX)
-        return true;
-    const uint16_t height = l->nfa->heights[p->state];
-    return l->nfa->rules[s->other].height <= height && l->nfa->heights[s->next] <= height;
+    return l->nodes[p.stack].depth >= LM_LAZY_DEPTH_MAX;
 }
 
-static void follow_call(struct lm_lazy *l, const struct lm_place *p, const struct lm_nfa_state *s)
+/* Ways on from the place have at most this height.  Deep down only the lowest: then every call is lower than
+ * the one it is made in, and there is an end to them. */
+static uint16_t height_max(const struct lm_lazy *l, struct lm_place p)
+{
+    return is_deep(l, p) ? l->nfa->heights[p.state] : LM_NFA_HEIGHT_NONE - 1;
+}
+
+static void follow_fork(struct lm_lazy *l, struct lm_place p)
+{
+    const struct lm_nfa_state *s = &l->nfa->states[p.state];
+    const uint16_t max = height_max(l, p);
+    if (l->nfa->heights[s->next] <= max)
+        follow(l->scratch, s->next, p.stack);
+    if (l->nfa->heights[s->other] <= max)
+        follow(l->scratch, s->other, p.stack);
+}
+
+static void follow_call(struct lm_lazy *l, struct lm_place p)
 {
     struct lm_lazy_scratch *x = l->scratch;
-    if (l->nfa->rules[s->other].height == LM_NFA_HEIGHT_NONE ||
-        l->nfa->heights[s->next] == LM_NFA_HEIGHT_NONE)
+    const struct lm_nfa_state *s = &l->nfa->states[p.state];
+    const struct lm_nfa_rule *called = &l->nfa->rules[s->other];
+    const uint16_t max = height_max(l, p);
+    if (called->height > max || l->nfa->heights[s->next] > max)
         return;
     if (l->nfa->states[s->next].kind == LM_NFA_END) {   // nothing to come back for
-        follow(x, l->nfa->rules[s->other].start, p->stack);
+        follow(x, called->start, p.stack);
         return;
     }
-    if (!may_call(l, p, s))
-        return;
     lm_grow(&x->calls, &x->call_cap, x->call_count + 1, sizeof(*x->calls));
-    x->calls[x->call_count++] = (struct call){ p->stack, s->other, s->next };
+    x->calls[x->call_count++] = (struct call){ s->other, { s->next, p.stack } };
 }
 
 static void take_run(struct lm_lazy *l, struct lm_place p)
 {
     const struct lm_run run = l->nfa->states[p.state].run;
-    if (run.kinds && l->nodes[p.stack].depth < LM_LAZY_DEPTH_MAX)   // deeper, calls may be refused
+    if (run.kinds && !is_deep(l, p))
         l->scratch->run = lm_run_better(l->scratch->run, run);
 }
 
@@ -350,18 +380,17 @@ static void follow_one(struct lm_lazy *l, struct lm_place p)
         arrive_at(l, p);
         break;
     case LM_NFA_FORK:
-        follow(x, s->next, p.stack);
-        follow(x, s->other, p.stack);
+        follow_fork(l, p);
         break;
     case LM_NFA_CALL:
-        follow_call(l, &p, s);
+        follow_call(l, p);
         break;
     case LM_NFA_END:
         x->end |= p.stack == 0;
         if (p.stack != 0) {
             const struct lm_stack_node n = l->nodes[p.stack];
             for (uint32_t i = 0; i < n.count; i++)
-                follow(x, l->returns[n.at + i], n.rest);
+                follow(x, l->returns[n.at + i].state, l->returns[n.at + i].stack);
         }
         break;
     case LM_NFA_JUMP:
@@ -370,14 +399,12 @@ static void follow_one(struct lm_lazy *l, struct lm_place p)
     }
 }
 
-static int by_stack_and_rule(const void *a, const void *b)
+static int by_rule_and_place(const void *a, const void *b)
 {
     const struct call *x = a, *y = b;
-    if (x->stack != y->stack)
-        return x->stack < y->stack ? -1 : 1;
     if (x->rule != y->rule)
         return x->rule < y->rule ? -1 : 1;
-    return (x->back > y->back) - (x->back < y->back);
+    return by_state_and_stack(&x->back, &y->back);
 }
 
 /* Enters the calls met so far. */
@@ -385,21 +412,14 @@ static void make_calls(struct lm_lazy *l)
 {
     struct lm_lazy_scratch *x = l->scratch;
     if (x->call_count > 1)
-        qsort(x->calls, x->call_count, sizeof(*x->calls), by_stack_and_rule);
-    LM_FREE uint32_t *returns = NULL;
-    uint32_t few[16];
-    if (x->call_count > 16)
-        returns = lm_zalloc(x->call_count, sizeof(*returns));
-    uint32_t *backs = returns ? returns : few;
+        qsort(x->calls, x->call_count, sizeof(*x->calls), by_rule_and_place);
+    lm_grow(&x->backs, &x->back_cap, x->call_count, sizeof(*x->backs));
     for (size_t i = 0, k; i < x->call_count; i = k) {
         size_t count = 0;
-        for (k = i; k < x->call_count && x->calls[k].stack == x->calls[i].stack &&
-                    x->calls[k].rule == x->calls[i].rule;
-             k++)
-            if (k == i || x->calls[k].back != x->calls[k - 1].back)
-                backs[count++] = x->calls[k].back;
-        const uint32_t stack = push(l, x->calls[i].stack, backs, count);
-        follow(x, l->nfa->rules[x->calls[i].rule].start, stack);
+        for (k = i; k < x->call_count && x->calls[k].rule == x->calls[i].rule; k++)
+            x->backs[count++] = x->calls[k].back;
+        count = without_doubles(x->backs, count);
+        follow(x, l->nfa->rules[x->calls[i].rule].start, push(l, x->backs, count));
     }
     x->call_count = 0;
 }
@@ -411,7 +431,7 @@ static uint32_t arrive(struct lm_lazy *l)
     for (size_t done = 0; done < x->work_count;) {   // in order: places come out nearly sorted
         while (done < x->work_count)
             follow_one(l, x->work[done++]);
-        if (x->seen_count > LM_LAZY_PLACES_MAX)
+        if (x->too_many || x->reading_count > LM_LAZY_PLACES_MAX)
             return LM_SPOT_DEAD;
         make_calls(l);
     }
@@ -461,42 +481,54 @@ uint32_t lm_lazy_step(struct lm_lazy *l, uint32_t spot, uint8_t class)
 
 /* ---- forgetting ---- */
 
-/* The stack in the new tables; the old ones keep what was moved already in `moved` (number + 1). */
-static uint32_t move_stack(struct lm_lazy *to, const struct lm_lazy *from, uint32_t node, uint32_t *moved,
-                           uint32_t *chain)
+static void mark(const struct lm_place *places, size_t count, uint32_t *moved)
 {
-    size_t count = 0;
-    for (; node != 0 && !moved[node]; node = from->nodes[node].rest)
-        chain[count++] = node;
-    uint32_t rest = node == 0 ? 0 : moved[node] - 1;
-    while (count > 0) {
-        const struct lm_stack_node *n = &from->nodes[chain[--count]];
-        rest = push(to, rest, from->returns + n->at, n->count);
-        moved[chain[count]] = rest + 1;
+    for (size_t i = 0; i < count; i++)
+        moved[places[i].stack] = 1;
+}
+
+static void move_places(const struct lm_place *from, size_t count, const uint32_t *moved, struct lm_place *to)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = (struct lm_place){ from[i].state, moved[from[i].stack] };
+}
+
+/* Nodes that spots need, and the nodes below them, into the new tables.  A node is newer than those below it.
+ * moved[]: first whether a node is needed, then its new number. */
+static void move_nodes(struct lm_lazy *to, const struct lm_lazy *from, uint32_t *moved)
+{
+    struct lm_lazy_scratch *x = to->scratch;
+    for (size_t n = from->node_count; n-- > 1;)
+        if (moved[n])
+            mark(from->returns + from->nodes[n].at, from->nodes[n].count, moved);
+    moved[0] = 0;
+    for (size_t n = 1; n < from->node_count; n++) {
+        const struct lm_stack_node node = from->nodes[n];
+        if (!moved[n])
+            continue;
+        lm_grow(&x->backs, &x->back_cap, node.count, sizeof(*x->backs));
+        move_places(from->returns + node.at, node.count, moved, x->backs);
+        moved[n] = push(to, x->backs, node.count);
     }
-    return rest;
 }
 
 void lm_lazy_shrink(struct lm_lazy *l, uint32_t *spots, size_t count)
 {
     struct lm_lazy old = *l;
     LM_FREE uint32_t *moved = lm_zalloc(old.node_count, sizeof(*moved));
-    LM_FREE uint32_t *chain = lm_zalloc(old.node_count, sizeof(*chain));
-    struct lm_lazy fresh;
-    init_tables(&fresh, old.nfa);
-    struct lm_lazy_scratch *x = fresh.scratch = old.scratch;
-    fresh.shrunk = old.shrunk + 1;
+    init_tables(l, old.nfa);
+    struct lm_lazy_scratch *x = l->scratch = old.scratch;
+    l->shrunk = old.shrunk + 1;
+    for (size_t i = 0; i < count; i++)
+        mark(old.places + old.spots[spots[i]].at, old.spots[spots[i]].count, moved);
+    move_nodes(l, &old, moved);
     for (size_t i = 0; i < count; i++) {
         const struct lm_spot s = old.spots[spots[i]];
         if (spots[i] <= LM_SPOT_DEAD)
             continue;
         lm_grow(&x->reading, &x->reading_cap, s.count, sizeof(*x->reading));
-        for (uint32_t k = 0; k < s.count; k++) {
-            const struct lm_place p = old.places[s.at + k];
-            x->reading[k] = (struct lm_place){ p.state, move_stack(&fresh, &old, p.stack, moved, chain) };
-        }
-        spots[i] = make_spot(&fresh, x->reading, s.count, s.end, s.run);
+        move_places(old.places + s.at, s.count, moved, x->reading);
+        spots[i] = make_spot(l, x->reading, s.count, s.end, s.run);
     }
     free_tables(&old);
-    *l = fresh;
 }

@@ -3,12 +3,12 @@
 /* infer/constraint_lazy.h - the automaton made deterministic, as far as texts have led so far.
  *
  * A place is a state of the automaton and a stack of calls to return to; what is kept is a set of places, a
- * "spot", with one transition per class of bytes, found when first asked for.  Stacks are lists that share
- * their tails: a node holds where to return (several states, when calls of one rule from one stack fell
- * together) and the rest of the stack.  Equal stacks are equal numbers.
+ * "spot", with one transition per class of bytes, found when first asked for.  Stacks share their tails: a
+ * node holds the places to return to, several when calls of one rule fell together (Tomita's graph-structured
+ * stack, so ambiguity does not multiply with depth).  Equal stacks are equal numbers.
  *
- * Beyond DEPTH_MAX calls deep only calls are followed that lie on a lowest way out, so nesting is bounded and
- * never a dead end.
+ * From DEPTH_MAX calls on only the ways out are followed that need the fewest calls, so nesting is bounded
+ * and never a dead end.
  *
  * Memory has a ceiling: when it is full, lm_lazy_shrink forgets everything but the spots named.  Address
  * space for most of it is taken at the start, so that steps do not wait for copies.  Owner: one thread. */
@@ -19,7 +19,7 @@ enum {
     LM_SPOT_UNKNOWN = 0,   // in a row of transitions: not found yet
     LM_SPOT_DEAD = 1,
     LM_LAZY_DEPTH_MAX = 96,        // calls
-    LM_LAZY_PLACES_MAX = 16384,    // of one spot; a more ambiguous text does not fit
+    LM_LAZY_PLACES_MAX = 4096,     // of one spot; a more ambiguous text does not fit
     LM_LAZY_BYTES_MAX = 4 << 20,   // then it is full
 };
 
@@ -35,9 +35,8 @@ struct lm_place {
 };
 
 struct lm_stack_node {
-    uint32_t rest;        // of the stack
-    uint32_t at, count;   // states to return to
-    uint16_t depth;       // nodes in all
+    uint32_t at, count;   // places to return to, all on older nodes
+    uint16_t depth;       // longest way down
     int8_t reach;         // most plain characters after returning
 };
 
@@ -52,7 +51,7 @@ struct lm_lazy {
     struct lm_spot *spots;
     struct lm_place *places;
     struct lm_stack_node *nodes;
-    uint32_t *returns;
+    struct lm_place *returns;
     size_t row_cap, spot_count, spot_cap, place_count, place_cap, node_count, node_cap, return_count,
         return_cap;
     struct lm_lazy_table spot_table, node_table;

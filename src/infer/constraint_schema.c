@@ -160,8 +160,9 @@ uint32_t lm_front_schema(struct lm_nfa *a, struct lm_str source)
     struct lm_tree *root;
     struct lm_err err = { 0 };
     uint32_t start = 0;
-    if (lm_tree_read(source, "schema", &arena, &root, &err) != LM_OK) {
-        lm_nfa_fail(a, LM_EINVAL, "%s", err.text);
+    const enum lm_rc rc = lm_tree_read(source, "schema", &arena, &root, &err);
+    if (rc != LM_OK) {
+        lm_nfa_fail(a, rc == LM_ELIMIT ? rc : LM_EINVAL, "%s", err.text);
     } else {
         struct lm_schema s = { .a = a, .root = root };
         lm_json_rules(a);

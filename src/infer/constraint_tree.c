@@ -27,7 +27,7 @@ enum lm_rc lm_tree_read(struct lm_str source, const char *name, struct lm_arena 
     struct lm_tree *open[LM_JSON_DEPTH_MAX + 1] = { NULL };   // [0] is no value
     struct lm_tree *root = NULL;
     struct lm_str key = { 0 };
-    size_t depth = 0;
+    size_t depth = 0, count = 0;
     lm_json_open(&r, source, name, arena);
     for (;;) {
         enum lm_json_kind kind;
@@ -42,6 +42,8 @@ enum lm_rc lm_tree_read(struct lm_str source, const char *name, struct lm_arena 
             key = r.text;
             continue;
         }
+        if (++count > LM_TREE_VALUES_MAX)
+            return lm_fail(err, LM_ELIMIT, "%s: more than %d values", name, LM_TREE_VALUES_MAX);
         struct lm_tree *made = add(arena, open[depth], kind);
         if (open[depth] && open[depth]->kind == LM_JSON_OBJECT)
             made->key = key;

@@ -14,6 +14,8 @@ struct lm_tree {
     size_t index;                          // among the brothers
 };
 
+enum { LM_TREE_VALUES_MAX = 200000 };
+
 /* Lives in the arena and borrows from the source. */
 enum lm_rc lm_tree_read(struct lm_str source, const char *name, struct lm_arena *arena, struct lm_tree **ret,
                         struct lm_err *err);
