@@ -297,6 +297,14 @@ struct part {
     uint64_t bytes;   // that are there and may be kept
 };
 
+static bool is_header_text(struct lm_str s)
+{
+    size_t i = 0;
+    while (i < s.len && s.ptr[i] >= ' ' && s.ptr[i] <= '~')
+        i++;
+    return s.len > 0 && i == s.len;
+}
+
 static void part_look(struct part *p, uint64_t bytes_max)
 {
     struct stat st;
@@ -306,7 +314,7 @@ static void part_look(struct part *p, uint64_t bytes_max)
         (uint64_t)st.st_size > bytes_max)
         return;
     if (lm_path_exists(p->etag_path) && lm_file_read(p->etag_path, ETAG_BYTES_MAX, &p->etag, NULL) == LM_OK &&
-        p->etag.len > 0 && !memchr(p->etag.ptr, '\n', p->etag.len) && !memchr(p->etag.ptr, '\r', p->etag.len))
+        is_header_text(lm_buf_str(&p->etag)))
         p->bytes = (uint64_t)st.st_size;
 }
 

@@ -184,6 +184,41 @@ static void tensors_nobody_asked_for_are_refused_by_name(void **state)
     assert_contains(err.text, "tensor 'blk.0.attn_q_norm.weight' is not part of a llama model");
 }
 
+static void a_pattern_of_windows_fits_the_layers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t slides[2];
+        size_t count;
+        bool good;
+    } patterns[] = { { { 1 }, 1, true }, { { 0 }, 1, true }, { { 0, 1 }, 2, false }, { { 0 }, 0, false } };
+    const struct change none = { 0 };
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        struct lm_gguf_out out = { 0 };
+        struct lm_gguf_out_tensor list[TENSORS];
+        struct lm_model m;
+        struct lm_err err = { 0 };
+        lm_gguf_put_str(&out, "general.architecture", LM_STR("llama"));
+        for (size_t k = 0; k < KEYS; k++)
+            lm_gguf_put_int(&out, keys[k].key, LM_GGUF_U32, keys[k].value);
+        lm_gguf_put_real(&out, "llama.attention.layer_norm_rms_epsilon", 1e-5);
+        lm_gguf_put_int(&out, "llama.attention.sliding_window", LM_GGUF_U32, 4);
+        lm_gguf_put_array(&out, "llama.attention.sliding_window_pattern", LM_GGUF_BOOL, patterns[i].slides,
+                          patterns[i].count);
+        assert_ok(lm_gguf_write("window.gguf", &out, list, put_tensors(&none, list), fill, &err));
+        lm_gguf_out_release(&out);
+        const enum lm_rc rc = lm_model_open("window.gguf", &m, &err);
+        assert_int_equal(rc, patterns[i].good ? LM_OK : LM_EFORMAT);
+        if (rc != LM_OK) {
+            assert_contains(err.text, "key 'llama.attention.sliding_window_pattern' (byte ");
+            continue;
+        }
+        assert_int_equal(m.config.window, 4);
+        assert_int_equal(m.config.window_from_layer, !patterns[i].slides[0]);
+        lm_model_close(&m);
+    }
+}
+
 static void a_weight_that_is_no_number_is_found(void **state)
 {
     (void)state;
@@ -218,6 +253,7 @@ int main(void)
         cmocka_unit_test(the_unchanged_model_is_accepted),
         cmocka_unit_test(a_model_that_makes_no_sense_is_refused_with_the_place),
         cmocka_unit_test(tensors_nobody_asked_for_are_refused_by_name),
+        cmocka_unit_test(a_pattern_of_windows_fits_the_layers),
         cmocka_unit_test(a_weight_that_is_no_number_is_found),
         cmocka_unit_test(what_is_no_model_is_refused),
     };
