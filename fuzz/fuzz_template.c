@@ -68,8 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc != LM_OK && (!err.text[0] || first.bytes.len > 0))
         abort();
     check(&first, makes_capitals(source));
-    if (first.bytes.len < 4096 && (lm_template_render(t, &input, &second, NULL) != rc ||
-                                   !lm_str_eq(lm_buf_str(&first.bytes), lm_buf_str(&second.bytes))))
+    if (rc != LM_ELIMIT && first.bytes.len < 4096 &&
+        (lm_template_render(t, &input, &second, NULL) != rc ||
+         !lm_str_eq(lm_buf_str(&first.bytes), lm_buf_str(&second.bytes))))
         abort();
     lm_template_text_release(&first);
     lm_template_text_release(&second);

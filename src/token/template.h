@@ -27,9 +27,9 @@ enum {
     LM_TEMPLATE_SOURCE_MAX = 1 << 20,     // bytes
     LM_TEMPLATE_DEPTH_MAX = 64,           // brackets, blocks, operators inside one another; also of values
     LM_TEMPLATE_NEST_MAX = 512,           // the same while rendering, through macros
-    LM_TEMPLATE_STEPS_MAX = 20000000,     // expressions, statements and loop steps, and 16 bytes of text each
-    LM_TEMPLATE_OUTPUT_MAX = 64 << 20,    // bytes, of the result and of any text on the way
-    LM_TEMPLATE_MEMORY_MAX = 512 << 20,   // bytes, for one rendering
+    LM_TEMPLATE_STEPS_MAX = 8000000,      // expressions, statements, loop steps; 64 bytes of text copied
+    LM_TEMPLATE_OUTPUT_MAX = 32 << 20,    // bytes, of the result and of any text on the way
+    LM_TEMPLATE_MEMORY_MAX = 256 << 20,   // bytes, for one rendering
     LM_TEMPLATE_RANGE_MAX = 100000,       // length of range(), as in Jinja's sandbox
     LM_TEMPLATE_ARGS_MAX = 16,            // arguments of a call
 };

@@ -3,9 +3,9 @@
 /* token/template_impl.h - what the files of the template engine share: tokens, syntax tree, values,
  * rendering.
  *
- * Source -> tokens (template_lex.c) -> tree (template_expr.c, template_parse.c) -> text (template_render.c,
- * template_eval.c over the values of template_value.c).  All of a template lives in its arena, all of a
- * rendering in the arena of struct lm_tpl. */
+ * Source -> tokens (template_lex.c) -> tree (template_parser.c, template_primary.c, template_expr.c,
+ * template_parse.c) -> text (template_render.c, template_eval.c over the values of template_value.c).  All of
+ * a template lives in its arena, all of a rendering in the arena of struct lm_tpl. */
 
 #include "token/template.h"
 
@@ -289,6 +289,11 @@ void lm_tpl_push(struct lm_tpl_parser *p, void *item);
 void *lm_tpl_pop_list(struct lm_tpl_parser *p, size_t from);   // the pushed ones since, in the arena
 
 struct lm_tpl_expr *lm_tpl_expr_new(struct lm_tpl_parser *p, enum lm_tpl_expr_kind kind);
+/* Over the expressions that were pushed since. */
+struct lm_tpl_expr *lm_tpl_node(struct lm_tpl_parser *p, enum lm_tpl_expr_kind kind, size_t from);
+struct lm_tpl_expr *lm_tpl_value_node(struct lm_tpl_parser *p, struct lm_tpl_value value);
+/* An operand with its sign and what follows it; filters: also | and `is`. */
+enum lm_rc lm_tpl_parse_term(struct lm_tpl_parser *p, bool filters, struct lm_tpl_expr **ret);
 enum lm_rc lm_tpl_parse_expr(struct lm_tpl_parser *p, struct lm_tpl_expr **ret);
 enum lm_rc lm_tpl_parse_no_if(struct lm_tpl_parser *p, struct lm_tpl_expr **ret);   // without inline if
 enum lm_rc lm_tpl_parse_tuple(struct lm_tpl_parser *p, bool with_if, struct lm_tpl_expr **ret);
@@ -494,6 +499,9 @@ enum lm_rc lm_tpl_replace(struct lm_tpl *r, struct lm_tpl_text text, struct lm_t
                           struct lm_tpl_text new, int64_t count, struct lm_tpl_value *ret);
 enum lm_rc lm_tpl_split_lines(struct lm_tpl *r, struct lm_tpl_text text, bool keep_ends,
                               struct lm_tpl_value *ret);
+lm_tpl_filter_fn lm_tpl_dict_items_of, lm_tpl_dict_keys, lm_tpl_dict_values, lm_tpl_dict_get,
+    lm_tpl_list_count,
+    lm_tpl_forbidden;   // template_dict.c
 enum lm_rc lm_tpl_dict_items(struct lm_tpl *r, struct lm_tpl_value dict, struct lm_tpl_value *ret);
 
 #endif

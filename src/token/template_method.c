@@ -1,4 +1,4 @@
-/* token/template_method.c - methods of texts, dicts and lists, as Python's. */
+/* token/template_method.c - methods of texts, as Python's, and the table of all methods. */
 #include "token/template_impl.h"
 
 /* ---- strip ---- */
@@ -299,19 +299,6 @@ static enum lm_rc count(struct lm_tpl *r, struct lm_tpl_value v, const struct lm
     return LM_OK;
 }
 
-static enum lm_rc count_items(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                              struct lm_tpl_value *ret)
-{
-    int64_t found = 0;
-    for (size_t i = 0; i < v.list->count; i++) {
-        bool same;
-        LM_TRY(lm_tpl_equal(r, lm_tpl_list_at(v.list, i), args[0], &same));
-        found += same;
-    }
-    *ret = lm_tpl_int(found);
-    return LM_OK;
-}
-
 /* ---- changing ---- */
 
 /* An empty `old` is before each character and at the end. */
@@ -427,69 +414,6 @@ static enum lm_rc removesuffix(struct lm_tpl *r, struct lm_tpl_value v, const st
     return remove_end(r, v, args[0], false, ret);
 }
 
-/* ---- dicts ---- */
-
-enum what { KEYS, VALUES, ITEMS };
-
-static enum lm_rc view(struct lm_tpl *r, const struct lm_tpl_dict *d, enum what what,
-                       struct lm_tpl_value *ret)
-{
-    LM_TRY(lm_tpl_list_new(r, LM_TPL_SEQ_VIEW, d->count, ret));
-    for (size_t i = 0; i < d->count; i++) {
-        struct lm_tpl_value *item = &ret->list->items[i];
-        if (what != ITEMS) {
-            *item = what == KEYS ? d->pairs[i].key : d->pairs[i].value;
-            continue;
-        }
-        LM_TRY(lm_tpl_list_new(r, LM_TPL_SEQ_TUPLE, 2, item));
-        item->list->items[0] = d->pairs[i].key;
-        item->list->items[1] = d->pairs[i].value;
-    }
-    return LM_OK;
-}
-
-enum lm_rc lm_tpl_dict_items(struct lm_tpl *r, struct lm_tpl_value dict, struct lm_tpl_value *ret)
-{
-    return view(r, dict.dict, ITEMS, ret);
-}
-
-static enum lm_rc items(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                        struct lm_tpl_value *ret)
-{
-    (void)args;
-    return view(r, v.dict, ITEMS, ret);
-}
-
-static enum lm_rc keys(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                       struct lm_tpl_value *ret)
-{
-    (void)args;
-    return view(r, v.dict, KEYS, ret);
-}
-
-static enum lm_rc values(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                         struct lm_tpl_value *ret)
-{
-    (void)args;
-    return view(r, v.dict, VALUES, ret);
-}
-
-static enum lm_rc get(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                      struct lm_tpl_value *ret)
-{
-    const struct lm_tpl_value *known;
-    LM_TRY(lm_tpl_dict_find(r, v.dict, args[0], &known));
-    *ret = known ? *known : lm_tpl_given(args[1]) ? args[1] : lm_tpl_none();
-    return LM_OK;
-}
-
-static enum lm_rc forbidden(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_value *args,
-                            struct lm_tpl_value *ret)
-{
-    (void)args, (void)ret;
-    return lm_tpl_fail(r, LM_EINVAL, "a template may not change %s", lm_tpl_kind_name(v));
-}
-
 /* A row: run is the method of texts; required says how many arguments must be there. */
 static const struct lm_tpl_filter methods[] = {
     { .name = "strip", .run = strip, .params = "chars" },
@@ -502,7 +426,7 @@ static const struct lm_tpl_filter methods[] = {
     { .name = "endswith", .run = endswith, .params = "suffix", .required = 1 },
     { .name = "find", .run = find, .params = "sub", .required = 1 },
     { .name = "rfind", .run = rfind, .params = "sub", .required = 1 },
-    { .name = "count", .run = count, .on_list = count_items, .params = "sub", .required = 1 },
+    { .name = "count", .run = count, .on_list = lm_tpl_list_count, .params = "sub", .required = 1 },
     { .name = "replace", .run = replace, .params = "old new count", .required = 2 },
     { .name = "upper", .run = upper, .params = "" },
     { .name = "lower", .run = lower, .params = "" },
@@ -511,21 +435,21 @@ static const struct lm_tpl_filter methods[] = {
     { .name = "join", .run = join, .params = "iterable", .required = 1 },
     { .name = "removeprefix", .run = removeprefix, .params = "prefix", .required = 1 },
     { .name = "removesuffix", .run = removesuffix, .params = "suffix", .required = 1 },
-    { .name = "items", .on_dict = items, .params = "" },
-    { .name = "keys", .on_dict = keys, .params = "" },
-    { .name = "values", .on_dict = values, .params = "" },
-    { .name = "get", .on_dict = get, .params = "key default", .required = 1 },
-    { .name = "append", .on_list = forbidden, .params = "a" },
-    { .name = "extend", .on_list = forbidden, .params = "a" },
-    { .name = "insert", .on_list = forbidden, .params = "a b" },
-    { .name = "remove", .on_list = forbidden, .params = "a" },
-    { .name = "reverse", .on_list = forbidden, .params = "" },
-    { .name = "sort", .on_list = forbidden, .params = "" },
-    { .name = "pop", .on_dict = forbidden, .on_list = forbidden, .params = "a b" },
-    { .name = "clear", .on_dict = forbidden, .on_list = forbidden, .params = "" },
-    { .name = "update", .on_dict = forbidden, .params = "a" },
-    { .name = "setdefault", .on_dict = forbidden, .params = "a b" },
-    { .name = "popitem", .on_dict = forbidden, .params = "" },
+    { .name = "items", .on_dict = lm_tpl_dict_items_of, .params = "" },
+    { .name = "keys", .on_dict = lm_tpl_dict_keys, .params = "" },
+    { .name = "values", .on_dict = lm_tpl_dict_values, .params = "" },
+    { .name = "get", .on_dict = lm_tpl_dict_get, .params = "key default", .required = 1 },
+    { .name = "append", .on_list = lm_tpl_forbidden, .params = "a" },
+    { .name = "extend", .on_list = lm_tpl_forbidden, .params = "a" },
+    { .name = "insert", .on_list = lm_tpl_forbidden, .params = "a b" },
+    { .name = "remove", .on_list = lm_tpl_forbidden, .params = "a" },
+    { .name = "reverse", .on_list = lm_tpl_forbidden, .params = "" },
+    { .name = "sort", .on_list = lm_tpl_forbidden, .params = "" },
+    { .name = "pop", .on_dict = lm_tpl_forbidden, .on_list = lm_tpl_forbidden, .params = "a b" },
+    { .name = "clear", .on_dict = lm_tpl_forbidden, .on_list = lm_tpl_forbidden, .params = "" },
+    { .name = "update", .on_dict = lm_tpl_forbidden, .params = "a" },
+    { .name = "setdefault", .on_dict = lm_tpl_forbidden, .params = "a b" },
+    { .name = "popitem", .on_dict = lm_tpl_forbidden, .params = "" },
 };
 
 const struct lm_tpl_filter *lm_tpl_method_find(struct lm_str name)

@@ -54,7 +54,7 @@ static enum lm_rc make_room(struct lm_tpl *r, size_t len)
 {
     if (len > LM_TEMPLATE_OUTPUT_MAX || r->out_len > LM_TEMPLATE_OUTPUT_MAX - len)
         return lm_tpl_fail(r, LM_ELIMIT, "the text is longer than %d MiB", LM_TEMPLATE_OUTPUT_MAX >> 20);
-    LM_TRY(lm_tpl_work(r, len / 16));
+    LM_TRY(lm_tpl_work(r, len / 64));
     lm_grow(&r->out, &r->out_cap, r->out_len + len, 1);
     lm_grow(&r->out_origin, &r->out_origin_cap, r->out_len + len, 1);
     return LM_OK;
@@ -137,13 +137,13 @@ enum lm_rc lm_tpl_concat(struct lm_tpl *r, struct lm_tpl_text a, struct lm_tpl_t
         *ret = lm_tpl_text(a.len == 0 ? b : a);
         return LM_OK;
     }
-    LM_TRY(lm_tpl_work(r, b.len / 16));
+    LM_TRY(lm_tpl_work(r, b.len / 64));
     const bool newest = r->keep_cap > 0 && a.ptr + a.len == r->keep + r->keep_len &&
                         a.origin + a.len == r->keep_origin + r->keep_len;
     if (newest && b.len <= r->keep_cap - r->keep_len) {
         keep(r, b);
     } else {
-        LM_TRY(lm_tpl_work(r, a.len / 16));
+        LM_TRY(lm_tpl_work(r, a.len / 64));
         LM_TRY(keep_room(r, a.len + b.len));
         keep(r, a);
         keep(r, b);

@@ -183,11 +183,11 @@ static void hostile_templates_end_soon(void **state)
         { "{% for a in range(99999) %}{{ range(99999) | list | length }}{% endfor %}", "MiB" },
         { "{{ range(10 ** 9) }}", "**" },
         { "{{ range(1000000000) }}", "range() of 1000000000 items is longer than 100000" },
-        { "{{ 'x' * 1000000000 }}", "longer than 64 MiB" },
+        { "{{ 'x' * 1000000000 }}", "longer than 32 MiB" },
         { "{{ [0] * 1000000000 }}", "a list is longer than" },
         { "{% set ns = namespace(s='xxxxxxxxxxxxxxxx') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}"
           "{% endfor %}",
-          "longer than 64 MiB" },
+          "longer than 32 MiB" },
         { "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ "
           "ns.l }}",
           "nested deeper" },
