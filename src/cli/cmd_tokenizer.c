@@ -16,7 +16,7 @@ struct paths {
 };
 static const struct lm_opt path_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct paths, tokenizer), NULL,
-      .help = "tokenizer.json or its folder (all but train)" },
+      .help = "tokenizer.json, its folder or a GGUF file (all but train)" },
     { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL, .help = "folder to make (train)" },
     { "allow-special", LM_OPT_BOOL, LM_OPT_AT(struct paths, special), "false",
       .help = "text that spells a special token becomes it (encode)" },
@@ -48,7 +48,9 @@ static enum lm_rc load(struct lm_cli *cli, struct lm_tokenizer **ret, struct lm_
     const struct paths *paths = cli->config[1];
     if (!paths->tokenizer)
         return lm_fail(err, LM_EINVAL,
-                       "--tokenizer is missing: a tokenizer.json or the folder that holds it");
+                       "--tokenizer is missing: a tokenizer.json, the folder that holds it, or a GGUF file");
+    if (lm_str_ends(lm_str(paths->tokenizer), LM_STR(".gguf")))
+        return lm_model_tokenizer(paths->tokenizer, ret, err);
     return lm_tokenizer_load(paths->tokenizer, ret, err);
 }
 

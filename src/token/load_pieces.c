@@ -177,8 +177,14 @@ static void place(struct lm_token_load *l, struct lm_str text, uint32_t id)
 static enum lm_rc check_bytes(struct lm_token_load *l, struct lm_err *err)
 {
     size_t count = 0;
-    for (size_t b = 0; b < 256; b++)
-        count += l->byte_id[b] != LM_TOKEN_NONE;
+    for (size_t b = 0; b < 256; b++) {
+        if (l->byte_id[b] == LM_TOKEN_NONE)
+            continue;
+        count++;
+        if (l->t->vocab.items[l->byte_id[b]].kind == LM_TOKEN_SPECIAL)
+            return lm_fail(err, LM_EFORMAT, "%s: token <0x%02zX> is special, but text would become it",
+                           l->name, b);
+    }
     if (count != 0 && count != 256)
         return lm_fail(err, LM_EFORMAT, "%s: byte_fallback, but the vocabulary has %zu of the 256 bytes",
                        l->name, count);

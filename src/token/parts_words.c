@@ -81,8 +81,11 @@ static struct lm_str spelling(struct lm_str token, struct lm_arena *arena)
     const size_t blank = sizeof(BLANK) - 1;
     if (starts_word(token))
         return (struct lm_str){ token.ptr + blank, token.len - blank };
-    const char *text = lm_arena_printf(arena, LM_WORDS_INSIDE "%.*s", (int)token.len, token.ptr);
-    return (struct lm_str){ text, token.len + 2 };
+    const size_t inside = sizeof(LM_WORDS_INSIDE) - 1;
+    char *text = lm_arena_alloc(arena, inside + token.len);   // it may hold NUL: no printf
+    memcpy(text, LM_WORDS_INSIDE, inside);
+    memcpy(text + inside, token.ptr, token.len);
+    return (struct lm_str){ text, inside + token.len };
 }
 
 void lm_word_to_gguf(struct lm_str token, struct lm_buf *ret)

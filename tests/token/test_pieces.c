@@ -301,7 +301,7 @@ static void what_gguf_cannot_say_is_refused(void **state)
     lm_tokenizer_free(t);
 }
 
-enum change { NO_SCORES, NOT_A_NUMBER, TWICE, UNUSED, BYTE_NAME, BYTE_MISSING, LONG };
+enum change { NO_SCORES, NOT_A_NUMBER, TWICE, UNUSED, BYTE_NAME, BYTE_MISSING, BYTE_SPECIAL, LONG };
 
 static void change_parts(struct lm_tokenizer_parts *p, enum change change)
 {
@@ -329,6 +329,9 @@ static void change_parts(struct lm_tokenizer_parts *p, enum change change)
         types[9] = LM_TOKEN_NORMAL;
         tokens[9] = LM_STR("<nothing>");
         break;
+    case BYTE_SPECIAL:
+        types[9] = LM_TOKEN_CONTROL;
+        break;
     case LONG:
         memset(text, 'x', sizeof(text));
         tokens[300] = (struct lm_str){ text, sizeof(text) };
@@ -349,6 +352,7 @@ static void arrays_that_cannot_be_are_refused_by_name(void **state)
         { UNUSED, "tokenizer.ggml.tokens[260] 'll' is unused" },
         { BYTE_NAME, "tokenizer.ggml.tokens[9] is a byte by its type" },
         { BYTE_MISSING, "255 of the 256 bytes" },
+        { BYTE_SPECIAL, "<0x06> is special" },
         { LONG, "tokenizer.ggml.tokens[300] has 600 bytes" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
