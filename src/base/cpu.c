@@ -21,6 +21,7 @@ static const char *const isa_names[LM_ISA_COUNT] = {
     [LM_ISA_SCALAR] = "scalar",
     [LM_ISA_AVX2] = "avx2",
     [LM_ISA_AVX512] = "avx512",
+    [LM_ISA_AVX512_VNNI] = "avx512_vnni",
     [LM_ISA_AVX512_BF16] = "avx512_bf16",
 };
 
@@ -44,7 +45,9 @@ static enum lm_isa best_isa(void)
     if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")))
         return LM_ISA_AVX2;
-    return bf16 ? LM_ISA_AVX512_BF16 : LM_ISA_AVX512;
+    if (!__builtin_cpu_supports("avx512vnni"))
+        return LM_ISA_AVX512;
+    return bf16 ? LM_ISA_AVX512_BF16 : LM_ISA_AVX512_VNNI;
 #else
     return LM_ISA_SCALAR;
 #endif
@@ -64,7 +67,7 @@ static void choose_isa(void)
                 chosen_isa = (enum lm_isa)isa;
             return;
         }
-    lm_warn("LOOM_ISA='%s' is none of scalar, avx2, avx512, avx512_bf16: using %s", wish,
+    lm_warn("LOOM_ISA='%s' is none of scalar, avx2, avx512, avx512_vnni, avx512_bf16: using %s", wish,
             isa_names[chosen_isa]);
 }
 

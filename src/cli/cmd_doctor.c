@@ -19,7 +19,8 @@ static const char *isa_advice(enum lm_isa isa)
             "no AVX2: training and inference run on the scalar reference kernels, about ten times slower",
         [LM_ISA_AVX2] =
             "no bf16 products: training uses f32, about a quarter of the speed of an AVX-512 BF16 machine",
-        [LM_ISA_AVX512] = "no bf16 products: training uses f32",
+        [LM_ISA_AVX512] = "no bf16 products: training uses f32; no VNNI: quantised models at half the speed",
+        [LM_ISA_AVX512_VNNI] = "no bf16 products: training uses f32",
         [LM_ISA_AVX512_BF16] = NULL,
     };
     return advice[isa];

@@ -367,9 +367,15 @@ enum lm_rc lm_engine_new(const struct lm_model *model, const struct lm_tokenizer
     e->queue_end = &e->queue;
     enum lm_rc rc = configure(e, model, config, err);
     const struct lm_engine_config *c = &e->config;
-    if (rc == LM_OK)
-        rc = lm_forward_new(model, c->sequences_max + c->prefill_tokens, c->sequences_max, c->kv_tokens_max,
-                            &e->forward, err);
+    if (rc == LM_OK) {
+        const struct lm_forward_config forward = {
+            .rows_max = c->sequences_max + c->prefill_tokens,
+            .logits_max = c->sequences_max,
+            .kv_tokens = c->kv_tokens_max,
+            .kv_type = c->kv_type,
+        };
+        rc = lm_forward_new(model, &forward, &e->forward, err);
+    }
     if (rc != LM_OK) {
         free(e);
         return rc;

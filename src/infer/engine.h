@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "infer/constraint.h"
+#include "infer/kv.h"
 #include "model/model.h"
 #include "token/tokenizer.h"
 
@@ -24,7 +25,8 @@ struct lm_engine_config {
     size_t queue_max;        // waiting requests, 64; beyond it submit returns LM_ELIMIT
     size_t prefill_tokens;   // prompt tokens per step; 64
     size_t kv_tokens_max;    // KV cache capacity over all sequences; sequences_max * context
-    bool share_nothing;      // compute every prompt, even if the cache knows how it begins
+    enum lm_kv_type kv_type;
+    bool share_nothing;   // compute every prompt, even if the cache knows how it begins
 };
 
 struct lm_logit_bias {

@@ -3,8 +3,9 @@
 /* infer/forward.h - the forward pass over a mixed batch of positions, with a paged KV cache.
  *
  * A row is one token of one sequence at one position; rows of a sequence stand in ascending order of
- * position, and all positions before the first row are in its cache already.  What a row yields depends on
- * its sequence alone: see panels.h.  Owner: one thread. */
+ * position, and all positions before the first row are in its cache already.  In an encoder a sequence is all
+ * in one run, from position 0 on: each of its rows sees all of them.  What a row yields depends on its
+ * sequence alone: see panels.h, blocks.h, attention.h.  Owner: one thread. */
 
 #include "infer/kv.h"
 #include "infer/team.h"
@@ -19,14 +20,19 @@ struct lm_forward_row {
 
 struct lm_forward;
 
-/* Packs the weights (a copy as large as the model) and sizes all memory.  rows_max rows in one run, at most
- * logits_max of which want logits; kv_tokens in the cache.  model is borrowed. */
-enum lm_rc lm_forward_new(const struct lm_model *model, size_t rows_max, size_t logits_max, size_t kv_tokens,
+struct lm_forward_config {
+    size_t rows_max, logits_max;   // in one run, and of these with logits
+    size_t kv_tokens;              // in the cache, over all sequences
+    enum lm_kv_type kv_type;
+};
+
+/* Packs the weights (a copy as large as the model) and sizes all memory.  model is borrowed. */
+enum lm_rc lm_forward_new(const struct lm_model *model, const struct lm_forward_config *config,
                           struct lm_forward **ret, struct lm_err *err);
 void lm_forward_free(struct lm_forward *f);
 
-/* Logits of the wanted rows, in order: vocab_size floats each, *ret_stride apart; valid until the next run.
- */
+/* Of the wanted rows, in order, *ret_stride floats apart: vocab_size logits each, or in an encoder the last
+ * hidden state, dim floats each.  Valid until the next run. */
 float *lm_forward_run(struct lm_forward *f, const struct lm_forward_row *rows, size_t row_count,
                       size_t *ret_stride);
 

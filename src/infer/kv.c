@@ -6,21 +6,37 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum lm_rc lm_kv_pool_init(struct lm_kv_pool *pool, size_t block_floats, size_t block_count,
+const char *const lm_kv_type_names[LM_KV_TYPE_COUNT + 1] = { "f32", "f16", "s8" };
+
+enum lm_rc lm_kv_pool_init(struct lm_kv_pool *pool, struct lm_kv_shape shape, size_t block_count,
                            struct lm_err *err)
 {
+    static const enum lm_panel_type elements[LM_KV_TYPE_COUNT] = { LM_PANEL_F32, LM_PANEL_F16, LM_PANEL_S8 };
+    const enum lm_panel_type element = elements[shape.type];
+    const size_t row = LM_KV_TOKENS * lm_panel_element(element);
+    const size_t values_at = shape.head_dim * row, scales_at = values_at + lm_panel_pad(shape.head_dim) * row;
+    const size_t scales = shape.type == LM_KV_S8 ? 2 * LM_KV_TOKENS * sizeof(float) : 0;
+    const size_t head_bytes = (scales_at + scales + 63) / 64 * 64;
+    const size_t block_bytes = shape.layers * shape.heads * head_bytes;
     size_t bytes;
     *pool = (struct lm_kv_pool){ 0 };
     if (block_count == 0 || block_count > UINT32_MAX ||
-        __builtin_mul_overflow(block_floats * sizeof(float), block_count, &bytes))
+        __builtin_mul_overflow(block_bytes, block_count, &bytes))
         return lm_fail(err, LM_ELIMIT, "a KV cache of %zu blocks is not possible", block_count);
     void *data =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED)
         return lm_fail_errno(err, LM_ENOMEM, "cannot reserve %zu bytes for the KV cache", bytes);
-    pool->data = data;
-    pool->map_bytes = bytes;
-    pool->block_floats = block_floats;
+    *pool = (struct lm_kv_pool){
+        .shape = shape,
+        .element = element,
+        .values_at = values_at,
+        .scales_at = scales_at,
+        .head_bytes = head_bytes,
+        .data = data,
+        .block_bytes = block_bytes,
+        .map_bytes = bytes,
+    };
     pool->block_count = pool->free_count = block_count;
     pool->free_blocks = lm_zalloc(block_count, sizeof *pool->free_blocks);
     for (size_t i = 0; i < block_count; i++)

@@ -3,13 +3,30 @@
 
 #include "base/sys.h"
 #include "infer/panels_exp.h"
+#include "tensor/quant.h"
 
 #include <math.h>
 #include <string.h>
 
-static void product(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
-                    const float *const *panels, size_t panel_count, size_t depth, bool add)
+static float element(enum lm_panel_type type, const void *panel, size_t i)
 {
+    switch (type) {
+    case LM_PANEL_F16:
+        return lm_f16_decode(((const uint16_t *)panel)[i]);
+    case LM_PANEL_BF16:
+        return lm_bf16_decode(((const uint16_t *)panel)[i]);
+    case LM_PANEL_S8:
+        return ((const int8_t *)panel)[i];
+    default:
+        return ((const float *)panel)[i];
+    }
+}
+
+static void product(enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add,
+                    size_t ahead)
+{
+    (void)ahead;
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++) {
             float sum[LM_PANEL] = { 0 };
@@ -18,10 +35,23 @@ static void product(float *y, size_t y_stride, const float *x, size_t x_stride, 
                 memcpy(sum, out, sizeof sum);
             for (size_t k = 0; k < depth; k++)
                 for (size_t i = 0; i < LM_PANEL; i++)
-                    sum[i] = fmaf(x[m * x_stride + k], panels[j][k * LM_PANEL + i], sum[i]);
+                    sum[i] = fmaf(x[m * x_stride + k], element(type, panels[j], k * LM_PANEL + i), sum[i]);
             memcpy(out, sum, sizeof sum);
         }
 }
+
+#define PRODUCT(type)                                                                                        \
+    static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
+                               const void *const *panels, size_t panel_count, size_t depth, bool add,        \
+                               size_t ahead)                                                                 \
+    {                                                                                                        \
+        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add, ahead);    \
+    }
+PRODUCT(F32)
+PRODUCT(F16)
+PRODUCT(BF16)
+PRODUCT(S8)
+#undef PRODUCT
 
 /* The steps of panels_body.h's vexp, one lane. */
 static float exp1(float x)
@@ -80,11 +110,58 @@ static void rmsnorm(float *y, const float *x, const float *gain, size_t count, s
         y[i] = gain[i] * (x[i] * scale);
 }
 
+static void layernorm(float *y, const float *x, const float *gain, const float *bias, size_t count,
+                      size_t dim, float eps)
+{
+    float lanes[LM_PANEL] = { 0 }, squares[LM_PANEL] = { 0 };
+    for (size_t i = 0; i < count; i++)
+        lanes[i % LM_PANEL] += x[i];
+    const float mean = (float)(add_lanes(lanes) / (double)dim);
+    for (size_t i = 0; i < count; i++) {
+        y[i] = i < dim ? x[i] - mean : 0;
+        squares[i % LM_PANEL] = fmaf(y[i], y[i], squares[i % LM_PANEL]);
+    }
+    const float scale = (float)(1 / sqrt(add_lanes(squares) / (double)dim + (double)eps));
+    for (size_t i = 0; i < count; i++)
+        y[i] = fmaf(gain[i], y[i] * scale, bias[i]);
+}
+
+static void to_f16(uint16_t *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = lm_f16_encode(x[i]);
+}
+
+static void gelu(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const float z = fabsf(x[i]) * LM_SQRT_HALF, t = 1 / fmaf(LM_ERF_P, z, 1);
+        float p = lm_erf_poly[0];
+        for (size_t k = 1; k < LM_ERF_TERMS; k++)
+            p = fmaf(p, t, lm_erf_poly[k]);
+        const float rest = p * t * exp1(-(z * z)) * 0.5f;   // 1 - Phi(|x|)
+        y[i] = x[i] * (x[i] < 0 ? rest : 1 - rest);
+    }
+}
+
+/* 0.5 (1 + tanh(u)) = 1 / (1 + exp(-2 u)) */
+static void gelu_tanh(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const float cube = x[i] * x[i] * x[i], u = fmaf(LM_GELU_CUBE, cube, x[i]);
+        y[i] = x[i] / (1 + exp1(u * LM_GELU_SCALE));
+    }
+}
+
 const struct lm_panel_kernels lm_panels_scalar = {
-    .product = product,
+    .product = { product_F32, product_F16, product_BF16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .to_f16 = to_f16,
+    .gelu = gelu,
+    .gelu_tanh = gelu_tanh,
 };
 
 const struct lm_panel_kernels *lm_panels(void)
@@ -96,17 +173,4 @@ const struct lm_panel_kernels *lm_panels(void)
         return &lm_panels_avx2;
 #endif
     return &lm_panels_scalar;
-}
-
-size_t lm_panels_floats(size_t rows, size_t cols)
-{
-    return lm_panel_pad(rows) * cols;
-}
-
-void lm_panels_pack(float *ret, const float *matrix, size_t rows, size_t cols)
-{
-    for (size_t first = 0; first < rows; first += LM_PANEL, ret += LM_PANEL * cols)
-        for (size_t k = 0; k < cols; k++)
-            for (size_t i = 0; i < LM_PANEL; i++)
-                ret[k * LM_PANEL + i] = first + i < rows ? matrix[(first + i) * cols + k] : 0;
 }

@@ -4,7 +4,9 @@
  *
  * A panel is 16 output columns of a matrix, interleaved: panel[k * 16 + i] is the weight of input k for
  * output i. Weights, keys (16 tokens of a KV block) and values (16 of a head's elements) all lie in panels,
- * so one product serves all three; it streams, and needs no horizontal sums.
+ * so one product serves all three; it streams, and needs no horizontal sums.  Elements are floats of 32 or
+ * 16 bits, or signed bytes; they become 32-bit floats, which is exact, before they are multiplied.  Weights
+ * in blocks have products of their own: blocks.h.
  *
  * Every output is one chain of fused multiply-adds over k = 0, 1, 2 ...: it does not depend on how many rows
  * are computed together, on the tile shape, on threads or on the instruction set.  SCALAR defines;
@@ -13,14 +15,25 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { LM_PANEL = 16 };
 
+enum lm_panel_type { LM_PANEL_F32, LM_PANEL_F16, LM_PANEL_BF16, LM_PANEL_S8, LM_PANEL_TYPE_COUNT };
+
+static inline size_t lm_panel_element(enum lm_panel_type type)   // bytes
+{
+    return type == LM_PANEL_F32 ? 4 : type == LM_PANEL_S8 ? 1 : 2;
+}
+
 struct lm_panel_kernels {
     /* y[m * y_stride + 16 j + i] = (add ? itself : 0) + sum_k x[m * x_stride + k] * panels[j][16 k + i]
-     * for m < rows, j < panel_count, i < 16, k < depth.  y overlaps nothing. */
-    void (*product)(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
-                    const float *const *panels, size_t panel_count, size_t depth, bool add);
+     * for m < rows, j < panel_count, i < 16, k < depth.  y overlaps nothing.
+     * ahead: bytes from a panel to the one that will be read after it, so that it can be fetched; 0: unknown.
+     */
+    void (*product[LM_PANEL_TYPE_COUNT])(float *y, size_t y_stride, const float *x, size_t x_stride,
+                                         size_t rows, const void *const *panels, size_t panel_count,
+                                         size_t depth, bool add, size_t ahead);
 
     /* y[i] = exp(scale x[i] - m) with m = max(scale x), and the sum of y is returned: 16 float sums, added in
      * double.  y may be x, or NULL when only the sum is wanted.  NaN counts as minus infinity; exp is within
@@ -33,16 +46,24 @@ struct lm_panel_kernels {
     /* y[i] = gain[i] * (x[i] / sqrt(sum x^2 / dim + eps)); count is dim rounded up to 16, x and gain are 0
      * beyond dim.  arXiv:1910.07467, eq. 4. */
     void (*rmsnorm)(float *y, const float *x, const float *gain, size_t count, size_t dim, float eps);
+
+    /* y[i] = gain[i] * (x[i] - mean) / sqrt(variance + eps) + bias[i]; x, gain and bias are 0 beyond dim, and
+     * so is y.  arXiv:1607.06450. */
+    void (*layernorm)(float *y, const float *x, const float *gain, const float *bias, size_t count,
+                      size_t dim, float eps);
+
+    /* Rounds to nearest, ties to even, as lm_f16_encode. */
+    void (*to_f16)(uint16_t *y, const float *x, size_t count);
+
+    /* y[i] = x[i] Phi(x[i]); count is a multiple of 16.  y may be x.  arXiv:1606.08415: Phi by erf within
+     * 2e-7 (Abramowitz and Stegun 7.1.26), or the approximation by tanh that GPT-2 was trained with. */
+    void (*gelu)(float *y, const float *x, size_t count);
+    void (*gelu_tanh)(float *y, const float *x, size_t count);
 };
 
 extern const struct lm_panel_kernels lm_panels_scalar, lm_panels_avx2, lm_panels_avx512;
 
 const struct lm_panel_kernels *lm_panels(void);   // the row for this processor, see lm_isa
-
-/* Floats of a packed matrix, and the packing: rows of `cols` floats become ceil(rows / 16) panels, the last
- * one filled up with zeros. */
-size_t lm_panels_floats(size_t rows, size_t cols);
-void lm_panels_pack(float *ret, const float *matrix, size_t rows, size_t cols);
 
 static inline size_t lm_panel_pad(size_t n)
 {

@@ -9,6 +9,7 @@ enum { VN = 8, TILE_VECTORS_MAX = 8 };
 /* 8 to 12 sums hide the latency of 4 cycles at two additions a cycle. */
 #define TILE_PANELS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 
+#define v_prefetch(p) _mm_prefetch(p, _MM_HINT_T1)
 #define v_load(p) _mm256_loadu_ps(p)
 #define v_store(p, a) _mm256_storeu_ps(p, a)
 #define v_set1(f) _mm256_set1_ps(f)
@@ -28,11 +29,33 @@ static inline V v_scale2(V p, V n)   // p 2^n
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted));
 }
 
+#define v_blend_lt(a, b, yes, no) _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
+
+static inline V v_load_element(const enum lm_panel_type type, const void *panel, size_t at)
+{
+    const char *p = (const char *)panel + at * lm_panel_element(type);
+    switch (type) {
+    case LM_PANEL_F16:
+        return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+    case LM_PANEL_BF16:
+        return _mm256_castsi256_ps(
+            _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
+    case LM_PANEL_S8:
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
+    default:
+        return _mm256_loadu_ps((const float *)(const void *)p);
+    }
+}
+
 #include "infer/panels_body.h"
 
 const struct lm_panel_kernels lm_panels_avx2 = {
-    .product = product,
+    .product = { product_F32, product_F16, product_BF16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .to_f16 = to_f16,
+    .gelu = gelu,
+    .gelu_tanh = gelu_tanh,
 };

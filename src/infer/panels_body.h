@@ -6,12 +6,14 @@
  *
  * What happens to an element is, step by step, what panels.c does to it. */
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum { PER_PANEL = LM_PANEL / VN, TILE_ROWS_MAX = 6 };
 
 /* One register tile: rows x (panels * 16) outputs.  Both counts are constants where it is called. */
-static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t panel_count, float *y,
-                                                       size_t y_stride, const float *x, size_t x_stride,
-                                                       const float *const *panels, size_t depth, bool add)
+INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t panel_count, float *y,
+                 size_t y_stride, const float *x, size_t x_stride, const void *const *panels, size_t depth,
+                 bool add, size_t ahead)
 {
     V sum[TILE_ROWS_MAX * TILE_VECTORS_MAX];
     const size_t width = panel_count * PER_PANEL;
@@ -20,8 +22,12 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
             sum[m * width + v] = add ? v_load(y + m * y_stride + v * VN) : v_set1(0);
     for (size_t k = 0; k < depth; k++) {
         V weight[TILE_VECTORS_MAX];
+        if (rows == 1 && ahead)
+            for (size_t p = 0; p < panel_count; p++)
+                v_prefetch((const char *)panels[p] + k * LM_PANEL * lm_panel_element(type) +
+                           panel_count * ahead);
         for (size_t v = 0; v < width; v++)
-            weight[v] = v_load(panels[v / PER_PANEL] + k * LM_PANEL + v % PER_PANEL * VN);
+            weight[v] = v_load_element(type, panels[v / PER_PANEL], k * LM_PANEL + v % PER_PANEL * VN);
         for (size_t m = 0; m < rows; m++) {
             const V input = v_set1(x[m * x_stride + k]);
             for (size_t v = 0; v < width; v++)
@@ -34,29 +40,30 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
 }
 
 /* All panels for up to TILE_ROWS_MAX rows; `rows` is a constant here too. */
-static inline __attribute__((always_inline)) void tile_rows(const size_t rows, float *y, size_t y_stride,
-                                                            const float *x, size_t x_stride,
-                                                            const float *const *panels, size_t panel_count,
-                                                            size_t depth, bool add)
+INLINE void tile_rows(const enum lm_panel_type type, const size_t rows, float *y, size_t y_stride,
+                      const float *x, size_t x_stride, const void *const *panels, size_t panel_count,
+                      size_t depth, bool add, size_t ahead)
 {
     size_t j = 0;
     for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
-        tile(rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add,
+             ahead);
     for (; TILE_PANELS(rows) > 2 && j + 2 <= panel_count; j += 2)
-        tile(rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add, ahead);
     for (; j < panel_count; j++)
-        tile(rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add, ahead);
 }
 
-static void product(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
-                    const float *const *panels, size_t panel_count, size_t depth, bool add)
+INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add,
+                    size_t ahead)
 {
 #define ROWS(n)                                                                                              \
     case n:                                                                                                  \
-        tile_rows(n, y, y_stride, x, x_stride, panels, panel_count, depth, add);                             \
+        tile_rows(type, n, y, y_stride, x, x_stride, panels, panel_count, depth, add, ahead);                \
         return
     for (; rows > TILE_ROWS_MAX; rows -= TILE_ROWS_MAX) {
-        tile_rows(TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add);
+        tile_rows(type, TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add, ahead);
         y += TILE_ROWS_MAX * y_stride;
         x += TILE_ROWS_MAX * x_stride;
     }
@@ -70,6 +77,19 @@ static void product(float *y, size_t y_stride, const float *x, size_t x_stride, 
     }
 #undef ROWS
 }
+
+#define PRODUCT(type)                                                                                        \
+    static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
+                               const void *const *panels, size_t panel_count, size_t depth, bool add,        \
+                               size_t ahead)                                                                 \
+    {                                                                                                        \
+        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add, ahead);    \
+    }
+PRODUCT(F32)
+PRODUCT(F16)
+PRODUCT(BF16)
+PRODUCT(S8)
+#undef PRODUCT
 
 static inline V vexp(V x)
 {
@@ -156,4 +176,60 @@ static void rmsnorm(float *y, const float *x, const float *gain, size_t count, s
     const V scale = v_set1((float)(1 / __builtin_sqrt(add_lanes(sums) / (double)dim + (double)eps)));
     for (size_t i = 0; i < count; i += VN)
         v_store(y + i, v_mul(v_load(gain + i), v_mul(v_load(x + i), scale)));
+}
+
+static void layernorm(float *y, const float *x, const float *gain, const float *bias, size_t count,
+                      size_t dim, float eps)
+{
+    V sums[PER_PANEL], squares[PER_PANEL];
+    for (size_t v = 0; v < PER_PANEL; v++)
+        sums[v] = squares[v] = v_set1(0);
+    for (size_t i = 0; i < count; i += LM_PANEL)
+        for (size_t v = 0; v < PER_PANEL; v++)
+            sums[v] = v_add(sums[v], v_load(x + i + v * VN));
+    const V mean = v_set1((float)(add_lanes(sums) / (double)dim));
+    for (size_t i = 0; i < count; i += VN)
+        v_store(y + i, v_sub(v_load(x + i), mean));
+    for (size_t i = dim; i < count; i++)
+        y[i] = 0;
+    for (size_t i = 0; i < count; i += LM_PANEL)
+        for (size_t v = 0; v < PER_PANEL; v++) {
+            const V a = v_load(y + i + v * VN);
+            squares[v] = v_fma(a, a, squares[v]);
+        }
+    const V scale = v_set1((float)(1 / __builtin_sqrt(add_lanes(squares) / (double)dim + (double)eps)));
+    for (size_t i = 0; i < count; i += VN)
+        v_store(y + i, v_fma(v_load(gain + i), v_mul(v_load(y + i), scale), v_load(bias + i)));
+}
+
+static void to_f16(uint16_t *y, const float *x, size_t count)
+{
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        _mm_storeu_si128((void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+    for (; i < count; i++)
+        y[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
+}
+
+static void gelu(float *y, const float *x, size_t count)
+{
+    const V one = v_set1(1), zero = v_set1(0);
+    for (size_t i = 0; i < count; i += VN) {
+        const V a = v_load(x + i), z = v_mul(v_max(a, v_sub(zero, a)), v_set1(LM_SQRT_HALF));
+        const V t = v_div(one, v_fma(v_set1(LM_ERF_P), z, one));
+        V p = v_set1(lm_erf_poly[0]);
+        for (size_t k = 1; k < LM_ERF_TERMS; k++)
+            p = v_fma(p, t, v_set1(lm_erf_poly[k]));
+        const V rest = v_mul(v_mul(v_mul(p, t), vexp(v_sub(zero, v_mul(z, z)))), v_set1(0.5f));
+        v_store(y + i, v_mul(a, v_blend_lt(a, zero, rest, v_sub(one, rest))));
+    }
+}
+
+static void gelu_tanh(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i += VN) {
+        const V a = v_load(x + i), cube = v_mul(v_mul(a, a), a);
+        const V e = vexp(v_mul(v_fma(v_set1(LM_GELU_CUBE), cube, a), v_set1(LM_GELU_SCALE)));
+        v_store(y + i, v_div(a, v_add(v_set1(1), e)));
+    }
 }

@@ -29,7 +29,8 @@ static enum lm_rc scorer_new(const struct lm_model *model, size_t context, struc
         return lm_fail(err, LM_EINVAL,
                        "a model with a context of 1 token predicts nothing that could be scored");
     struct lm_scorer *s = lm_zalloc(1, sizeof *s);
-    const enum lm_rc rc = lm_forward_new(model, ROWS, ROWS, context, &s->forward, err);
+    const enum lm_rc rc = lm_forward_new(model, &(struct lm_forward_config){ ROWS, ROWS, context, LM_KV_F32 },
+                                         &s->forward, err);
     if (rc != LM_OK) {
         free(s);
         return rc;

@@ -1,103 +1,168 @@
+/* Plans all matrices, then lets the team pack them into one mapping. */
 #include "infer/weights.h"
 
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-/* Runs twice: to count, and to copy. */
+enum { PANELS_PER_JOB = 16 };
+
+/* ---- what goes where ---- */
+
+#define AT(field) offsetof(struct lm_layer_weights, field)
+enum grouping { WHOLE, HEADS, KV_HEADS };
+
+static const struct {
+    size_t offset;
+    enum lm_tensor weight, bias;   // bias LM_T_COUNT: never one
+    enum grouping grouping;
+} layer_matrices[] = {
+    { AT(q), LM_T_WQ, LM_T_BQ, HEADS },
+    { AT(k), LM_T_WK, LM_T_BK, KV_HEADS },
+    { AT(v), LM_T_WV, LM_T_BV, KV_HEADS },
+    { AT(o), LM_T_WO, LM_T_BO, WHOLE },
+    { AT(gate), LM_T_W_GATE, LM_T_COUNT, WHOLE },
+    { AT(up), LM_T_W_UP, LM_T_B_UP, WHOLE },
+    { AT(down), LM_T_W_DOWN, LM_T_B_DOWN, WHOLE },
+};
+static const struct {
+    size_t offset;
+    enum lm_tensor tensor;
+} layer_vectors[] = {
+    { AT(attn_norm), LM_T_ATTN_NORM }, { AT(attn_norm_bias), LM_T_ATTN_NORM_BIAS },
+    { AT(ffn_norm), LM_T_FFN_NORM },   { AT(ffn_norm_bias), LM_T_FFN_NORM_BIAS },
+    { AT(q_norm), LM_T_Q_NORM },       { AT(k_norm), LM_T_K_NORM },
+};
+#undef AT
+#define AT(field) offsetof(struct lm_weights, field)
+static const struct {
+    size_t offset;
+    enum lm_tensor tensor;
+} vectors[] = {
+    { AT(embed_norm), LM_T_EMBED_NORM },
+    { AT(embed_norm_bias), LM_T_EMBED_NORM_BIAS },
+    { AT(norm), LM_T_NORM },
+    { AT(norm_bias), LM_T_NORM_BIAS },
+};
+#undef AT
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Sizes on the first run, memory on the second. */
 struct packer {
     const struct lm_model *model;
-    float *to;   // NULL: only count
-    size_t floats;
+    struct lm_weights *w;
+    bool place;
+    size_t floats, bytes;
+    struct job {
+        const struct lm_matrix *matrix;
+        const struct lm_weight *weight;
+        size_t first, count;
+    } * jobs;
+    size_t job_count, job_cap;
 };
 
-static const float *pack(struct packer *p, const float *matrix, size_t rows, size_t cols)
-{
-    float *place = p->to ? p->to + p->floats : NULL;
-    if (place)
-        lm_panels_pack(place, matrix, rows, cols);
-    p->floats += lm_panels_floats(rows, cols);
-    return place;
-}
-
-static const float *floats_at(const struct packer *p, enum lm_tensor tensor, size_t layer)
-{
-    return lm_model_at(p->model, tensor, layer)->data;
-}
-
-static const float *pack_tensor(struct packer *p, enum lm_tensor tensor, size_t layer)
-{
-    const struct lm_weight *w = lm_model_at(p->model, tensor, layer);
-    return pack(p, w->data, w->rows, w->cols);
-}
-
-static const float *pack_vector(struct packer *p, enum lm_tensor tensor, size_t layer)
-{
-    const size_t len = (size_t)p->model->config.dim;
-    float *place = p->to ? p->to + p->floats : NULL;
-    if (place)
-        memcpy(place, lm_model_at(p->model, tensor, layer)->data,
-               len * sizeof *place);   // the slab is zeroed
-    p->floats += lm_panel_pad(len);
-    return place;
-}
-
-static const float *pack_heads(struct packer *p, size_t layer)
+static size_t group_rows(const struct packer *p, const struct lm_weight *w, enum grouping grouping)
 {
     const struct lm_model_config *c = &p->model->config;
-    const struct {
-        enum lm_tensor tensor;
-        int64_t heads;
-    } parts[] = { { LM_T_WQ, c->heads }, { LM_T_WK, c->kv_heads }, { LM_T_WV, c->kv_heads } };
-    const size_t head_dim = (size_t)c->head_dim, dim = (size_t)c->dim;
-    const float *start = p->to ? p->to + p->floats : NULL;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        for (size_t h = 0; h < (size_t)parts[i].heads; h++)
-            pack(p, floats_at(p, parts[i].tensor, layer) + h * head_dim * dim, head_dim, dim);
-    return start;
+    return grouping == WHOLE ? w->rows : (size_t)c->head_dim;
 }
 
-static const float *pack_gate_up(struct packer *p, size_t layer)
+/* Values of a vector; those of each group followed by zeros up to whole panels. */
+static const float *add_vector(struct packer *p, enum lm_tensor tensor, size_t layer, size_t group)
 {
-    const size_t dim = (size_t)p->model->config.dim, ffn = (size_t)p->model->config.ffn_dim;
-    const size_t step = LM_FFN_PANELS * LM_PANEL;
-    const float *start = p->to ? p->to + p->floats : NULL;
-    for (size_t row = 0; row < ffn; row += step) {
-        const size_t rows = ffn - row < step ? ffn - row : step;
-        pack(p, floats_at(p, LM_T_W_GATE, layer) + row * dim, rows, dim);
-        pack(p, floats_at(p, LM_T_W_UP, layer) + row * dim, rows, dim);
+    const struct lm_weight *w = lm_model_at(p->model, tensor, layer);
+    if (!w->data)
+        return NULL;
+    const size_t len = w->rows * w->cols, width = group ? group : len;
+    float *to = p->place ? p->w->vectors + p->floats : NULL;
+    p->floats += len / width * lm_panel_pad(width);
+    if (!to)
+        return NULL;
+    float *values = lm_zalloc(len, sizeof *values);
+    lm_types[w->type].decode(values, w->data, len);
+    for (size_t i = 0; i < len; i++)
+        to[i / width * lm_panel_pad(width) + i % width] = values[i];
+    free(values);
+    return to;
+}
+
+static void add_jobs(struct packer *p, const struct lm_matrix *m, const struct lm_weight *w)
+{
+    for (size_t first = 0; first < m->panel_count; first += PANELS_PER_JOB) {
+        const size_t left = m->panel_count - first;
+        lm_grow(&p->jobs, &p->job_cap, p->job_count + 1, sizeof *p->jobs);
+        p->jobs[p->job_count++] = (struct job){ m, w, first, left < PANELS_PER_JOB ? left : PANELS_PER_JOB };
     }
-    return start;
 }
 
-static void pack_model(struct packer *p, struct lm_weights *w)
+static void add_matrix(struct packer *p, struct lm_matrix *m, enum lm_tensor weight, enum lm_tensor bias,
+                       size_t layer, enum grouping grouping)
 {
-    p->floats = 0;
+    const struct lm_weight *w = lm_model_at(p->model, weight, layer);
+    if (!w->data)
+        return;
+    lm_matrix_plan(m, w, group_rows(p, w, grouping));
+    if (bias != LM_T_COUNT)
+        m->bias = add_vector(p, bias, layer, grouping == WHOLE ? 0 : m->group);
+    if (p->place) {
+        m->panels = (char *)p->w->panels + p->bytes;
+        add_jobs(p, m, w);
+    }
+    p->bytes += lm_matrix_bytes(m);
+}
+
+static void add_all(struct packer *p)
+{
+    struct lm_weights *w = p->w;
+    p->floats = p->bytes = 0;
     for (size_t l = 0; l < (size_t)p->model->config.layers; l++) {
-        struct lm_layer_weights *layer = &w->layers[l];
-        layer->attn_norm = pack_vector(p, LM_T_ATTN_NORM, l);
-        layer->qkv = pack_heads(p, l);
-        layer->wo = pack_tensor(p, LM_T_WO, l);
-        layer->ffn_norm = pack_vector(p, LM_T_FFN_NORM, l);
-        layer->gate_up = pack_gate_up(p, l);
-        layer->down = pack_tensor(p, LM_T_W_DOWN, l);
+        char *layer = (char *)&w->layers[l];
+        for (size_t i = 0; i < COUNT(layer_vectors); i++)
+            *(const float **)(layer + layer_vectors[i].offset) = add_vector(p, layer_vectors[i].tensor, l, 0);
+        for (size_t i = 0; i < COUNT(layer_matrices); i++)
+            add_matrix(p, (struct lm_matrix *)(layer + layer_matrices[i].offset), layer_matrices[i].weight,
+                       layer_matrices[i].bias, l, layer_matrices[i].grouping);
     }
-    w->norm = pack_vector(p, LM_T_NORM, 0);
-    w->head = pack_tensor(p, LM_T_HEAD, 0);
+    for (size_t i = 0; i < COUNT(vectors); i++)
+        *(const float **)((char *)w + vectors[i].offset) = add_vector(p, vectors[i].tensor, 0, 0);
+    add_matrix(p, &w->head, LM_T_HEAD, LM_T_COUNT, 0, WHOLE);
 }
 
-void lm_weights_init(struct lm_weights *w, const struct lm_model *model)
+static void pack_chunk(void *context, size_t chunk, size_t worker)
 {
-    struct packer p = { .model = model };
+    (void)worker;
+    const struct job *job = &((const struct packer *)context)->jobs[chunk];
+    lm_matrix_pack(job->matrix, job->weight, job->first, job->count);
+}
+
+enum lm_rc lm_weights_init(struct lm_weights *w, const struct lm_model *model, struct lm_team *team,
+                           struct lm_err *err)
+{
+    struct packer p = { .model = model, .w = w };
     *w = (struct lm_weights){ .layers = lm_zalloc((size_t)model->config.layers, sizeof *w->layers) };
-    pack_model(&p, w);
-    w->packed = p.to = lm_slab_alloc(p.floats * sizeof *p.to);
-    pack_model(&p, w);
+    add_all(&p);
+    w->panels_bytes = p.bytes;
+    w->panels = mmap(NULL, p.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (w->panels == MAP_FAILED) {
+        w->panels = NULL;
+        lm_weights_release(w);
+        return lm_fail_errno(err, LM_ENOMEM, "cannot get %zu bytes for the packed weights", p.bytes);
+    }
+    (void)madvise(w->panels, p.bytes, MADV_HUGEPAGE);   // fewer page faults now, fewer TLB misses later
+    w->vectors = lm_slab_alloc(p.floats * sizeof *w->vectors);
+    p.place = true;
+    add_all(&p);
+    lm_team_run(team, p.job_count, pack_chunk, &p);
+    free(p.jobs);
+    return LM_OK;
 }
 
 void lm_weights_release(struct lm_weights *w)
 {
-    free(w->packed);
+    if (w->panels)
+        munmap(w->panels, w->panels_bytes);
+    free(w->vectors);
     free(w->layers);
     *w = (struct lm_weights){ 0 };
 }

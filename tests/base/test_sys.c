@@ -155,8 +155,10 @@ static void the_instruction_set_agrees_with_proc_cpuinfo(void **state)
     const bool avx2 = strstr(line, " avx2 ") && strstr(line, " fma ") && strstr(line, " f16c ");
     const bool avx512 = avx2 && strstr(line, " avx512f ") && strstr(line, " avx512bw ") &&
                         strstr(line, " avx512vl ") && strstr(line, " avx512dq ");
-    const bool bf16 = avx512 && strstr(line, " avx512_bf16 ");
+    const bool vnni = avx512 && strstr(line, " avx512_vnni ");
+    const bool bf16 = vnni && strstr(line, " avx512_bf16 ");
     assert_int_equal(lm_isa(), bf16     ? LM_ISA_AVX512_BF16
+                               : vnni   ? LM_ISA_AVX512_VNNI
                                : avx512 ? LM_ISA_AVX512
                                : avx2   ? LM_ISA_AVX2
                                         : LM_ISA_SCALAR);

@@ -29,7 +29,10 @@ static float *logits_in_steps(const struct lm_model *m, const uint32_t *tokens, 
     const size_t vocab = (size_t)m->config.vocab_size;
     float *ret = lm_zalloc(TOKENS * vocab, sizeof *ret);
     struct lm_forward *f;
-    assert_int_equal(lm_forward_new(m, TOKENS, TOKENS, 2 * BLOCKS * LM_KV_TOKENS, &f, NULL), LM_OK);
+    assert_int_equal(
+        lm_forward_new(m, &(struct lm_forward_config){ TOKENS, TOKENS, 2 * BLOCKS * LM_KV_TOKENS, LM_KV_F32 },
+                       &f, NULL),
+        LM_OK);
     uint32_t blocks[BLOCKS], other[BLOCKS];
     assert_true(lm_kv_take(lm_forward_kv(f), BLOCKS, other));
     assert_true(lm_kv_take(lm_forward_kv(f), BLOCKS, blocks));
@@ -120,7 +123,10 @@ static void sequences_do_not_see_each_other(void **state)
         alone[s] = logits_in_steps(&view, tokens[s], TOKENS);
     }
     struct lm_forward *f;
-    assert_int_equal(lm_forward_new(&view, 16, 16, 2 * BLOCKS * LM_KV_TOKENS, &f, NULL), LM_OK);
+    assert_int_equal(
+        lm_forward_new(&view, &(struct lm_forward_config){ 16, 16, 2 * BLOCKS * LM_KV_TOKENS, LM_KV_F32 }, &f,
+                       NULL),
+        LM_OK);
     uint32_t blocks[2][BLOCKS];
     size_t at[2] = { 0, 0 };
     assert_true(lm_kv_take(lm_forward_kv(f), BLOCKS, blocks[0]));

@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "base/sys.h"
 #include "infer/panels.h"
+#include "tensor/quant.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,56 +44,69 @@ static float chain(float start, const float *x, const float *weights, size_t dep
     return start;
 }
 
+/* Stored element, and the float it stands for. */
+static float encode(enum lm_panel_type type, float x, void *to)
+{
+    switch (type) {
+    case LM_PANEL_F16:
+        *(uint16_t *)to = lm_f16_encode(x);
+        return lm_f16_decode(*(uint16_t *)to);
+    case LM_PANEL_BF16:
+        *(uint16_t *)to = lm_bf16_encode(x);
+        return lm_bf16_decode(*(uint16_t *)to);
+    case LM_PANEL_S8:
+        *(int8_t *)to = (int8_t)(40 * x);
+        return *(int8_t *)to;
+    default:
+        return *(float *)to = x;
+    }
+}
+
 static void every_row_of_the_product_gives_the_bits_of_the_definition(void **state)
 {
     (void)state;
     struct lm_rng rng = lm_rng_make(1, 0);
-    float *matrix = lm_zalloc(PANELS * LM_PANEL * DEPTH, sizeof(float)),
-          *packed = lm_zalloc(PANELS * LM_PANEL * DEPTH, sizeof(float));
+    float *matrix = lm_zalloc(PANELS * LM_PANEL * DEPTH, sizeof(float));
+    char *packed = lm_zalloc(PANELS * LM_PANEL * DEPTH, sizeof(float));
     float *x = lm_zalloc(ROWS * X_STRIDE, sizeof(float)), *y = lm_zalloc(ROWS * Y_STRIDE, sizeof(float));
     float *start = lm_zalloc(ROWS * Y_STRIDE, sizeof(float));
-    fill(&rng, matrix, PANELS * LM_PANEL * DEPTH, 1);
     fill(&rng, x, ROWS * X_STRIDE, 1);
     fill(&rng, start, ROWS * Y_STRIDE, 1);
-    lm_panels_pack(packed, matrix, PANELS * LM_PANEL, DEPTH);
-    const float *panels[PANELS];
-    for (size_t j = 0; j < PANELS; j++)
-        panels[j] = packed + j * LM_PANEL * DEPTH;
-
     const struct lm_panel_kernels *kernels[3];
     const size_t kernel_count = rows_of_kernels(kernels);
-    for (size_t r = 0; r < kernel_count; r++)
-        for (size_t rows = 1; rows <= ROWS; rows++)
-            for (size_t count = 1; count <= PANELS; count += 3)
-                for (int add = 0; add <= 1; add++) {
-                    memcpy(y, start, ROWS * Y_STRIDE * sizeof(float));
-                    kernels[r]->product(y, Y_STRIDE, x, X_STRIDE, rows, panels, count, DEPTH, add);
-                    for (size_t i = 0; i < ROWS * Y_STRIDE; i++) {
-                        const size_t m = i / Y_STRIDE, n = i % Y_STRIDE;
-                        const float want =
-                            m < rows && n < count * LM_PANEL
-                                ? chain(add ? start[i] : 0, x + m * X_STRIDE, matrix + n * DEPTH, DEPTH)
-                                : start[i];
-                        assert_true(y[i] == want);
+    for (int type = 0; type < LM_PANEL_TYPE_COUNT; type++) {
+        const size_t size = lm_panel_element(type);
+        const void *panels[PANELS];
+        fill(&rng, matrix, PANELS * LM_PANEL * DEPTH, 1);
+        for (size_t j = 0; j < PANELS; j++)
+            panels[j] = packed + j * LM_PANEL * DEPTH * size;
+        for (size_t n = 0; n < PANELS * LM_PANEL; n++)
+            for (size_t k = 0; k < DEPTH; k++)
+                matrix[n * DEPTH + k] =
+                    encode(type, matrix[n * DEPTH + k],
+                           packed + ((n / LM_PANEL * DEPTH + k) * LM_PANEL + n % LM_PANEL) * size);
+        for (size_t r = 0; r < kernel_count; r++)
+            for (size_t rows = 1; rows <= ROWS; rows++)
+                for (size_t count = 1; count <= PANELS; count += 3)
+                    for (int add = 0; add <= 1; add++) {
+                        memcpy(y, start, ROWS * Y_STRIDE * sizeof(float));
+                        kernels[r]->product[type](y, Y_STRIDE, x, X_STRIDE, rows, panels, count, DEPTH, add,
+                                                  0);
+                        for (size_t i = 0; i < ROWS * Y_STRIDE; i++) {
+                            const size_t m = i / Y_STRIDE, n = i % Y_STRIDE;
+                            const float want =
+                                m < rows && n < count * LM_PANEL
+                                    ? chain(add ? start[i] : 0, x + m * X_STRIDE, matrix + n * DEPTH, DEPTH)
+                                    : start[i];
+                            assert_true(y[i] == want);
+                        }
                     }
-                }
+    }
     free(matrix);
     free(packed);
     free(x);
     free(y);
     free(start);
-}
-
-static void packing_fills_the_last_panel_with_zeros(void **state)
-{
-    (void)state;
-    const float matrix[3 * 2] = { 1, 2, 3, 4, 5, 6 };
-    float packed[2 * LM_PANEL];
-    assert_int_equal(lm_panels_floats(3, 2), 2 * LM_PANEL);
-    lm_panels_pack(packed, matrix, 3, 2);
-    for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < LM_PANEL; i++)
-            assert_true(packed[k * LM_PANEL + i] == (i < 3 ? matrix[i * 2 + k] : 0));
 }
 
 static void softmax_is_exact_to_a_few_ulp_and_has_the_same_bits_in_every_row(void **state)
@@ -178,14 +192,52 @@ static void swiglu_and_rmsnorm_follow_their_formulas_with_the_same_bits_in_every
     }
 }
 
+static void layernorm_and_gelu_follow_their_formulas_with_the_same_bits_in_every_row(void **state)
+{
+    (void)state;
+    enum { N = 48, DIM = 41 };
+    struct lm_rng rng = lm_rng_make(4, 0);
+    float x[N] = { 0 }, gain[N] = { 0 }, bias[N] = { 0 }, wide[N], y[4][N], first[4][N];
+    fill(&rng, x, DIM, 3);
+    fill(&rng, gain, DIM, 1);
+    fill(&rng, bias, DIM, 1);
+    fill(&rng, wide, N, 4);
+    wide[0] = 0, wide[1] = -90, wide[2] = 90, wide[3] = 1e-30f;
+    const struct lm_panel_kernels *kernels[3];
+    const size_t kernel_count = rows_of_kernels(kernels);
+    for (size_t r = 0; r < kernel_count; r++) {
+        kernels[r]->layernorm(y[0], x, gain, bias, N, DIM, 1e-5f);
+        kernels[r]->gelu(y[1], wide, N);
+        kernels[r]->gelu_tanh(y[2], wide, N);
+        kernels[r]->to_f16((uint16_t *)y[3], wide, N);
+        memset((uint16_t *)y[3] + N, 0, sizeof y[3] / 2);
+        if (r == 0)
+            memcpy(first, y, sizeof y);
+        assert_memory_equal(y, first, sizeof y);
+    }
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < DIM; i++)
+        mean += (double)x[i] / DIM;
+    for (size_t i = 0; i < DIM; i++)
+        variance += ((double)x[i] - mean) * ((double)x[i] - mean) / DIM;
+    for (size_t i = 0; i < N; i++) {
+        const double want =
+            i < DIM ? (double)gain[i] * ((double)x[i] - mean) / sqrt(variance + 1e-5) + (double)bias[i] : 0;
+        const double w = (double)wide[i], u = sqrt(2 / M_PI) * (w + 0.044715 * w * w * w);
+        assert_true(fabs((double)y[0][i] - want) <= 2e-6);
+        assert_true(fabs((double)y[1][i] - w * 0.5 * erfc(-w / sqrt(2))) <= 4e-7 * (fabs(w) + 1));
+        assert_true(fabs((double)y[2][i] - w * 0.5 * (1 + tanh(u))) <= 1e-6 * (fabs(w) + 1));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_of_the_product_gives_the_bits_of_the_definition),
-        cmocka_unit_test(packing_fills_the_last_panel_with_zeros),
         cmocka_unit_test(softmax_is_exact_to_a_few_ulp_and_has_the_same_bits_in_every_row),
         cmocka_unit_test(softmax_takes_infinite_and_missing_numbers),
         cmocka_unit_test(swiglu_and_rmsnorm_follow_their_formulas_with_the_same_bits_in_every_row),
+        cmocka_unit_test(layernorm_and_gelu_follow_their_formulas_with_the_same_bits_in_every_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

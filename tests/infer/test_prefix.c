@@ -54,7 +54,8 @@ static bool was_published(const struct past *p)
 static void world_begin(size_t blocks)
 {
     memset(&w, 0, sizeof w);
-    assert_int_equal(lm_kv_pool_init(&w.pool, 1, blocks, NULL), LM_OK);
+    assert_int_equal(lm_kv_pool_init(&w.pool, (struct lm_kv_shape){ LM_KV_F32, 1, 1, 2 }, blocks, NULL),
+                     LM_OK);
     w.prefix = lm_prefix_new(&w.pool, true);
 }
 

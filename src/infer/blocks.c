@@ -1,0 +1,176 @@
+/* The scalar row: plain C, the definition of the others; the places of codes and factors in a panel. */
+#include "infer/blocks.h"
+
+#include "base/sys.h"
+#include "infer/panels.h"
+#include "tensor/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct lm_block_shape lm_block_shapes[LM_BLOCK_FORM_COUNT] = LM_BLOCK_SHAPES;
+
+/* ---- panels ---- */
+
+static size_t factor_count(const struct lm_block_shape *s)   // of one block and output
+{
+    return LM_BLOCK / s->group + s->has_offset;
+}
+
+size_t lm_block_panel_bytes(enum lm_block_form form, size_t blocks)
+{
+    const struct lm_block_shape *s = &lm_block_shapes[form];
+    const size_t factors = blocks * factor_count(s) * LM_PANEL * s->factor_bytes;
+    return blocks * lm_block_codes_bytes(form) + (factors + 63) / 64 * 64;
+}
+
+static size_t code_place(const struct lm_block_shape *s, size_t block, size_t output, size_t k)
+{
+    const size_t line = s->code_bits == 8 ? k / 4 : k % 16 / 4;
+    return block * s->code_bits * 64 + line * 64 + output * 4 + k % 4;
+}
+
+/* Factor number `which` of a block: its scales, then its offset. */
+static size_t factor_place(enum lm_block_form form, size_t blocks, size_t block, size_t which, size_t output)
+{
+    const struct lm_block_shape *s = &lm_block_shapes[form];
+    return blocks * lm_block_codes_bytes(form) +
+           ((block * factor_count(s) + which) * LM_PANEL + output) * s->factor_bytes;
+}
+
+static void put_factor(enum lm_block_form form, char *panel, size_t place, float value)
+{
+    const uint16_t half = lm_f16_encode(value);
+    if (lm_block_shapes[form].factor_bytes == 2)
+        memcpy(panel + place, &half, sizeof half);
+    else
+        memcpy(panel + place, &value, sizeof value);
+}
+
+static float get_factor(enum lm_block_form form, const char *panel, size_t place)
+{
+    uint16_t half;
+    float value;
+    memcpy(&half, panel + place, sizeof half);
+    if (lm_block_shapes[form].factor_bytes == 2)
+        return lm_f16_decode(half);
+    memcpy(&value, panel + place, sizeof value);
+    return value;
+}
+
+void lm_block_put(enum lm_block_form form, void *panel, size_t blocks, size_t block, size_t output,
+                  const struct lm_block_weights *w)
+{
+    const struct lm_block_shape *s = &lm_block_shapes[form];
+    uint8_t *codes = panel;
+    if (s->code_bits == 8)
+        for (size_t k = 0; k < LM_BLOCK; k += 4)
+            memcpy(&codes[code_place(s, block, output, k)], w->codes + k, 4);
+    else
+        for (size_t k = 0; k < LM_BLOCK / 2; k++)
+            codes[code_place(s, block, output, k)] = (uint8_t)(w->codes[k] | w->codes[k + 16] << 4);
+    const size_t scales = LM_BLOCK / s->group;
+    for (size_t i = 0; i < scales; i++)
+        put_factor(form, panel, factor_place(form, blocks, block, i, output), w->scale[i]);
+    if (s->has_offset)
+        put_factor(form, panel, factor_place(form, blocks, block, scales, output), w->offset);
+}
+
+/* ---- inputs: here 32 values of 16 bits ---- */
+
+static void prepare(void *ret, const float *x, size_t blocks)
+{
+    int16_t *values = ret;
+    struct lm_block_tail *tails = (void *)((char *)ret + blocks * LM_BLOCK_INPUT_CODES);
+    for (size_t b = 0; b < blocks; b++, x += LM_BLOCK, values += LM_BLOCK) {
+        float max = 0;
+        bool finite = true;
+        for (size_t k = 0; k < LM_BLOCK; k++) {
+            max = fabsf(x[k]) > max ? fabsf(x[k]) : max;
+            finite &= isfinite(x[k]) != 0;
+        }
+        const bool some = finite && max >= 1e-30f;
+        const float scale = some ? max / LM_BLOCK_VALUE_MAX : finite ? 0 : NAN;
+        const float inverse = some ? LM_BLOCK_VALUE_MAX / max : 0;
+        int32_t sum = 0, first = 0;
+        for (size_t k = 0; k < LM_BLOCK; k++) {
+            values[k] = some ? (int16_t)lrintf(x[k] * inverse) : 0;
+            sum += values[k];
+            first += k < LM_BLOCK / 2 ? values[k] : 0;
+        }
+        tails[b] = (struct lm_block_tail){ scale, scale * (float)sum, sum, first };
+    }
+}
+
+static int32_t code_at(const struct lm_block_shape *s, const uint8_t *codes, size_t block, size_t output,
+                       size_t k)
+{
+    const uint8_t code = codes[code_place(s, block, output, k)];
+    return s->code_bits == 8 ? code : k < 16 ? code & 15 : code >> 4;
+}
+
+static float output(enum lm_block_form form, float y, const void *x, const void *panel, size_t i,
+                    size_t blocks)
+{
+    const struct lm_block_shape *s = &lm_block_shapes[form];
+    const int16_t *values = x;
+    const struct lm_block_tail *tails = (const void *)((const char *)x + blocks * LM_BLOCK_INPUT_CODES);
+    const size_t scales = LM_BLOCK / s->group;
+    for (size_t b = 0; b < blocks; b++) {
+        for (size_t g = 0; g < scales; g++) {
+            int32_t sum = 0;
+            for (size_t k = g * s->group; k < (g + 1) * s->group; k++)
+                sum += (code_at(s, panel, b, i, k) - s->zero) * values[b * LM_BLOCK + k];
+            const float scale = get_factor(form, panel, factor_place(form, blocks, b, g, i));
+            y = fmaf((float)sum, scale * tails[b].scale, y);
+        }
+        if (s->has_offset)
+            y = fmaf(get_factor(form, panel, factor_place(form, blocks, b, scales, i)), tails[b].total, y);
+    }
+    return y;
+}
+
+static void product(enum lm_block_form form, float *y, size_t y_stride, const void *x, size_t x_bytes,
+                    size_t rows, const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,
+                    bool add)
+{
+    for (size_t m = 0; m < rows; m++)
+        for (size_t j = 0; j < panel_count; j++)
+            for (size_t i = 0; i < LM_PANEL; i++) {
+                float *to = &y[m * y_stride + j * LM_PANEL + i];
+                *to = output(form, add ? *to : 0, (const char *)x + m * x_bytes,
+                             (const char *)panels + j * panel_bytes, i, blocks);
+            }
+}
+
+#define PRODUCT(form)                                                                                        \
+    static void product_##form(float *y, size_t y_stride, const void *x, size_t x_bytes, size_t rows,        \
+                               const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,    \
+                               bool add)                                                                     \
+    {                                                                                                        \
+        product(LM_BLOCK_##form, y, y_stride, x, x_bytes, rows, panels, panel_bytes, panel_count, blocks,    \
+                add);                                                                                        \
+    }
+PRODUCT(U8)
+PRODUCT(U4)
+PRODUCT(U4_F16)
+PRODUCT(U4_F32)
+PRODUCT(U8_F32)
+PRODUCT(U8_HALF)
+#undef PRODUCT
+
+const struct lm_block_kernels lm_blocks_scalar = {
+    .prepare = prepare,
+    .product = { product_U8, product_U4, product_U4_F16, product_U4_F32, product_U8_F32, product_U8_HALF },
+};
+
+const struct lm_block_kernels *lm_blocks(void)
+{
+#ifdef __x86_64__
+    if (lm_isa() >= LM_ISA_AVX512_VNNI)
+        return &lm_blocks_avx512_vnni;
+    if (lm_isa() >= LM_ISA_AVX2)
+        return &lm_blocks_avx2;
+#endif
+    return &lm_blocks_scalar;
+}
