@@ -33,7 +33,11 @@ static enum lm_rc write_tokens(const struct lm_llama *m, const char *dir, struct
     struct lm_rng rng = lm_rng_make(3, 0);
     for (size_t i = 0; i < TOKENS; i++)
         tokens[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)config.vocab_size);
-    LM_TRY(lm_score(m, tokens, TOKENS, scores, err));
+    struct lm_model view;
+    lm_model_of_llama(&view, m);
+    const enum lm_rc scored = lm_score(&view, tokens, TOKENS, scores, err);
+    lm_model_close(&view);
+    LM_TRY(scored);
     struct lm_buf text = { 0 };
     for (size_t i = 0; i < TOKENS; i++)
         lm_buf_printf(&text, "%u %.9g\n", tokens[i], scores[i]);

@@ -133,7 +133,10 @@ static double model_log_prob(const struct lm_llama *m, const uint32_t *tokens, s
 {
     double logs[1024], sum = 0;
     assert_true(len <= 1024);
-    assert_ok(lm_score(m, tokens, len, logs, NULL));
+    struct lm_model view;
+    lm_model_of_llama(&view, m);
+    assert_ok(lm_score(&view, tokens, len, logs, NULL));
+    lm_model_close(&view);
     for (size_t i = from; i < len; i++)
         sum += logs[i];
     return sum;
