@@ -23,7 +23,7 @@ struct sample {
 static const char *read_word(const char *at, char *ret, size_t size)
 {
     size_t n = 0;
-    while (isalnum((unsigned char)*at) || *at == '_') {
+    while (isalnum((unsigned char)*at) || *at == '_' || *at == ':') {
         assert_true(n + 1 < size);
         ret[n++] = *at++;
     }
