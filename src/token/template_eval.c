@@ -118,7 +118,7 @@ enum lm_rc lm_tpl_attr(struct lm_tpl *r, struct lm_tpl_value v, struct lm_tpl_va
 static enum lm_rc call_method(struct lm_tpl *r, struct lm_tpl_value v, const struct lm_tpl_step *attr,
                               const struct lm_tpl_args *args, struct lm_tpl_value *ret)
 {
-    struct lm_tpl_value values[LM_TEMPLATE_ARGS_MAX], bound[LM_TPL_PARAMS_MAX];
+    struct lm_tpl_value values[LM_TEMPLATE_ARGS_MAX], bound[LM_TPL_PARAMS_MAX] = { 0 };
     char name[32];
     if (v.kind == LM_TPL_UNDEFINED)
         return fail_undefined(r, v);
@@ -224,7 +224,7 @@ static enum lm_rc eval_postfix(struct lm_tpl *r, const struct lm_tpl_expr *e, st
     for (size_t i = 0; i < e->step_count; i++) {
         const struct lm_tpl_step *step = &e->steps[i];
         const struct lm_tpl_step *next = i + 1 < e->step_count ? step + 1 : NULL;
-        struct lm_tpl_value made;
+        struct lm_tpl_value made = lm_tpl_none();
         LM_TRY(lm_tpl_work(r, 1));
         if (step->kind == LM_TPL_STEP_ATTR && next && next->kind == LM_TPL_STEP_CALL) {
             LM_TRY(call_method(r, v, step, &next->args, &made));

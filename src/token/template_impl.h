@@ -264,7 +264,8 @@ struct lm_tpl_tokens {
 enum lm_rc lm_tpl_lex(struct lm_template *t, char *source, size_t len, struct lm_tpl_tokens *ret,
                       struct lm_err *err);
 
-/* ---- parser ---- */
+/* ---- parser ----
+ * lm_tpl_refuse and lm_tpl_fail are macros too, as lm_fail is: the compiler sees the constant rc. */
 
 struct lm_tpl_parser {
     struct lm_template *t;
@@ -277,6 +278,12 @@ struct lm_tpl_parser {
 
 enum lm_rc lm_tpl_refuse(struct lm_tpl_parser *p, enum lm_rc rc, uint32_t line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+#define lm_tpl_refuse(p, rc, line, ...)                                                                      \
+    ({                                                                                                       \
+        const enum lm_rc refuse_rc_ = (rc);                                                                  \
+        lm_tpl_refuse(p, refuse_rc_, line, __VA_ARGS__);                                                     \
+        refuse_rc_;                                                                                          \
+    })
 bool lm_tpl_at_op(const struct lm_tpl_parser *p, const char *op);
 bool lm_tpl_at_name(const struct lm_tpl_parser *p, const char *name);
 bool lm_tpl_skip_op(struct lm_tpl_parser *p, const char *op);

@@ -152,12 +152,14 @@ static enum lm_rc repeat_list(struct lm_tpl *r, const struct lm_tpl_list *list, 
                               struct lm_tpl_value *ret)
 {
     enum { COUNT_MAX = LM_TEMPLATE_MEMORY_MAX / sizeof(struct lm_tpl_value) };
-    times = times > 0 && list->count > 0 ? times : 0;
-    if (times > 0 && times > COUNT_MAX / (int64_t)list->count)
+    const size_t count = list->count;
+    if (times <= 0 || count == 0)
+        return lm_tpl_list_new(r, list->type, 0, ret);
+    if (times > COUNT_MAX / (int64_t)count)
         return lm_tpl_fail(r, LM_ELIMIT, "a list is longer than %d items", (int)COUNT_MAX);
-    LM_TRY(lm_tpl_list_new(r, list->type, list->count * (size_t)times, ret));
+    LM_TRY(lm_tpl_list_new(r, list->type, count * (size_t)times, ret));
     for (size_t i = 0; i < ret->list->count; i++)
-        ret->list->items[i] = list->items[i % list->count];
+        ret->list->items[i] = list->items[i % count];
     return LM_OK;
 }
 

@@ -6,6 +6,7 @@
 
 const struct lm_str lm_tpl_block_name = { "\0block", 6 };   // no name in a source can be this
 
+#undef lm_tpl_refuse
 enum lm_rc lm_tpl_refuse(struct lm_tpl_parser *p, enum lm_rc rc, uint32_t line, const char *format, ...)
 {
     char text[LM_ERR_TEXT_MAX];

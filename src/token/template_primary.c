@@ -167,7 +167,7 @@ static enum lm_rc parse_args(struct lm_tpl_parser *p, struct lm_tpl_args *ret)
     size_t count = 0, position_count = 0;
     bool named = false;
     while (!lm_tpl_at_op(p, ")")) {
-        struct lm_tpl_expr *item;
+        struct lm_tpl_expr *item = NULL;
         if (count > 0)
             LM_TRY(lm_tpl_want_op(p, ","));
         if (lm_tpl_at_op(p, ")"))

@@ -155,7 +155,7 @@ enum lm_rc lm_tpl_concat(struct lm_tpl *r, struct lm_tpl_text a, struct lm_tpl_t
 /* The text is borrowed: it outlives the rendering. */
 enum lm_rc lm_tpl_data(struct lm_tpl *r, struct lm_str text, uint8_t origin, struct lm_tpl_value *ret)
 {
-    uint8_t *origins;
+    uint8_t *origins = NULL;
     LM_TRY(lm_tpl_alloc(r, text.len + 1, 1, &origins));
     memset(origins, origin, text.len);
     *ret = lm_tpl_text((struct lm_tpl_text){ text.ptr, origins, text.len });
@@ -190,7 +190,7 @@ enum lm_rc lm_tpl_bind(struct lm_tpl *r, struct lm_tpl_scope *scope, struct lm_t
         return LM_OK;
     }
     if (scope->count == scope->cap) {
-        struct lm_tpl_binding *items;
+        struct lm_tpl_binding *items = NULL;
         const size_t cap = scope->cap ? 2 * scope->cap : 4;
         LM_TRY(lm_tpl_alloc(r, cap, sizeof(*items), &items));
         if (scope->count > 0)
