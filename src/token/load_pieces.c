@@ -173,7 +173,8 @@ static void place(struct lm_token_load *l, struct lm_str text, uint32_t id)
         l->byte_id[byte] = id;
 }
 
-/* All 256 bytes, or none: then there is no fallback. */
+/* With all 256 bytes nothing is unknown; with some or none (then there is no fallback) a token must say so.
+ */
 static enum lm_rc check_bytes(struct lm_token_load *l, struct lm_err *err)
 {
     size_t count = 0;
@@ -185,11 +186,12 @@ static enum lm_rc check_bytes(struct lm_token_load *l, struct lm_err *err)
             return lm_fail(err, LM_EFORMAT, "%s: token <0x%02zX> is special, but text would become it",
                            l->name, b);
     }
-    if (count != 0 && count != 256)
-        return lm_fail(err, LM_EFORMAT, "%s: byte_fallback, but the vocabulary has %zu of the 256 bytes",
-                       l->name, count);
     l->t->pieces.byte_fallback = count > 0;
     memcpy(l->t->bpe.byte_id, l->byte_id, sizeof(l->byte_id));
+    if (count < 256 && l->t->unknown == LM_TOKEN_NONE)
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: the vocabulary has %zu of the 256 bytes and no unk_token for other characters",
+                       l->name, count);
     return LM_OK;
 }
 
@@ -213,9 +215,6 @@ static enum lm_rc finish(struct lm_token_load *l, struct lm_err *err)
     const bool blank_known = lm_load_find(l, LM_STR(" ")) != LM_TOKEN_NONE;
     LM_TRY(lm_load_unknown(l, &t->unknown, err));
     LM_TRY(check_bytes(l, err));
-    if (!t->pieces.byte_fallback && t->unknown == LM_TOKEN_NONE)
-        return lm_fail(err, LM_EFORMAT, "%s: there are neither bytes nor an unk_token for unknown characters",
-                       l->name);
     t->bytes_missing = !blank_known;   // a blank is three bytes then
     if (t->grammar == &lm_grammar_whole && blank_known && !crosses_blank(t))
         t->grammar = &lm_grammar_words;   // same result, and the cache works

@@ -216,7 +216,8 @@ static void set_piece_types(const struct lm_tokenizer *t, struct lm_tokenizer_pa
 {
     int32_t *types = (int32_t *)p->types;   // made by set_tokens
     for (size_t b = 0; t->pieces.byte_fallback && b < 256; b++)
-        types[t->bpe.byte_id[b]] = LM_TOKEN_BYTE;
+        if (t->bpe.byte_id[b] != LM_TOKEN_NONE)
+            types[t->bpe.byte_id[b]] = LM_TOKEN_BYTE;
     if (t->unknown != LM_TOKEN_NONE) {
         if (t->vocab.items[t->unknown].kind == LM_TOKEN_SPECIAL)   // else it is a piece of text too
             types[t->unknown] = LM_TOKEN_UNKNOWN;

@@ -107,6 +107,19 @@ static int64_t find_token(const struct lm_tokenizer_parts *p, struct lm_str text
     return -1;
 }
 
+/* A token that starts a word with ## would read as one inside. */
+static enum lm_rc check_starts(const struct lm_tokenizer_parts *p, const char *name, struct lm_err *err)
+{
+    for (size_t id = 0; id < p->token_count; id++)
+        if (lm_parts_kind(p, id) == LM_TOKEN_MODEL &&
+            lm_str_starts(p->tokens[id], LM_STR(BLANK LM_WORDS_INSIDE)))
+            return lm_fail(err, LM_EFORMAT,
+                           "%s: tokenizer.ggml.tokens[%zu] starts a word with " LM_WORDS_INSIDE
+                           ", which is not supported",
+                           name, id);
+    return LM_OK;
+}
+
 /* Copies of parts that spell tokens as vocab.txt does and name their roles. */
 static struct lm_tokenizer_parts respell(const struct lm_tokenizer_parts *p, struct lm_arena *arena)
 {
@@ -131,8 +144,8 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
 {
     struct lm_arena arena = { 0 };
     struct lm_tokenizer_parts q = respell(p, &arena);
-    enum lm_rc rc = LM_OK;
-    if ((q.cls_id < 0 && q.add_bos != 0) || (q.sep_id < 0 && q.add_eos != 0))
+    enum lm_rc rc = check_starts(p, name, err);
+    if (rc == LM_OK && ((q.cls_id < 0 && q.add_bos != 0) || (q.sep_id < 0 && q.add_eos != 0)))
         rc = lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.%s_token_id is missing", name,
                      q.cls_id < 0 && q.add_bos != 0 ? "cls" : "seperator");
     const struct lm_parts_around around = { q.add_bos == 0 ? -1 : q.cls_id, q.add_eos == 0 ? -1 : q.sep_id };

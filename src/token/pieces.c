@@ -102,32 +102,44 @@ struct lm_str lm_pieces_normal(const struct lm_piece_rules *r, struct lm_str tex
 
 /* ---- characters to ids ---- */
 
+/* The bytes of a character as ids; 0 when one of them has none. */
 static size_t put_bytes(const struct lm_tokenizer *t, struct lm_str bytes, uint32_t *ids)
 {
-    for (size_t i = 0; i < bytes.len; i++)
+    for (size_t i = 0; i < bytes.len; i++) {
         ids[i] = t->bpe.byte_id[(uint8_t)bytes.ptr[i]];
+        if (ids[i] == LM_TOKEN_NONE)
+            return 0;
+    }
     return bytes.len;
 }
 
+/* Hugging Face writes an unknown token only when a known one follows or the piece ends, so that bytes
+ * overtake it; where a vocabulary has some bytes and not others, so do we. */
 size_t lm_pieces_ids(const struct lm_tokenizer *t, struct lm_str piece, uint32_t *ids)
 {
-    size_t count = 0;
-    bool unknown_before = false;
+    size_t count = 0, unknown = 0;   // unknown: tokens not yet written, 0 or 1
     for (size_t at = 0, len; at < piece.len; at += len) {
         uint32_t cp;
         len = lm_utf8_next(piece, at, &cp);
         const struct lm_str c = { piece.ptr + at, len };
         const uint32_t id = lm_token_map_find(&t->model, &t->vocab, c);
-        const bool known = id != LM_TOKEN_NONE && t->vocab.items[id].kind != LM_TOKEN_SPECIAL;
-        if (known) {
+        if (id != LM_TOKEN_NONE && t->vocab.items[id].kind != LM_TOKEN_SPECIAL) {
+            if (unknown)
+                ids[count++] = t->unknown;
             ids[count++] = id;
-        } else if (t->pieces.byte_fallback) {
-            count += put_bytes(t, *c.ptr == ' ' ? (struct lm_str){ blank, BLANK_BYTES } : c, ids + count);
-        } else if (!unknown_before || !t->pieces.fuse_unknown) {
-            ids[count++] = t->unknown;
+            unknown = 0;
+            continue;
         }
-        unknown_before = !known && !t->pieces.byte_fallback;
+        const struct lm_str bytes = *c.ptr == ' ' ? (struct lm_str){ blank, BLANK_BYTES } : c;
+        const size_t put = t->pieces.byte_fallback ? put_bytes(t, bytes, ids + count) : 0;
+        count += put;
+        if (!put && unknown && !t->pieces.fuse_unknown)
+            ids[count++] = t->unknown;
+        if (!put)
+            unknown = 1;
     }
+    if (unknown)
+        ids[count++] = t->unknown;
     return count;
 }
 

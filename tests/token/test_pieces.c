@@ -326,8 +326,9 @@ static void change_parts(struct lm_tokenizer_parts *p, enum change change)
         tokens[9] = LM_STR("<0xzz>");
         break;
     case BYTE_MISSING:
-        types[9] = LM_TOKEN_NORMAL;
+        types[9] = types[0] = LM_TOKEN_NORMAL;
         tokens[9] = LM_STR("<nothing>");
+        p->unk_id = -1;
         break;
     case BYTE_SPECIAL:
         types[9] = LM_TOKEN_CONTROL;
@@ -351,7 +352,7 @@ static void arrays_that_cannot_be_are_refused_by_name(void **state)
         { TWICE, "tokenizer.ggml.tokens[262] 'll" },
         { UNUSED, "tokenizer.ggml.tokens[260] 'll' is unused" },
         { BYTE_NAME, "tokenizer.ggml.tokens[9] is a byte by its type" },
-        { BYTE_MISSING, "255 of the 256 bytes" },
+        { BYTE_MISSING, "255 of the 256 bytes and no unk_token" },
         { BYTE_SPECIAL, "<0x06> is special" },
         { LONG, "tokenizer.ggml.tokens[300] has 600 bytes" },
     };
@@ -386,7 +387,7 @@ static void components_that_are_not_supported_are_refused_by_name(void **state)
         { "\"start\":1", "\"start\":2", "decoder Strip" },
         { "\"ignore_merges\":false", "\"ignore_merges\":true", "ignore_merges = true" },
         { "\"unk_token\":\"<unk>\"", "\"unk_token\":\"<none>\"", "unk_token is not a token" },
-        { "\"<0x41>\"", "\"<0x4>\"", "255 of the 256 bytes" },
+        { "\"unk_token\":\"<unk>\"", "\"unk_token\":null", "255 of the 256 bytes and no unk_token" },
         { "\"single_word\":false", "\"single_word\":true", "single_word" },
     };
     struct lm_buf file = { 0 }, changed = { 0 };

@@ -5,7 +5,8 @@ from the 46 texts of llama.cpp's vocabulary tests (MIT), read from the JSON file
 
 llama.parts.json          a small BPE of sentencepiece as the arrays of a GGUF file
 llama.vectors.json        texts and the ids that sentencepiece gives them
-metaspace.tokenizer.json  the same pieces as newer Llama files have them: Metaspace, added tokens with rstrip
+metaspace.tokenizer.json  the same pieces as newer Llama files have them: Metaspace, added tokens with rstrip; without
+                          the byte 0xE4, so that some characters are unknown (Gemma has no 0x09)
 metaspace.vectors.json    texts and the ids that tokenizers gives them, special tokens allowed
 """
 import json
@@ -55,6 +56,7 @@ for p in sorted(model.pieces, key=lambda p: -p.score):
     if p.type == 1:
         merges += sorted(((p.piece[:k], p.piece[k:]) for k in range(1, len(p.piece))
                           if p.piece[:k] in ids and p.piece[k:] in ids), key=lambda m: (ids[m[0]], ids[m[1]]))
+ids["<gone>"] = ids.pop("<0xE4>")
 t = Tokenizer(models.BPE(vocab=ids, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
 t.pre_tokenizer = pre_tokenizers.Metaspace(replacement=BLANK, prepend_scheme="first", split=False)
 t.decoder = decoders.Sequence([decoders.Replace(BLANK, " "), decoders.ByteFallback(), decoders.Fuse(),
@@ -64,5 +66,6 @@ t.add_special_tokens(["<unk>", "<s>", "</s>", AddedToken("<|user|>", rstrip=True
 t.add_tokens([AddedToken("the end", normalized=True)])
 write("metaspace.tokenizer.json", json.loads(t.to_str()))
 hard += [f"{a}{b}{c}" for a in ("", "x ", " \n") for b in ("<s>", "<|user|>", "<mask>", "the end") for c in ("", " y", "y")]
+hard += ["\u4e2d\u4e2d\u00f8x", "\u00f8\u4e2d\u00f8\u4e2d x\u4e2d", "\u4e2d", "x\u4e2d \u4e2d\U0001f600\U0001f600 y"]
 write("metaspace.vectors.json",
       {"strings": [{"text": x, "ids": t.encode(x, add_special_tokens=False).ids} for x in texts + hard]})
