@@ -92,6 +92,15 @@ start_server() {
     url=https://127.0.0.1:$port certificate=$work/state/.loom/tls/cert.pem
 }
 
+# What is written for llama.cpp, which `make peers` installs if it is nowhere else.
+check_gguf() {
+    [ ! -x build/peers-venv/bin/python ] || python=build/peers-venv/bin/python
+    check gguf "$loom" "$model" "$work"
+    check quantize "$loom" "$model" "$work"
+    check architectures "$loom" "$here/../golden/models" "$work"
+    python=python3
+}
+
 # Real models, by the peers' own Python: it has llama.cpp and gguf, too.
 check_models() {
     local ask=$1 models kind
@@ -129,8 +138,7 @@ check tokenizer_families "$loom" "$documents" "$work"
 check tokenizer_training "$documents" "${tokenizers[@]}"
 check chat_template "$loom" "$model"
 check safetensors "$loom" "$model"
-check gguf "$loom" "$model" "$work"
-check architectures "$loom" "$here/../golden/models" "$work"
+check_gguf
 check transformers_loss "$loom" "$model" "$heldout"
 random_model=$(dirname "$loom")/tests/infer/interop_model
 if [ -x "$random_model" ]; then
