@@ -6,6 +6,7 @@
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "corpus/corpus.h"
+#include "model/model.h"
 #include "token/tokenizer.h"
 
 #include <stdlib.h>

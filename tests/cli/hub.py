@@ -1,20 +1,22 @@
-"""hub.py ROOT PORT_FILE: a hub for models on this machine, with the faults of real ones; for test_model.sh.
+"""hub.py ROOT PORT_FILE [CERTIFICATE KEY]: a hub for models on this machine, with the faults of real ones; for test_model.sh.
 
 ROOT/OWNER/NAME/... are the models; ROOT/files/... is served as it is.  Weights are "large files": resolve answers with
 a redirect and their SHA-256 in X-Linked-Etag, and the redirect leads to an answer that knows Range and If-Range.
 ROOT/fault, if it exists, says what goes wrong, a line for each request for a large file; a line is used up:
     cut N      the connection breaks after N bytes        status N   this answer and no content
-    flip       one byte is another                        none       nothing
+    stall N    nothing comes after N bytes                flip       one byte is another
+    none       nothing
 ROOT/log has a line for each request: path, and its Range or "-".
 """
 import hashlib
 import http.server
 import json
 import os
+import ssl
 import sys
 import urllib.parse
 
-ROOT, PORT_FILE = sys.argv[1:]
+ROOT, PORT_FILE = sys.argv[1:3]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -73,9 +75,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if fault[0] == "cut":
+        if fault[0] in ("cut", "stall"):
             self.wfile.write(body[:int(fault[1])])
             self.wfile.flush()
+            if fault[0] == "stall":
+                self.connection.recv(1)   # until the client goes
             self.connection.shutdown(2)
         else:
             self.wfile.write(body)
@@ -104,6 +108,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+if sys.argv[3:]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[3:])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 with open(PORT_FILE + ".new", "w", encoding="ascii") as file:
     file.write(str(server.server_port))
 os.rename(PORT_FILE + ".new", PORT_FILE)

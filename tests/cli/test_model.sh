@@ -85,10 +85,15 @@ fi
 mkdir -p root/some/folder root/some/files root/some/empty root/files
 cp "$golden"/qwen3/{config.json,generation_config.json,model.safetensors} root/some/folder
 cp "$golden/gpt2.gguf" root/some/files && cp "$golden/gpt2.gguf" root/files && echo x > root/some/empty/x
-python3 "$tests/cli/hub.py" root port 2> hub.err & hub=$!
-trap 'kill $hub' EXIT
-for _ in $(seq 100); do [ ! -s port ] || break; sleep 0.1; done
-[ -s port ] || fail "the hub does not start: $(cat hub.err)"
+hubs=
+trap 'kill $hubs' EXIT
+# start PORT_FILE [CERTIFICATE KEY]: a hub; its port goes into the file.
+start() {
+    python3 "$tests/cli/hub.py" root "$@" 2> hub.err & hubs="$hubs $!"
+    for _ in $(seq 100); do [ ! -s "$1" ] || return 0; sleep 0.1; done
+    fail "the hub does not start: $(cat hub.err)"
+}
+start port
 at=http://127.0.0.1:$(cat port)
 take() { model import "$@" --hub="$at"; }
 faults() { printf '%s\n' "$@" > root/fault; : > root/log; }
@@ -119,6 +124,18 @@ take hf://some/folder --out=c > /dev/null
 has root/log 'bytes=9000-$'
 cmp c/model.safetensors root/some/folder/model.safetensors
 
+faults 'stall 5000'   # a stop is an end in good order
+"$loom" model import hf://some/folder --out=t --hub="$at" --quiet > out.txt 2> err.txt & running=$!
+for _ in $(seq 300); do ! grep -q /cdn/ root/log || break; sleep 0.1; done
+sleep 0.5
+kill -TERM $running && got=0
+wait $running || got=$?
+[ "$got" = 143 ] || fail "a stopped import ended with $got: $(cat err.txt)"
+faults none
+take hf://some/folder --out=t > /dev/null
+has root/log 'bytes=5000-$'
+cmp t/model.safetensors root/some/folder/model.safetensors
+
 faults flip
 ! take hf://some/files/gpt2.gguf --out=f > out.txt 2> err.txt || fail "a damaged download was accepted"
 has err.txt 'what came has SHA-256'
@@ -138,6 +155,12 @@ take hf://some/files/split-00001-of-00003.gguf --out=hs > /dev/null
 for i in 1 2 3; do cmp "hs/split-0000$i-of-00003.gguf" "$golden/split-0000$i-of-00003.gguf"; done
 rm root/some/files/split-00003-of-00003.gguf
 refused "no file 'split-00003-of-00003.gguf'" import hf://some/files/split-00001-of-00003.gguf --out=x --hub="$at"
+
+if command -v openssl > /dev/null; then   # a certificate that nobody has signed
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out certificate -days 1 -subj /CN=localhost 2> openssl.err
+    start port.tls certificate key
+    refused 'certificate' import "https://localhost:$(cat port.tls)/files/gpt2.gguf" --out=x
+fi
 
 refused "name one, as in 'hf://some/files/gpt2.gguf'" import hf://some/files --out=x --hub="$at"
 refused 'neither config.json' import hf://some/empty --out=x --hub="$at"
