@@ -229,12 +229,13 @@ struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, ui
     uint32_t start = end;
     struct lm_frag last = x;
     for (uint32_t i = 0; i < copies && a->rc == LM_OK; i++) {
+        const uint32_t in =   // made before the copy: order of states is order of the text
+            lm_nfa_add(a, (struct lm_nfa_state){ .kind = i < min ? LM_NFA_JUMP : LM_NFA_FORK,
+                                                 .run = run_left(kinds, max, i),
+                                                 .other = end });
         const struct lm_frag one = i == 0 ? x : copy(a, mark, len, x);
-        struct lm_nfa_state way = { .kind = i < min ? LM_NFA_JUMP : LM_NFA_FORK,
-                                    .run = run_left(kinds, max, i),
-                                    .next = one.start,
-                                    .other = end };
-        const uint32_t in = lm_nfa_add(a, way);
+        if (a->rc == LM_OK)
+            a->states[in].next = one.start;
         if (i == 0)
             start = in;
         else

@@ -54,7 +54,7 @@ struct lm_nfa_state {
 struct lm_reach {
     int8_t inside, through;
 };
-enum { LM_REACH_NONE = -1, LM_REACH_MANY = 40 };
+enum { LM_REACH_NONE = -1, LM_REACH_MANY = 120 };
 
 struct lm_nfa_set {
     uint64_t bits[4];

@@ -154,10 +154,15 @@ static void make_plain_masks(struct lm_constraint_vocab *v, const struct entry *
 {
     v->plain_masks = lm_zalloc(v->words * (LM_PLAIN_CHARS_MAX + 1), sizeof(*v->plain_masks));
     for (size_t i = 0; i < count; i++) {
-        if (plain[i].chars > v->plain_chars_max)
-            v->plain_chars_max = plain[i].chars;
-        for (size_t chars = plain[i].chars; chars <= LM_PLAIN_CHARS_MAX; chars++)
-            v->plain_masks[chars * v->words + plain[i].id / 64] |= UINT64_C(1) << plain[i].id % 64;
+        const struct entry *e = &plain[i];
+        if (e->chars > v->plain_chars_max)
+            v->plain_chars_max = e->chars;
+        for (size_t chars = e->chars; chars <= LM_PLAIN_CHARS_MAX; chars++)
+            v->plain_masks[chars * v->words + e->id / 64] |= UINT64_C(1) << e->id % 64;
+        if (e->chars > LM_PLAIN_CHARS_MAX) {
+            lm_grow(&v->longs, &v->long_cap, v->long_count + 1, sizeof(*v->longs));
+            v->longs[v->long_count++] = (struct lm_long_token){ e->id, e->chars };
+        }
     }
 }
 
@@ -203,5 +208,6 @@ void lm_constraint_vocab_free(struct lm_constraint_vocab *v)
     free(v->rest.nodes);
     free(v->rest.ids);
     free(v->plain_masks);
+    free(v->longs);
     free(v);
 }

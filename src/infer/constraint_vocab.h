@@ -13,7 +13,7 @@
 #include "infer/constraint_nfa.h"
 
 enum {
-    LM_PLAIN_CHARS_MAX = 32,          // masks of plain tokens by length: up to here
+    LM_PLAIN_CHARS_MAX = 24,          // masks of plain tokens by length: up to here; longer ones are few
     LM_TRIE_TOKEN_BYTES_MAX = 1024,   // longer tokens never fit
     LM_TRIE_CHARS_MANY = 255,
 };
@@ -35,12 +35,19 @@ struct lm_trie {
     size_t id_count;
 };
 
+struct lm_long_token {
+    uint32_t id;
+    uint8_t chars;   // at most 254
+};
+
 struct lm_constraint_vocab {
     struct lm_trie plain, rest;
-    size_t vocab_size, words;   // of a mask: 64 ids each
-    size_t depth_max;           // bytes of the longest token
-    uint64_t *plain_masks;      // [LM_PLAIN_CHARS_MAX + 1][words]: tokens of at most so many characters
-    uint8_t plain_chars_max;    // of the longest plain token, at most 254
+    size_t vocab_size, words;      // of a mask: 64 ids each
+    size_t depth_max;              // bytes of the longest token
+    uint64_t *plain_masks;         // [LM_PLAIN_CHARS_MAX + 1][words]: tokens of at most so many characters
+    struct lm_long_token *longs;   // the plain tokens that are longer
+    size_t long_count, long_cap;
+    uint8_t plain_chars_max;   // of the longest plain token, at most 254
     const struct lm_tokenizer *tokenizer;
 };
 

@@ -115,7 +115,7 @@ static void look(struct lm_constraint_walk *w, const struct lm_trie *trie, uint8
             to = find(w, n->depth, class);
         if (to == LM_SPOT_DEAD) {
             i = n->next;
-        } else if (is_within(n->below, l->spots[to].run)) {
+        } else if (chars == 0 && is_within(n->below, l->spots[to].run)) {   // else most have been set
             set_bits(trie->ids, n->token, nodes[n->next].token, mask);
             i = n->next;
         } else {
@@ -134,17 +134,24 @@ static size_t count_bits(const uint64_t *mask, size_t words)
     return count;
 }
 
+static void set_plain(const struct lm_constraint_vocab *v, uint8_t chars, uint64_t *mask)
+{
+    const size_t row = chars < LM_PLAIN_CHARS_MAX ? chars : LM_PLAIN_CHARS_MAX;
+    memcpy(mask, v->plain_masks + row * v->words, v->words * sizeof(*mask));
+    for (size_t i = 0; row < chars && i < v->long_count; i++)
+        if (v->longs[i].chars <= chars)
+            mask[v->longs[i].id / 64] |= UINT64_C(1) << v->longs[i].id % 64;
+}
+
 /* The mask of path[0] without the ends. */
 static size_t compute(struct lm_constraint_walk *w, uint64_t *mask)
 {
     const struct lm_constraint_vocab *v = w->constraint->vocab;
     const struct lm_spot spot = w->memory->lazy.spots[w->path[0]];
-    const struct lm_run run = spot.run;
-    uint8_t chars = 0;
-    if (run.kinds == LM_KINDS_PLAIN)
-        chars = run.chars < LM_PLAIN_CHARS_MAX ? run.chars : LM_PLAIN_CHARS_MAX;
-    memcpy(mask, v->plain_masks + chars * v->words, v->words * sizeof(*mask));
-    if (chars < v->plain_chars_max && chars < spot.reach)
+    const uint8_t chars =
+        spot.run.kinds == LM_KINDS_PLAIN ? spot.run.chars : 0;   // plain ones that surely fit
+    set_plain(v, chars, mask);
+    if (chars < v->plain_chars_max && (chars < spot.reach || spot.reach == LM_REACH_MANY))
         look(w, &v->plain, chars, mask);
     look(w, &v->rest, 0, mask);
     return count_bits(mask, v->words);

@@ -5,6 +5,7 @@
 #include "infer/constraint.h"
 #include "vocabulary.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct lm_tokenizer *tokenizer;
@@ -16,7 +17,11 @@ static int make_vocabulary(void **state)
 {
     (void)state;
     struct lm_rng rng = lm_rng_make(7, 0);
-    tokenizer = random_vocabulary(&rng, VOCAB, 9, "\"\"{}[]:,0123456789abctrue \n-.\\\xc3\xa9\xe2\x82\xac");
+    /* Mostly text, so that some tokens are long and plain. */
+    tokenizer =
+        random_vocabulary(&rng, VOCAB, 60,
+                          "aaaaaaaaaaaaaaabbbbbbbbbbbbbbbccccccccccccccc000000000000000111111111111111"
+                          "222222222222222      \"\"{}[]:,345 \n-.\xc3\xa9");
     vocab = lm_constraint_vocab_new(tokenizer);
     return 0;
 }
@@ -116,6 +121,11 @@ static const struct texts tables[] = {
          "\"required\":[\"k\",\"v\"]},{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},"
          "\"required\":[\"k\"]}]}",
       { "{\"k\":\"a\",\"v\":null}", "{\"k\":\"b\"}" }, { "{\"k\":\"a\"}", "{\"k\":\"b\",\"v\":null}" } },
+    { S, "{\"type\":\"string\",\"maxLength\":33}", { "\"\"", "\"abcdefghijklmnopqrstuvwxyz0123456\"" },
+      { "\"abcdefghijklmnopqrstuvwxyz01234567\"" } },
+    { S, "{\"anyOf\":[{\"type\":\"string\",\"maxLength\":45},{\"type\":\"string\",\"pattern\":\"^[a-c0-9]{1,70}$\"}]}",
+      { "\"\"", "\"abc\"" }, { "\"" } },
+    { R, "[a-c0-9]{0,50}x?|[^a]{3,5}", { "abc", "abcx", "xyz" }, { "xy", "abcxx" } },
     { S, "{\"type\":\"number\",\"multipleOf\":0.01}", { "1.25", "3", "-0.5" }, { "1.255" } },
 };
 
@@ -257,12 +267,30 @@ static void masks_are_what_trying_every_token_gives(void **state)
     }
 }
 
+/* Masks of plain tokens by length meet every length there is. */
+static void masks_inside_bounded_strings_are_too(void **state)
+{
+    (void)state;
+    const uint32_t open = VOCABULARY_BYTE + '"';
+    for (unsigned max = 0; max < 64; max++) {
+        char source[64];
+        snprintf(source, sizeof(source), "{\"type\":\"string\",\"maxLength\":%u}", max);
+        struct lm_constraint *c = compile(LM_CONSTRAINT_JSON_SCHEMA, source);
+        struct lm_constraint_walk *w = lm_constraint_walk_new(c);
+        assert_true(lm_constraint_accept(w, open));
+        assert_true(check_mask(c, w, &open, 1) > 0);
+        lm_constraint_walk_free(w);
+        lm_constraint_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_taken_and_others_are_not),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(masks_are_what_trying_every_token_gives),
+        cmocka_unit_test(masks_inside_bounded_strings_are_too),
     };
     return cmocka_run_group_tests(tests, make_vocabulary, free_vocabulary) != 0;
 }

@@ -67,13 +67,14 @@ static struct lm_tokenizer *load(const struct made *made, size_t count)
     return t;
 }
 
+/* Half of the parts are tokens, so lengths vary much; a few are any byte, so most tokens are text. */
 static uint32_t pick(struct lm_rng *rng, size_t count, const char *often)
 {
-    const size_t len = strlen(often);
-    if (len > 0 && lm_rng_below(rng, 3) > 0)
-        return VOCABULARY_BYTE + (uint8_t)often[lm_rng_below(rng, len)];
-    if (count > VOCABULARY_FIRST && lm_rng_below(rng, 4) > 0)
+    const uint64_t draw = lm_rng_below(rng, 32);
+    if (draw < 16 && count > VOCABULARY_FIRST)
         return (uint32_t)(VOCABULARY_FIRST + lm_rng_below(rng, count - VOCABULARY_FIRST));
+    if (draw < 31)
+        return VOCABULARY_BYTE + (uint8_t)often[lm_rng_below(rng, strlen(often))];
     return (uint32_t)(VOCABULARY_BYTE + lm_rng_below(rng, 256));
 }
 

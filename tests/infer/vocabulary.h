@@ -13,6 +13,7 @@ enum { VOCABULARY_BYTE = 3, VOCABULARY_FIRST = 259, VOCABULARY_END = 0 };
 struct lm_tokenizer *random_vocabulary(struct lm_rng *rng, size_t count, size_t bytes_max, const char *often);
 
 bool mask_has(const uint64_t *mask, uint32_t id);
-uint32_t random_token(struct lm_rng *rng, const uint64_t *mask, uint32_t count);   // of the mask, which is not empty
+uint32_t random_token(struct lm_rng *rng, const uint64_t *mask,
+                      uint32_t count);   // of the mask, which is not empty
 
 #endif
