@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/model.h"
 #include "infer/engine.h"
+#include "infer/kv.h"
 #include "token/tokenizer.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@ static const char *const types[] = { "as-stored", "f32",  "f16",  "bf16", "q8_0"
 static const struct lm_opt rows[] = {
     { "context", LM_OPT_INT, ROW(context), "0", 0, 1 << 24, "tokens",
       "memory is told for as many; 0 = what the model was made for (inspect)" },
+    { "kv-type", LM_OPT_CHOICE, ROW(kv), "f32", .help = "of the cache that memory is told for (inspect)",
+      .choices = lm_kv_type_names },
     { "out", LM_OPT_STRING, ROW(out), NULL, .help = "folder or file to make (import, export, quantize)" },
     { "to", LM_OPT_CHOICE, ROW(to), "gguf", .help = "form to write (export)", .choices = forms },
     { "type", LM_OPT_CHOICE, ROW(type), "as-stored", .help = "type of the matrices (export, quantize)",

@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 #include "cli/model.h"
+#include "infer/kv.h"
+#include "infer/measure.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -124,23 +126,40 @@ static void tell_tokenizer(struct lm_cli *cli, const char *path)
     lm_tokenizer_free(t);
 }
 
-static void tell_memory(struct lm_cli *cli, const struct lm_model *m,
-                        const struct by_type types[LM_TYPE_COUNT])
+/* Bytes of the cache for one position; an encoder has none. */
+static enum lm_rc kv_bytes(const struct lm_model_config *c, enum lm_kv_type type, int64_t *ret,
+                           struct lm_err *err)
+{
+    const struct lm_kv_shape shape = { type, (size_t)c->layers, (size_t)c->kv_heads, (size_t)c->head_dim };
+    struct lm_kv_pool pool = { 0 };
+    *ret = 0;
+    if (!lm_archs[c->arch].causal)
+        return LM_OK;
+    LM_TRY(lm_kv_pool_init(&pool, shape, 1, err));
+    *ret = (int64_t)(pool.block_bytes / LM_KV_TOKENS);
+    lm_kv_pool_release(&pool);
+    return LM_OK;
+}
+
+/* The file stays mapped, and its pages can go at any time; what must fit is the packed copy and the cache. */
+static enum lm_rc tell_memory(struct lm_cli *cli, const struct lm_model *m,
+                              const struct by_type types[LM_TYPE_COUNT], struct lm_err *err)
 {
     const struct lm_model_cli_config *o = cli->config[0];
-    const struct lm_model_config *c = &m->config;
-    const int64_t context = o->context ? o->context : c->context;
-    const int64_t per_token =
-        lm_archs[c->arch].causal ? c->layers * 2 * c->kv_heads * c->head_dim * (int64_t)sizeof(float) : 0;
-    int64_t weights = 0;
+    const int64_t context = o->context ? o->context : m->config.context;
+    const int64_t packed = (int64_t)lm_measure_weight_bytes(m);
+    int64_t per_token, weights = 0;
+    LM_TRY(kv_bytes(&m->config, (enum lm_kv_type)o->kv, &per_token, err));
     for (int t = 0; t < LM_TYPE_COUNT; t++)
         weights += (int64_t)types[t].bytes;
     tell_int(cli, "file_bytes", (int64_t)lm_model_file_bytes(m));
     tell_int(cli, "weight_bytes", weights);
+    tell_int(cli, "packed_bytes", packed);
     tell_int(cli, "kv_bytes_per_token", per_token);
     tell_int(cli, "kv_context", context);
     tell_int(cli, "kv_bytes", per_token * context);
-    tell_int(cli, "weight_and_kv_bytes", weights + per_token * context);
+    tell_int(cli, "memory_bytes", packed + per_token * context);
+    return LM_OK;
 }
 
 enum lm_rc lm_model_inspect(struct lm_cli *cli, struct lm_err *err)
@@ -157,8 +176,8 @@ enum lm_rc lm_model_inspect(struct lm_cli *cli, struct lm_err *err)
     tell_config(cli, &m.config);
     tell_tokenizer(cli, cli->args[0]);
     tell_types(cli, types);
-    tell_memory(cli, &m, types);
+    const enum lm_rc rc = tell_memory(cli, &m, types, err);
     lm_buf_putc(&cli->result, '}');
     lm_model_close(&m);
-    return LM_OK;
+    return rc;
 }

@@ -6,6 +6,7 @@
 
 struct lm_model_cli_config {
     int64_t context;
+    int kv;   // enum lm_kv_type
     const char *out;
     int to, type;
     bool fall_back, tokenizer;

@@ -20,20 +20,26 @@ refused() {
 # ---- inspect
 model inspect "$golden/llama.gguf" --context=10 --json > facts
 for fact in '"architecture":"llama"' '"license":"mit"' '"positions":"rotated, factors"' '"quantization":"none"' \
-    '"kv_bytes_per_token":256,"kv_context":10,"kv_bytes":2560' '"tied":false' '"type":"F32","tensors":21'; do
+    '"kv_bytes_per_token":384,"kv_context":10,"kv_bytes":3840' '"tied":false' '"type":"F32","tensors":21'; do
     has facts "$fact"
 done
+[ "$(model inspect "$golden/llama.gguf" --kv-type=f16 | awk '$1 == "kv_bytes_per_token" { print $2 }')" = 192 ] ||
+    fail "a cache of half precision is not of half the size"
 model inspect "$golden/qwen2" > facts
 has facts '^F16  *2[0-9]* tensors'
 has facts '^window  *3$'
 has facts '^license  *not said$'
 refused 'nowhere' inspect nowhere
 
+scores() { echo '1 6 11 16 21 26 31 36 41 46 51 56' | model score "$1"; }
+
 # ---- export: there and back is where it began, to the last byte
 for name in llama qwen2 gpt2; do   # test_export has them all
     model export "$golden/$name" --out=$name.gguf > /dev/null
     model export $name.gguf --to=hf --out=$name > /dev/null
     model export $name --out=$name.2.gguf > /dev/null
+    scores "$golden/$name" > a
+    scores $name | cmp - a || fail "$name computes something else after the way back"
     cmp $name.gguf $name.2.gguf || fail "$name is another model after the way back"
     model inspect $name | grep -v '^tokenizer\|^file_bytes' > a
     model inspect "$golden/$name" | grep -v '^tokenizer\|^file_bytes' | cmp - a || fail "$name looks different after the way back"
