@@ -321,16 +321,6 @@ static enum lm_rc write_record(const struct import *m, struct lm_str license, st
     return rc;
 }
 
-/* The weights are of use without it; whoever wants text learns the reason now, not from the first prompt. */
-static void warn_of_tokenizer(const char *at)
-{
-    struct lm_tokenizer *t = NULL;
-    struct lm_err why = { 0 };
-    if (lm_model_tokenizer(at, &t, &why) != LM_OK)
-        lm_warn("no text goes through this model: %s", why.text);
-    lm_tokenizer_free(t);
-}
-
 /* Opens what came, reads every weight once, and puts it in its place. */
 static enum lm_rc finish(const struct import *m, struct lm_err *err)
 {
@@ -344,8 +334,6 @@ static enum lm_rc finish(const struct import *m, struct lm_err *err)
     const struct lm_str license = { lm_arena_strndup(arena, note.ptr, note.len), note.len };
     enum lm_rc rc = lm_model_check_finite(&model, err);
     lm_model_close(&model);
-    if (rc == LM_OK)
-        warn_of_tokenizer(at);
     if (rc == LM_OK)
         rc = write_record(m, license, &record, err);
     if (rc == LM_OK)

@@ -6,8 +6,7 @@
  * and encoded (docs/formats/gguf.md).  Rows of Q and K are brought into the order of the target, GPT-2's
  * matrices are transposed for folders, the three of Q, K and V joined where the target joins them.
  *
- * The result is whole or absent: files are synced and renamed, a folder is built beside its place.  LM_ESTOP
- * between two tensors when asked to stop. */
+ * The result is whole or absent: files are synced and renamed, a folder is built beside its place. */
 
 #include "model/model.h"
 

@@ -1,5 +1,4 @@
 /* The bytes of one tensor to write: rows in the order of the target, as stored or encoded again. */
-#include "base/sys.h"
 #include "model/export_plan.h"
 
 #include <stdlib.h>
@@ -108,8 +107,6 @@ static enum lm_rc write_vector(const struct lm_export_item *item, FILE *to, stru
 
 enum lm_rc lm_export_item_write(const struct lm_export_item *item, FILE *to, struct lm_err *err)
 {
-    if (lm_stop_asked())
-        return lm_fail(err, LM_ESTOP, "stopped before tensor '%s'; nothing was written", item->name);
     if (!item->matrix)
         return write_vector(item, to, err);
     return item->transposed ? write_transposed(item, to, err) : write_rows(item, to, err);

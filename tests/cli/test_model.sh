@@ -66,8 +66,7 @@ model export q.gguf --to=hf --type=bf16 --out=q > /dev/null
 model inspect q | grep -q '^BF16  *21 tensors' || fail "the folder is not of BF16"
 
 # ---- import from this machine
-[ "$(model import "$golden/mistral" --out=m 2> err.txt)" = m ] || fail "import does not say where the model is"
-has err.txt 'warning: no text goes through this model: .*tokenizer.json'
+[ "$(model import "$golden/mistral" --out=m)" = m ] || fail "import does not say where the model is"
 cmp m/model.safetensors "$golden/mistral/model.safetensors"
 has m/import.json "\"sha256\":\"$(sha256sum < m/config.json | cut -d' ' -f1)\""
 [ "$(model import q.gguf --out=one)" = one/q.gguf ] || fail "import does not name the file"

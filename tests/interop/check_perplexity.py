@@ -1,20 +1,20 @@
-"""check_perplexity.py LOOM MODELS TYPE MANUAL: perplexity of 100 kB of the PostgreSQL manual, by loom and by llama.cpp.
+"""check_perplexity.py LOOM MODELS TYPE MANUAL: perplexity of 100 kB of the PostgreSQL manual, by loom and transformers
+in float32 from the weights of the file, de-quantised; by llama.cpp, too, where it is installed.
 
-MANUAL is the folder of HTML pages.  Both read the same windows of 512 ids, each from an empty cache, and predict all
-ids of a window but the first.
+MANUAL is the folder of HTML pages.  All read the same windows of 512 ids, each from an empty cache, and predict all ids
+of a window but the first.
 """
 import html.parser
 import math
 import pathlib
 import sys
 
-from common import loom, need, verdict
-from foundation import Peer, model_path, numpy, tokenizers
-
-need("llama_cpp")
+import hf_model
+from common import loom, verdict
+from foundation import Peer, model_path, numpy, reference, tokenizers
 
 BYTES, WINDOW = 100_000, 512
-TOLERANCE = 2e-3   # of the perplexity: three digits
+TOLERANCE = 1e-3   # of the perplexity: three digits
 
 
 class Text(html.parser.HTMLParser):
@@ -58,11 +58,16 @@ def main():
     predicted = len(ids) - len(windows)
     said = loom(program, "model", "score", path, lines=[" ".join(map(str, window)) for window in windows])
     ours = math.exp(-sum(float(word) for line in said for word in line.split()) / predicted)
-    peer = Peer.of(path)
-    theirs = math.exp(-sum(log_probabilities(peer.logits(window), window).sum() for window in windows) / predicted)
+    model = reference(path)
+    theirs = math.exp(-sum(sum(hf_model.logprobs(model, window)) for window in windows) / predicted)
     difference = abs(ours / theirs - 1)
-    verdict(difference <= TOLERANCE, f"{kind}, {len(text.encode())} bytes, {predicted} tokens: {ours:.4f}, {peer.name} "
-                                     f"{theirs:.4f}; {difference:.2%} apart (allowed {TOLERANCE:.1%})")
+    said = (f"{kind}, {len(text.encode())} bytes, {predicted} tokens: {ours:.4f}, transformers {theirs:.4f}, "
+            f"{difference:.1e} apart (allowed {TOLERANCE:.0e})")
+    peer = Peer.of(path)
+    if peer:
+        of_peer = sum(log_probabilities(peer.logits(window), window).sum() for window in windows)
+        said += f"; {peer.name}: {math.exp(-of_peer / predicted):.4f}"
+    verdict(difference <= TOLERANCE, said)
 
 
 main()

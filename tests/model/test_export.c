@@ -1,5 +1,4 @@
 /* Models written in both directions: what comes back is bit for bit what went out. */
-#include "base/sys.h"
 #include "check.h"
 #include "model/export.h"
 #include "model/gguf.h"
@@ -503,25 +502,6 @@ static void a_full_disk_leaves_nothing(void **state)
     lm_model_close(&m);
 }
 
-static void a_stop_leaves_nothing(void **state)
-{
-    (void)state;
-    struct lm_model m;
-    struct lm_err err = { 0 };
-    struct lm_export_report report;
-    open_golden("llama", &m);
-    assert_ok(lm_path_remove("stopped", NULL));
-    assert_ok(lm_path_remove("stopped.gguf", NULL));
-    lm_stop_request(SIGTERM);
-    const enum lm_rc folder = lm_export_folder(&m, NULL, &as_stored, "stopped", &report, &err);
-    const enum lm_rc file = lm_export_gguf(&m, NULL, &as_stored, "stopped.gguf", &report, &err);
-    lm_stop_request(0);
-    assert_int_equal(folder, LM_ESTOP);
-    assert_int_equal(file, LM_ESTOP);
-    assert_false(lm_path_exists("stopped") || lm_path_exists("stopped.gguf"));
-    lm_model_close(&m);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,7 +517,6 @@ int main(void)
         cmocka_unit_test(a_file_of_a_file_keeps_every_key),
         cmocka_unit_test(what_a_format_cannot_say_is_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
-        cmocka_unit_test(a_stop_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
