@@ -1,7 +1,8 @@
 """hub.py ROOT PORT_FILE [CERTIFICATE KEY]: a hub for models on this machine, with the faults of real ones; for test_model.sh.
 
 ROOT/OWNER/NAME/... are the models; ROOT/files/... is served as it is.  Weights are "large files": resolve answers with
-a redirect and their SHA-256 in X-Linked-Etag, and the redirect leads to an answer that knows Range and If-Range.
+a redirect and their SHA-256 in X-Linked-Etag, and the redirect leads to an answer that knows Range and If-Range.  The
+listing has the SHA-256 too, except that of a model named "unsaid".
 ROOT/fault, if it exists, says what goes wrong, a line for each request for a large file; a line is used up:
     cut N      the connection breaks after N bytes        status N   this answer and no content
     stall N    nothing comes after N bytes                flip       one byte is another
@@ -52,7 +53,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
                 with open(path, "rb") as file:
                     content = file.read()
                 entry = {"rfilename": os.path.relpath(path, top), "size": len(content)}
-                if is_large(name):
+                if is_large(name) and not repository.endswith("/unsaid"):
                     entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
                 siblings.append(entry)
         siblings.append({"rfilename": "../../outside", "size": 1})

@@ -88,9 +88,10 @@ if ! command -v python3 > /dev/null; then
     echo "passed, but for the hub: no python3"
     exit 0
 fi
-mkdir -p root/some/folder root/some/files root/some/empty root/files
+mkdir -p root/some/folder root/some/files root/some/unsaid root/some/empty root/files
 cp "$golden"/qwen3/{config.json,generation_config.json,model.safetensors} root/some/folder
-cp "$golden/gpt2.gguf" root/some/files && cp "$golden/gpt2.gguf" root/files && echo x > root/some/empty/x
+for to in some/files some/unsaid files; do cp "$golden/gpt2.gguf" root/$to; done
+echo x > root/some/empty/x
 hubs=
 trap 'kill $hubs' EXIT
 # start PORT_FILE [CERTIFICATE KEY]: a hub; its port goes into the file.
@@ -148,6 +149,9 @@ has err.txt 'what came has SHA-256'
 [ ! -e f ] && [ ! -e f.part/gpt2.gguf ] && [ ! -e f.part/gpt2.gguf.part ] || fail "the damaged file is kept"
 [ "$(take hf://some/files@main/gpt2.gguf --out=f)" = f/gpt2.gguf ] || fail "the file is not named"
 cmp f/gpt2.gguf root/some/files/gpt2.gguf
+faults flip   # the sum stands in a header, not in the listing
+! take hf://some/unsaid/gpt2.gguf --out=n > out.txt 2> err.txt || fail "a damaged download was accepted"
+has err.txt 'what came has SHA-256'
 faults 'cut 100'
 [ "$(take "$at/files/gpt2.gguf?download=true" --out=u)" = u/gpt2.gguf ] || fail "the file is not named"
 cmp u/gpt2.gguf root/files/gpt2.gguf
