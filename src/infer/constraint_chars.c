@@ -130,6 +130,12 @@ size_t lm_char_read(struct lm_str text, uint32_t *ret)
     return bytes;
 }
 
+static void mark_first(struct lm_nfa *a, uint32_t state)
+{
+    if (a->rc == LM_OK)
+        a->states[state].first_of_char = true;
+}
+
 /* States that have been made for the set, by bytes and target, so that common endings are shared. */
 struct spelling {
     struct lm_nfa *a;
@@ -175,6 +181,7 @@ static void add_sequence(struct spelling *s, const uint8_t *low, const uint8_t *
     uint32_t state = s->end;
     for (size_t i = bytes; i-- > 0;)
         state = byte_state(s, low[i], high[i], state);
+    mark_first(s->a, state);
     add_way(s, state);
 }
 
@@ -196,7 +203,7 @@ static void add_range(struct spelling *s, uint32_t low, uint32_t high, size_t by
             return;
         }
     }
-    uint8_t first[4], last[4];
+    uint8_t first[4] = { 0 }, last[4] = { 0 };
     encode(low, first);
     encode(high, last);
     add_sequence(s, first, last, bytes);
@@ -229,11 +236,11 @@ static struct lm_frag escape(struct lm_nfa *a, uint32_t c)
 {
     static const char names[][3] = { ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
                                      ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\" };
-    if (names[c][0])
-        return lm_nfa_text(a, names[c]);
     char text[8];
     snprintf(text, sizeof(text), "\\u%04x", (unsigned)c);
-    return lm_nfa_text(a, text);
+    const struct lm_frag x = lm_nfa_text(a, names[c][0] ? names[c] : text);
+    mark_first(a, x.start);
+    return x;
 }
 
 struct lm_frag lm_char_frag(struct lm_nfa *a, uint32_t c, enum lm_spelling spelling)
@@ -242,7 +249,9 @@ struct lm_frag lm_char_frag(struct lm_nfa *a, uint32_t c, enum lm_spelling spell
         return escape(a, c);
     uint8_t bytes[4];
     const size_t len = encode(c, bytes);
-    return lm_nfa_bytes_frag(a, (struct lm_str){ (const char *)bytes, len });
+    const struct lm_frag x = lm_nfa_bytes_frag(a, (struct lm_str){ (const char *)bytes, len });
+    mark_first(a, x.start);
+    return x;
 }
 
 struct lm_frag lm_chars_frag(struct lm_nfa *a, const struct lm_chars *c, enum lm_spelling spelling)
@@ -256,8 +265,11 @@ struct lm_frag lm_chars_frag(struct lm_nfa *a, const struct lm_chars *c, enum lm
             else
                 ascii.bits[ch / 64] |= UINT64_C(1) << ch % 64;
         }
-    if (ascii.bits[0] || ascii.bits[1])
-        all = lm_nfa_either(a, lm_nfa_set(a, &ascii), all);
+    if (ascii.bits[0] || ascii.bits[1]) {
+        const struct lm_frag one = lm_nfa_set(a, &ascii);
+        mark_first(a, one.start);
+        all = lm_nfa_either(a, one, all);
+    }
     const struct lm_frag out = lm_nfa_empty(a);
     struct spelling s = { .a = a, .end = out.end, .start = LM_NFA_NONE };
     add_long_characters(&s, c);

@@ -46,6 +46,8 @@ enum lm_nfa_kind {
 struct lm_nfa_state {
     uint8_t kind, low, high;
     struct lm_run run;
+    bool first_of_char;   // set by constraint_chars.h: its byte begins a character, or an escape that stands
+                          // for one
     uint32_t next, other;
 };
 
@@ -119,6 +121,10 @@ static inline struct lm_frag lm_nfa_text(struct lm_nfa *a, const char *text)
  * `kinds`: x matches every single character of these kinds. */
 struct lm_frag lm_nfa_repeat(struct lm_nfa *a, size_t mark, struct lm_frag x, uint32_t min, uint32_t max,
                              uint8_t kinds);
+
+/* What x matches, if it is of min..max characters (max LM_NFA_NONE: no bound).  x must be all that was made
+ * since state_count was `mark`, from constraint_chars.h, without calls. */
+struct lm_frag lm_nfa_counted(struct lm_nfa *a, size_t mark, struct lm_frag x, uint32_t min, uint32_t max);
 
 /* By hand, for automata that are no trees of fragments.  A branch is a state with any number of ways on; it
  * begins with none. */

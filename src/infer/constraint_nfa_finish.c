@@ -278,6 +278,7 @@ static uint32_t find_circle(size_t rule_count, const uint32_t *at, const uint32_
 static void refuse_left_recursion(struct lm_nfa *a)
 {
     struct first_calls f = { 0 };
+    lm_grow(&f.calls, &f.call_cap, 64, sizeof(*f.calls));
     f.work = lm_zalloc(a->state_count, sizeof(*f.work));
     f.seen = lm_zalloc(a->state_count, sizeof(*f.seen));
     LM_FREE uint32_t *at = lm_zalloc(a->rule_count + 1, sizeof(*at));

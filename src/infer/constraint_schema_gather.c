@@ -65,6 +65,8 @@ static const struct row {
     { "deprecated",           IGNORED, 0 },
     { "readOnly",             IGNORED, 0 },
     { "writeOnly",            IGNORED, 0 },
+    { "contentMediaType",     IGNORED, 0 },
+    { "contentEncoding",      IGNORED, 0 },
     { "$schema",              IGNORED, 0 },
     { "$id",                  IGNORED, 0 },
     { "$comment",             IGNORED, 0 },
@@ -214,6 +216,12 @@ static void take_keyword(struct gathering *g, const struct lm_tree *member, cons
     }
 }
 
+/* A keyword that is not supported, with the value that means the same as leaving it out. */
+static bool says_nothing(const struct lm_tree *member)
+{
+    return lm_str_eq(member->key, LM_STR("uniqueItems")) && member->kind == LM_JSON_FALSE;
+}
+
 static void take_schema(struct gathering *g, const struct lm_tree *node, bool bare)
 {
     bool constrains = false;
@@ -229,7 +237,7 @@ static void take_schema(struct gathering *g, const struct lm_tree *node, bool ba
     }
     for (const struct lm_tree *at = node->first; at && lm_nfa_go_on(g->s->a); at = at->next) {
         const struct row *row = find_row(at->key);
-        if (!row && lm_str_starts(at->key, LM_STR("x-")))
+        if (!row && (lm_str_starts(at->key, LM_STR("x-")) || says_nothing(at)))
             continue;
         if (!row) {
             lm_schema_refuse(g->s, at, "the keyword '%.*s' is not supported", (int)at->key.len, at->key.ptr);

@@ -110,11 +110,14 @@ static const struct {
 // clang-format on
 _Static_assert(sizeof(formats) / sizeof(formats[0]) <= LM_SCHEMA_FORMATS_MAX, "one rule each");
 
-static struct lm_frag format_frag(struct lm_schema *s, const struct lm_tree *format)
+/* In place, so that it can be counted; else as a rule. */
+static struct lm_frag format_frag(struct lm_schema *s, const struct lm_tree *format, bool in_place)
 {
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (format->kind != LM_JSON_STRING || !lm_str_eq(format->text, lm_str(formats[i].name)))
             continue;
+        if (in_place)
+            return lm_regex_own(s->a, formats[i].pattern);
         if (!s->format_rules[i]) {
             const uint32_t rule = lm_nfa_rule(s->a, format->text);
             lm_nfa_define(s->a, rule, lm_regex_own(s->a, formats[i].pattern));
@@ -138,38 +141,57 @@ static struct lm_frag pattern_frag(struct lm_schema *s, const struct lm_tree *pa
     return lm_regex_frag(s->a, pattern->text, &options);
 }
 
-/* Characters, so many. */
-static struct lm_frag length_frag(struct lm_schema *s, const struct lm_schema_view *v)
+struct lengths {
+    uint32_t min, max;   // max LM_NFA_NONE: no bound
+    bool any;            // some bound is given
+};
+
+/* False, refused, when they are beyond the limit. */
+static bool read_lengths(struct lm_schema *s, const struct lm_schema_view *v, struct lengths *ret)
 {
     const struct lm_schema_values *lows = &v->slots[LM_SLOT_MIN_LENGTH],
                                   *highs = &v->slots[LM_SLOT_MAX_LENGTH];
-    const uint32_t min = lm_schema_size_most(s, lows, 0);
-    const uint32_t max = lm_schema_size_least(s, highs, LM_NFA_NONE);
     const size_t limit = s->a->limits.repetition;
-    if (min > limit)
+    ret->min = lm_schema_size_most(s, lows, 0);
+    ret->max = lm_schema_size_least(s, highs, LM_NFA_NONE);
+    ret->any = lows->count + highs->count > 0;
+    if (ret->min > limit)
         lm_schema_refuse_limit(s, lows->items[0], "the length is beyond the limit");
-    else if (max != LM_NFA_NONE && max > limit)
+    else if (ret->max != LM_NFA_NONE && ret->max > limit)
         lm_schema_refuse_limit(s, highs->items[0], "the length is beyond the limit");
-    if (s->a->rc != LM_OK || min > max)
-        return lm_nfa_never(s->a);
-    const size_t mark = s->a->state_count;
-    return lm_nfa_repeat(s->a, mark, lm_json_call(s->a, LM_RULE_CHAR), min, max, LM_KINDS_PLAIN);
+    return s->a->rc == LM_OK;
+}
+
+/* What stands between the quotes. */
+static struct lm_frag body_frag(struct lm_schema *s, const struct lm_schema_view *v,
+                                const struct lengths *lengths)
+{
+    struct lm_nfa *a = s->a;
+    const struct lm_schema_values *patterns = &v->slots[LM_SLOT_PATTERN], *kinds = &v->slots[LM_SLOT_FORMAT];
+    const size_t mark = a->state_count;
+    if (lengths->min > lengths->max)
+        return lm_nfa_never(a);
+    if (patterns->count + kinds->count == 0)
+        return lm_nfa_repeat(a, mark, lm_json_call(a, LM_RULE_CHAR), lengths->min, lengths->max,
+                             LM_KINDS_PLAIN);
+    const struct lm_frag x = patterns->count > 0 ? pattern_frag(s, patterns->items[0])
+                                                 : format_frag(s, kinds->items[0], lengths->any);
+    return lengths->any ? lm_nfa_counted(a, mark, x, lengths->min, lengths->max) : x;
 }
 
 struct lm_frag lm_schema_string(struct lm_schema *s, const struct lm_schema_view *v)
 {
     struct lm_nfa *a = s->a;
+    struct lengths lengths;
     const struct lm_schema_values *patterns = &v->slots[LM_SLOT_PATTERN], *kinds = &v->slots[LM_SLOT_FORMAT];
-    const size_t lengths = v->slots[LM_SLOT_MIN_LENGTH].count + v->slots[LM_SLOT_MAX_LENGTH].count;
-    if (patterns->count + kinds->count + lengths == 0)
-        return lm_json_call(a, LM_RULE_STRING);
-    if (patterns->count + kinds->count > 1 || (patterns->count + kinds->count == 1 && lengths > 0)) {
+    if (patterns->count + kinds->count > 1)
         lm_schema_refuse(s, patterns->count > 0 ? patterns->items[0] : kinds->items[0],
-                         "only one of pattern, format and a length is supported for one string");
+                         "one string can have one pattern or one format");
+    if (!read_lengths(s, v, &lengths))
         return (struct lm_frag){ 0, 0 };
-    }
-    const struct lm_frag body = patterns->count > 0 ? pattern_frag(s, patterns->items[0])
-                                : kinds->count > 0  ? format_frag(s, kinds->items[0])
-                                                    : length_frag(s, v);
-    return lm_nfa_cat(a, lm_nfa_cat(a, lm_nfa_text(a, "\""), body), lm_nfa_text(a, "\""));
+    if (patterns->count + kinds->count == 0 && !lengths.any)
+        return lm_json_call(a, LM_RULE_STRING);
+    const struct lm_frag open = lm_nfa_text(a, "\"");
+    const struct lm_frag body = body_frag(s, v, &lengths);
+    return lm_nfa_cat(a, lm_nfa_cat(a, open, body), lm_nfa_text(a, "\""));
 }

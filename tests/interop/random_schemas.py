@@ -51,7 +51,7 @@ class Schemas:
             low, high = sorted(self.rng.randrange(12) for _ in range(2))
             schema |= {"minLength": low} if self.chance(0.7) else {}
             schema |= {"maxLength": high} if self.chance(0.7) else {}
-        elif choice == 1 and not self.plain:
+        if choice <= 1 and not self.plain and self.chance(0.5):
             schema["pattern"] = self.rng.choice(PATTERNS)
         elif choice == 2 and not self.plain:
             schema["format"] = self.rng.choice(FORMATS)
