@@ -1,7 +1,7 @@
 """Writes chat.json: the ids that transformers gives to conversations, with the templates of this folder on small
 tokenizers that know the special tokens of them all.
 
-    python3 make_chat.py
+    python3 make_chat.py      (again when a *.tokenizer.json of the folder above changes)
 """
 import json
 import pathlib
