@@ -227,18 +227,30 @@ static struct lm_inputs ready_x(struct lm_forward *f, const float *gain, const f
 
 /* ---- products over chunks of panels ---- */
 
-/* Panels a chunk takes: about four chunks per thread, and whole tiles. */
-static size_t chunk_width(const struct lm_forward *f, size_t panel_count)
+/* Panels a chunk takes: about four chunks per thread, and whole tiles: of floats the widest of any row of
+ * kernels, of blocks two panels, but one for a single row. */
+static size_t chunk_width(const struct lm_forward *f, const struct lm_matrix *matrix)
 {
-    enum { TILE = 8 };   // the widest tile of any row of kernels
-    const size_t even = panel_count / (4 * lm_team_size(f->team));
-    const size_t rounded = (even + TILE - 1) / TILE * TILE;
-    return rounded < TILE ? TILE / 2 : rounded < CHUNK_PANELS_MAX ? rounded : CHUNK_PANELS_MAX;
+    const size_t tile = !lm_matrix_has_blocks(matrix) ? 8 : f->row_count > 1 ? 2 : 1;
+    const size_t parts = 4 * lm_team_size(f->team), even = (matrix->panel_count + parts - 1) / parts;
+    const size_t rounded = (even + tile - 1) / tile * tile;
+    return rounded < CHUNK_PANELS_MAX ? rounded : CHUNK_PANELS_MAX;
 }
 
 static size_t chunk_count(size_t items, size_t width)
 {
     return (items + width - 1) / width;
+}
+
+/* What the job after the next one will read; second NULL: one matrix. */
+static void announce(struct lm_forward *f, const struct lm_matrix *first, const struct lm_matrix *second)
+{
+    const size_t width = chunk_width(f, first);
+    lm_team_announce(f->team, &(struct lm_team_ahead){
+                                  .from = { first->panels, second ? second->panels : NULL },
+                                  .bytes = width * first->panel_bytes,
+                                  .chunk_count = chunk_count(first->panel_count, width),
+                              });
 }
 
 /* One matrix applied to the whole batch, as a job. */
@@ -262,7 +274,7 @@ static void matrix_chunk(void *context, size_t chunk, size_t worker)
 static void apply(struct lm_forward *f, const struct lm_matrix *matrix, struct lm_inputs in, float *y,
                   size_t y_stride, bool add)
 {
-    struct matrix_job job = { matrix, in, y, y_stride, chunk_width(f, matrix->panel_count), add };
+    struct matrix_job job = { matrix, in, y, y_stride, chunk_width(f, matrix), add };
     lm_team_run(f->team, chunk_count(matrix->panel_count, job.width), matrix_chunk, &job);
 }
 
@@ -285,6 +297,17 @@ static size_t heads_per_chunk(const struct lm_forward *f)
 {
     const size_t panels = f->head_pad / LM_PANEL;
     return panels >= 8 ? 1 : 8 / panels;
+}
+
+/* Q, K and V lie one behind the other. */
+static void announce_heads(struct lm_forward *f, size_t layer)
+{
+    const struct lm_matrix *q = &f->weights.layers[layer].q;
+    lm_team_announce(f->team, &(struct lm_team_ahead){
+                                  .from = { q->panels },
+                                  .bytes = heads_per_chunk(f) * (f->head_pad / LM_PANEL) * q->panel_bytes,
+                                  .chunk_count = chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f)),
+                              });
 }
 
 /* Norm, rotation and the way into the cache; `head` counts Q, then K, then V. */
@@ -408,6 +431,7 @@ static void run_layer(struct lm_forward *f, size_t index)
 
     const bool qkv_blocks =
         lm_matrix_has_blocks(&layer->q) || lm_matrix_has_blocks(&layer->k) || lm_matrix_has_blocks(&layer->v);
+    announce(f, &layer->o, NULL);
     struct qkv_job qkv = { f, ready_x(f, before ? layer->attn_norm : NULL, layer->attn_norm_bias, false,
                                       qkv_blocks) };
     lm_team_run(f->team, chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f)), qkv_chunk, &qkv);
@@ -418,6 +442,7 @@ static void run_layer(struct lm_forward *f, size_t index)
                                             .cols = f->heads * f->head_dim,
                                             .blocks = lm_matrix_has_blocks(&layer->o),
                                         });
+    announce(f, &layer->up, f->arch->gated ? &layer->gate : NULL);
     apply(f, &layer->o, in, f->x, f->dim_pad, true);
 
     const bool up_blocks =
@@ -426,8 +451,9 @@ static void run_layer(struct lm_forward *f, size_t index)
         .f = f,
         .in = before ? ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, false, up_blocks)
                      : ready_x(f, layer->attn_norm, layer->attn_norm_bias, true, up_blocks),
-        .width = chunk_width(f, layer->up.panel_count),
+        .width = chunk_width(f, &layer->up),
     };
+    announce(f, &layer->down, NULL);
     lm_team_run(f->team, chunk_count(layer->up.panel_count, ffn.width), ffn_chunk, &ffn);
     in = make_ready(f, (struct ready_job){
                            .from = f->hidden,
@@ -435,6 +461,10 @@ static void run_layer(struct lm_forward *f, size_t index)
                            .cols = f->ffn,
                            .blocks = lm_matrix_has_blocks(&layer->down),
                        });
+    if (index + 1 < f->layers)
+        announce_heads(f, index + 1);
+    else if (f->arch->causal)
+        announce(f, &f->weights.head, NULL);
     apply(f, &layer->down, in, f->x, f->dim_pad, true);
     if (!before)
         ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, true, false);

@@ -17,13 +17,23 @@
 
 enum { SPINS = 2000 };   // about 20 to 40 us on current processors
 
-/* `claim` holds the number of chunks in its upper half and the next free one in its lower half.  Whoever
- * raises the lower half by compare-and-swap owns that chunk of the job that is current at that moment; a
- * thread that was away for any time can do no harm, because its swap fails or wins a chunk that is really
- * free.  job and context change only while all chunks are done. */
+/* Each worker has a range of neighbouring chunks, so that it reads a matrix in one go; who is done with his
+ * own takes from the others.  A claim holds the range's end in its upper half and the next free chunk in its
+ * lower half.  Whoever raises the lower half by compare-and-swap owns that chunk of the job that is current
+ * at that moment; a thread that was away for any time can do no harm, because its swap fails or wins a chunk
+ * that is really free.  job and context change only while all chunks are done. */
+struct claim {
+    _Alignas(64) _Atomic uint64_t range;   // a cache line for each
+};
+
 struct lm_team {
-    _Atomic uint64_t claim;
+    struct claim *claims;   // one for each worker
     _Atomic size_t done;
+    struct {
+        const char *_Atomic from[2];
+        _Atomic size_t bytes, chunk_count;
+    } ahead;                    // whoever reads a mixture of two fetches in vain
+    _Atomic size_t announced;   // counts announcements; each worker follows one once
     lm_team_job *job;
     void *context;
     size_t size;
@@ -39,6 +49,7 @@ struct lm_team {
 struct seat {
     struct lm_team *team;
     size_t worker;
+    size_t fetched;   // the announcement it has followed
 };
 
 static bool has_chunk(uint64_t claim)
@@ -46,12 +57,12 @@ static bool has_chunk(uint64_t claim)
     return (uint32_t)claim < claim >> 32;
 }
 
-/* Takes and runs one chunk; false if there is none. */
-static bool run_one(struct lm_team *t, size_t worker)
+/* Takes and runs one chunk of a range; false if there is none. */
+static bool run_from(struct lm_team *t, struct claim *c, size_t worker)
 {
-    uint64_t claim = atomic_load_explicit(&t->claim, memory_order_acquire);
+    uint64_t claim = atomic_load_explicit(&c->range, memory_order_acquire);
     while (has_chunk(claim))
-        if (atomic_compare_exchange_weak_explicit(&t->claim, &claim, claim + 1, memory_order_acq_rel,
+        if (atomic_compare_exchange_weak_explicit(&c->range, &claim, claim + 1, memory_order_acq_rel,
                                                   memory_order_acquire)) {
             t->job(t->context, (uint32_t)claim, worker);
             atomic_fetch_add_explicit(&t->done, 1, memory_order_release);
@@ -60,13 +71,68 @@ static bool run_one(struct lm_team *t, size_t worker)
     return false;
 }
 
-/* Sequentially consistent on both sides: either the sleeper sees the new claim, or lm_team_run sees the
- * sleeper. */
+static bool run_one(struct lm_team *t, size_t worker)
+{
+    for (size_t i = 0; i < t->size; i++)
+        if (run_from(t, &t->claims[(worker + i) % t->size], worker))
+            return true;
+    return false;
+}
+
+static bool has_any(struct lm_team *t)
+{
+    for (size_t i = 0; i < t->size; i++)
+        if (has_chunk(atomic_load(&t->claims[i].range)))
+            return true;
+    return false;
+}
+
+/* ---- fetching what comes next ---- */
+
+void lm_team_announce(struct lm_team *t, const struct lm_team_ahead *ahead)
+{
+    for (size_t i = 0; i < 2; i++)
+        atomic_store_explicit(&t->ahead.from[i], ahead->from[i], memory_order_relaxed);
+    atomic_store_explicit(&t->ahead.bytes, ahead->bytes, memory_order_relaxed);
+    atomic_store_explicit(&t->ahead.chunk_count, ahead->chunk_count, memory_order_relaxed);
+    atomic_store_explicit(&t->announced, atomic_load_explicit(&t->announced, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+static size_t first_chunk(const struct lm_team *t, size_t chunk_count, size_t worker)
+{
+    return chunk_count * worker / t->size;
+}
+
+/* As much as the products ask for ahead of themselves: they go on from there. */
+static void fetch_ahead(struct seat *seat)
+{
+    enum { FETCH = 16 << 10, LINE = 64 };
+    struct lm_team *t = seat->team;
+    const size_t announced = atomic_load_explicit(&t->announced, memory_order_acquire);
+    if (seat->fetched == announced)
+        return;
+    seat->fetched = announced;
+    const size_t count = atomic_load_explicit(&t->ahead.chunk_count, memory_order_relaxed);
+    const size_t start =
+        first_chunk(t, count, seat->worker) * atomic_load_explicit(&t->ahead.bytes, memory_order_relaxed);
+    for (size_t i = 0; i < 2; i++) {
+        const char *from = atomic_load_explicit(&t->ahead.from[i], memory_order_relaxed);
+        for (size_t at = 0; from && at < FETCH; at += LINE)
+            __builtin_prefetch(from + start + at, 0, 2);
+    }
+}
+
+/* ---- waiting ---- */
+
+/* Sequentially consistent on both sides: either the sleeper sees a new claim, or lm_team_run sees the
+ * sleeper.
+ */
 static void sleep_until_work(struct lm_team *t)
 {
     pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&t->sleepers, 1);
-    while (!has_chunk(atomic_load(&t->claim)) && !atomic_load(&t->stop))
+    while (!has_any(t) && !atomic_load(&t->stop))
         pthread_cond_wait(&t->wake, &t->lock);
     atomic_fetch_sub(&t->sleepers, 1);
     pthread_mutex_unlock(&t->lock);
@@ -74,13 +140,14 @@ static void sleep_until_work(struct lm_team *t)
 
 static void *worker_main(void *arg)
 {
-    const struct seat *seat = arg;
+    struct seat *seat = arg;
     struct lm_team *t = seat->team;
     size_t idle = 0;
     while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
         if (run_one(t, seat->worker)) {
             idle = 0;
         } else if (++idle < SPINS) {
+            fetch_ahead(seat);
             relax();
         } else {
             sleep_until_work(t);
@@ -95,12 +162,14 @@ struct lm_team *lm_team_new(size_t size)
     LM_ASSERT(size >= 1);
 
     struct lm_team *t = lm_zalloc(1, sizeof *t);
+    t->claims = lm_slab_alloc(size * sizeof *t->claims);
     t->threads = lm_zalloc(size, sizeof *t->threads);
     t->seats = lm_zalloc(size, sizeof *t->seats);
+    t->seats[0].team = t;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     for (t->size = 1; t->size < size; t->size++) {
-        t->seats[t->size] = (struct seat){ t, t->size };
+        t->seats[t->size] = (struct seat){ t, t->size, 0 };
         if (pthread_create(&t->threads[t->size], NULL, worker_main, &t->seats[t->size]) != 0)
             break;   // fewer hands, same result
     }
@@ -119,6 +188,7 @@ void lm_team_free(struct lm_team *t)
         pthread_join(t->threads[i], NULL);
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
+    free(t->claims);
     free(t->threads);
     free(t->seats);
     free(t);
@@ -141,7 +211,9 @@ void lm_team_run(struct lm_team *t, size_t chunk_count, lm_team_job *job, void *
     t->job = job;
     t->context = context;
     atomic_store_explicit(&t->done, 0, memory_order_relaxed);
-    atomic_store(&t->claim, (uint64_t)chunk_count << 32);
+    for (size_t i = 0; i < t->size; i++)
+        atomic_store(&t->claims[i].range,
+                     (uint64_t)first_chunk(t, chunk_count, i + 1) << 32 | first_chunk(t, chunk_count, i));
     if (atomic_load(&t->sleepers) > 0) {
         pthread_mutex_lock(&t->lock);
         pthread_cond_broadcast(&t->wake);
@@ -149,6 +221,7 @@ void lm_team_run(struct lm_team *t, size_t chunk_count, lm_team_job *job, void *
     }
     while (run_one(t, 0))
         ;
+    fetch_ahead(&t->seats[0]);
     for (size_t spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < chunk_count; spins++) {
         if (spins < SPINS)
             relax();
