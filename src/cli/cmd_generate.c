@@ -134,8 +134,9 @@ static enum lm_rc encode_prompt(const struct generate_config *g, const struct lm
         rc = lm_chat_encode(encoder, messages + !g->system, 1 + (g->system != NULL), true, ret, NULL, err);
     } else {
         lm_grow(&ret->ids, &ret->cap, 1, sizeof(*ret->ids));
-        ret->ids[ret->len++] = lm_tokenizer_end_of_text(tokenizer);   // documents begin after one
-        lm_encode(encoder, lm_str(g->prompt), false, ret);
+        if (!lm_tokenizer_starts(tokenizer))   // the model's own start, else documents begin after an end
+            ret->ids[ret->len++] = lm_tokenizer_end_of_text(tokenizer);
+        lm_encode_with_specials(encoder, lm_str(g->prompt), false, ret);
     }
     lm_encoder_free(encoder);
     return rc;

@@ -81,6 +81,8 @@ enum lm_rc lm_request_new(const struct lm_request_world *w, const uint32_t *prom
     r->prompt_len = r->len = prompt_len;
     r->tokens = lm_zalloc(prompt_len + sampling->max_tokens, sizeof *r->tokens);
     memcpy(r->tokens, prompt, prompt_len * sizeof *prompt);
+    if (w->tokenizer)
+        r->decode = lm_decode_after(w->tokenizer, prompt, prompt_len);
     const size_t block_count =
         lm_kv_blocks(prompt_len + sampling->max_tokens - 1);   // the last is not fed back
     r->table = (struct lm_prefix_table){

@@ -23,7 +23,7 @@ static bool encode(struct lm_exchange *x)
     if (r->message_count)
         rc = lm_chat_encode(encoder, r->messages, r->message_count, true, &x->prompt, NULL, &err);
     else if (!r->id_count)
-        lm_encode(encoder, r->text, false, &x->prompt);
+        lm_encode_with_specials(encoder, r->text, false, &x->prompt);
     lm_pool_give(&x->model->encoders, encoder);
     for (size_t i = 0; i < r->id_count; i++) {
         lm_grow(&x->prompt.ids, &x->prompt.cap, x->prompt.len + 1, sizeof(*x->prompt.ids));

@@ -101,6 +101,7 @@ enum lm_rc lm_generation_new(const struct lm_generation_spec *spec, struct lm_ge
     struct lm_generation *g = lm_zalloc(1, sizeof(*g));
     g->engine = spec->engine;
     g->tokenizer = spec->tokenizer;
+    g->decode = lm_decode_after(g->tokenizer, spec->prompt, spec->prompt_len);
     g->wants_tokens = spec->sampling->logprobs;
     pthread_mutex_init(&g->lock, NULL);
     g->ring = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

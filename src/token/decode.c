@@ -66,6 +66,13 @@ static bool character_at(const unsigned char *s, size_t len, size_t *ret_len)
     return false;
 }
 
+struct lm_decode_stream lm_decode_after(const struct lm_tokenizer *t, const uint32_t *ids, size_t count)
+{
+    const bool text = count > 0 && (ids[count - 1] >= t->vocab.size ||
+                                    t->vocab.items[ids[count - 1]].kind != LM_TOKEN_SPECIAL);
+    return (struct lm_decode_stream){ .inside = text };
+}
+
 /* Gives out what has become whole characters, or cannot become one any more. */
 static void push_byte(struct lm_decode_stream *s, unsigned char byte, struct lm_buf *ret)
 {

@@ -182,8 +182,8 @@ static enum lm_rc check_bytes(struct lm_token_load *l, struct lm_err *err)
         if (l->byte_id[b] == LM_TOKEN_NONE)
             continue;
         count++;
-        if (l->t->vocab.items[l->byte_id[b]].kind == LM_TOKEN_SPECIAL)
-            return lm_fail(err, LM_EFORMAT, "%s: token <0x%02zX> is special, but text would become it",
+        if (l->t->vocab.items[l->byte_id[b]].kind != LM_TOKEN_MODEL)
+            return lm_fail(err, LM_EFORMAT, "%s: token <0x%02zX> is a byte and cannot be an added token too",
                            l->name, b);
     }
     l->t->pieces.byte_fallback = count > 0;

@@ -77,6 +77,11 @@ uint32_t lm_tokenizer_role(const struct lm_tokenizer *t, enum lm_token_role role
     return t->roles[role];
 }
 
+size_t lm_tokenizer_starts(const struct lm_tokenizer *t)
+{
+    return t->around.before_count;
+}
+
 struct lm_str lm_tokenizer_chat_template(const struct lm_tokenizer *t)
 {
     return lm_buf_str(&t->chat_template);

@@ -77,6 +77,8 @@ void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_
 void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,
                              struct lm_tokens *ret);
 
+size_t lm_tokenizer_starts(const struct lm_tokenizer *t);   // how many of them come before the text
+
 /* Appends the bytes of the ids; LM_EINVAL for an id outside the vocabulary. */
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err);
@@ -86,8 +88,13 @@ enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t c
 struct lm_decode_stream {
     unsigned char held[4];
     size_t held_len;
-    bool inside;   // something is out; set it first when the text goes on from a prompt: its blank stays
+    bool inside;   // something is out, or the text goes on from another: a blank stays
 };
+
+/* A text that goes on from these ids: from ordinary text its first blank is kept, behind a special token (a
+ * turn has begun) it is a text of its own.  Ids outside the vocabulary count as ordinary. */
+struct lm_decode_stream lm_decode_after(const struct lm_tokenizer *t, const uint32_t *ids, size_t count);
+
 void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, uint32_t id, bool skip_special,
                     struct lm_buf *ret);
 void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret);

@@ -170,7 +170,8 @@ static void streaming_gives_whole_characters_without_the_first_blank(void **stat
     for (size_t round = 0; round < 500; round++) {
         random_text(&rng, 30, &text);
         const bool inside = round % 2;
-        struct lm_decode_stream stream = { .inside = inside };
+        const uint32_t before[] = { inside ? 3 + 'x' : 1 };   // text, or <s>
+        struct lm_decode_stream stream = lm_decode_after(s.t, before, 1);
         tokens.len = out.len = 0;
         lm_encode(e, lm_buf_str(&text), false, &tokens);
         for (size_t i = 0; i < tokens.len; i++) {
@@ -353,7 +354,7 @@ static void arrays_that_cannot_be_are_refused_by_name(void **state)
         { UNUSED, "tokenizer.ggml.tokens[260] 'll' is unused" },
         { BYTE_NAME, "tokenizer.ggml.tokens[9] is a byte by its type" },
         { BYTE_MISSING, "255 of the 256 bytes and no unk_token" },
-        { BYTE_SPECIAL, "<0x06> is special" },
+        { BYTE_SPECIAL, "<0x06> is a byte" },
         { LONG, "tokenizer.ggml.tokens[300] has 600 bytes" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
