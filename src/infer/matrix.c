@@ -13,19 +13,16 @@ struct layout {
     enum lm_block_form form;
     /* Stored block (32 values of a row, number `index` in the row) to codes and factors. */
     void (*unpack)(struct lm_block_weights *ret, const uint8_t *row, size_t index);
+    /* Types whose codes and f16 factors lie in a stored block as in a panel: they are only moved. */
+    struct {
+        size_t block_bytes, factors;   // factors stand first; block_bytes 0: not such a type
+        uint32_t flip;                 // of four codes
+    } moved;
 };
 
 static float half_at(const uint8_t *p)
 {
     return lm_f16_decode((uint16_t)(p[0] | p[1] << 8));
-}
-
-static void unpack_q8_0(struct lm_block_weights *ret, const uint8_t *row, size_t index)
-{
-    const uint8_t *at = row + index * 34;
-    ret->scale[0] = half_at(at);
-    for (size_t k = 0; k < LM_BLOCK; k++)
-        ret->codes[k] = at[2 + k] ^ 0x80;   // int8 + 128
 }
 
 static void nibbles(uint8_t *codes, const uint8_t *at)
@@ -34,21 +31,6 @@ static void nibbles(uint8_t *codes, const uint8_t *at)
         codes[k] = at[k] & 15;
         codes[k + 16] = at[k] >> 4;
     }
-}
-
-static void unpack_q4_0(struct lm_block_weights *ret, const uint8_t *row, size_t index)
-{
-    const uint8_t *at = row + index * 18;
-    ret->scale[0] = half_at(at);
-    nibbles(ret->codes, at + 2);
-}
-
-static void unpack_q4_1(struct lm_block_weights *ret, const uint8_t *row, size_t index)
-{
-    const uint8_t *at = row + index * 20;
-    ret->scale[0] = half_at(at);
-    ret->offset = half_at(at + 2);
-    nibbles(ret->codes, at + 4);
 }
 
 static void fifth_bits(uint8_t *codes, const uint8_t *bits)
@@ -125,9 +107,9 @@ static const struct layout layouts[LM_TYPE_COUNT] = {
     [LM_TYPE_F32] = { .element = LM_PANEL_F32 },
     [LM_TYPE_F16] = { .element = LM_PANEL_F16 },
     [LM_TYPE_BF16] = { .element = LM_PANEL_BF16 },
-    [LM_TYPE_Q8_0] = { true, .form = LM_BLOCK_U8, .unpack = unpack_q8_0 },
-    [LM_TYPE_Q4_0] = { true, .form = LM_BLOCK_U4, .unpack = unpack_q4_0 },
-    [LM_TYPE_Q4_1] = { true, .form = LM_BLOCK_U4_F16, .unpack = unpack_q4_1 },
+    [LM_TYPE_Q8_0] = { true, .form = LM_BLOCK_U8, .moved = { 34, 1, 0x80808080 } },   // int8 + 128
+    [LM_TYPE_Q4_0] = { true, .form = LM_BLOCK_U4, .moved = { 18, 1 } },
+    [LM_TYPE_Q4_1] = { true, .form = LM_BLOCK_U4_F16, .moved = { 20, 2 } },
     [LM_TYPE_Q5_0] = { true, .form = LM_BLOCK_U8, .unpack = unpack_q5_0 },
     [LM_TYPE_Q5_1] = { true, .form = LM_BLOCK_U8_F32, .unpack = unpack_q5_1 },
     [LM_TYPE_Q4_K] = { true, .form = LM_BLOCK_U4_F32, .unpack = unpack_q4_k },
@@ -173,6 +155,22 @@ static void pack_blocks(const struct layout *l, char *panel, size_t cols, size_t
     }
 }
 
+static void pack_moved(const struct layout *l, char *panel, size_t cols, size_t lane, const char *row)
+{
+    const size_t blocks = cols / LM_BLOCK, lines = lm_block_codes_bytes(l->form) / 64, f = l->moved.factors;
+    char *factors = panel + blocks * lines * 64;
+    for (size_t b = 0; b < blocks; b++, row += l->moved.block_bytes) {
+        for (size_t q = 0; q < lines; q++) {
+            uint32_t four;
+            memcpy(&four, row + f * 2 + q * 4, sizeof four);
+            four ^= l->moved.flip;
+            memcpy(panel + (b * lines + q) * 64 + lane * 4, &four, sizeof four);
+        }
+        for (size_t i = 0; i < f; i++)
+            memcpy(factors + ((b * f + i) * LM_PANEL + lane) * 2, row + i * 2, 2);
+    }
+}
+
 static void pack_elements(char *panel, size_t cols, size_t lane, const void *row, size_t bytes)
 {
     if (bytes == 2)
@@ -194,7 +192,9 @@ void lm_matrix_pack(const struct lm_matrix *m, const struct lm_weight *w, size_t
             if (in_group >= m->group)
                 continue;   // the slab is zero
             const void *row = lm_weight_row(w, j / per_group * m->group + in_group);
-            if (l->blocks)
+            if (l->moved.block_bytes)
+                pack_moved(l, panel, m->cols, lane, row);
+            else if (l->blocks)
                 pack_blocks(l, panel, m->cols, lane, row);
             else
                 pack_elements(panel, m->cols, lane, row, lm_panel_element(l->element));
