@@ -1,6 +1,6 @@
 """peer_llama.py --model=FILE --case=CASE --threads=N [--runs=N]: one case of infer.py on llama.cpp, by its C API.
 
-Prints "infer,CASE,VALUE,UNIT,RUNS", the value being the median of the runs (default 1), after one run to warm up.
+Prints "model,CASE,VALUE,UNIT,RUNS", the value being the median of the runs (default 1), after one run to warm up.
 
     decode     one sequence, 128 steps of one token after a prompt of 16          tokens/s
     batch16    16 sequences together, 64 steps each after prompts of 16           tokens/s, of all sequences
@@ -132,7 +132,7 @@ def main():
     llama_cpp.llama_log_set(silent, None)
     llama_cpp.llama_backend_init()
     value, unit = measure(options.model, options.case, options.threads, options.runs)
-    print(f"infer,{options.case},{value:.6g},{unit},{options.runs}")
+    print(f"model,{options.case},{value:.6g},{unit},{options.runs}")
 
 
 if __name__ == "__main__":
