@@ -4,17 +4,20 @@
  * over bytes, walked through the vocabulary.
  *
  * lm_constraint_new compiles once, within limits; the result is immutable and shared by threads and requests.
- * A lm_constraint_walk is one sequence's place in it; owner: one thread. */
+ * A lm_constraint_walk is one sequence's place in it; owner: one thread.  Masks depend on the source, the
+ * vocabulary and the text so far, on nothing else.
+ *
+ * What sources may say, and how JSON is written: docs/formats/constraints.md. */
 
 #include "base/err.h"
 #include "base/str.h"
 #include "token/tokenizer.h"
 
 enum lm_constraint_kind {
-    LM_CONSTRAINT_JSON_SCHEMA,   // constraint_schema.h says which keywords, and how values are written
-    LM_CONSTRAINT_JSON,          // an object of any content; there is no source
-    LM_CONSTRAINT_REGEX,         // constraint_regex.h; the whole text
-    LM_CONSTRAINT_GRAMMAR        // constraint_grammar.c: GBNF, and EBNF close to it
+    LM_CONSTRAINT_JSON_SCHEMA,
+    LM_CONSTRAINT_JSON,      // an object of any content; the source is not looked at
+    LM_CONSTRAINT_REGEX,     // matches the whole text
+    LM_CONSTRAINT_GRAMMAR,   // GBNF, and EBNF close to it
 };
 
 /* 0: the default. */
@@ -37,18 +40,20 @@ struct lm_constraint;
 enum lm_rc lm_constraint_new(const struct lm_constraint_vocab *vocab, enum lm_constraint_kind kind,
                              struct lm_str source, const struct lm_constraint_limits *limits,
                              struct lm_constraint **ret, struct lm_err *err);
-void lm_constraint_free(struct lm_constraint *c);
+void lm_constraint_free(struct lm_constraint *c);            // after its walks; NULL is fine
 size_t lm_constraint_bytes(const struct lm_constraint *c);   // memory it holds, for caches
 
 /* A walk keeps what it learns in a memory with a ceiling of a few MiB and leaves it to the next walk over the
  * same constraint; after warm-up it does not allocate, but for growth below the ceiling. */
 struct lm_constraint_walk;
 struct lm_constraint_walk *lm_constraint_walk_new(const struct lm_constraint *c);
-void lm_constraint_walk_free(struct lm_constraint_walk *w);
+void lm_constraint_walk_free(struct lm_constraint_walk *w);   // NULL is fine
 
-/* Bit id of the mask (64 ids a word) is set exactly if the token may come next; ids of `ends` (end of text,
- * end of turn) are set exactly if the text may end here.  Borrowed until the next call.  *ret_count: bits
- * set; 0 means that nothing fits, which the owner must report. */
+/* Bit id of the mask (64 ids a word, as many as the tokenizer has) is set exactly if the token may come next;
+ * ids of `ends` (end of text, end of turn) are set exactly if the text may end here.  Other special tokens
+ * never fit, nor do tokens of more than 1024 bytes.  Borrowed until the next call.  *ret_count: bits set; 0
+ * means that nothing fits, which the owner must report: a byte that is needed is no token, or the text can be
+ * read in more than 4096 ways. */
 const uint64_t *lm_constraint_mask(struct lm_constraint_walk *w, const uint32_t *ends, size_t end_count,
                                    size_t *ret_count);
 /* Takes a token of the mask; false, and nothing changed, if it was not in it. */

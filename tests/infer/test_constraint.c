@@ -79,6 +79,13 @@ static const struct texts tables[] = {
     { G, "root ::= \"a\" list? \"z\" # so\nlist ::= item (\",\" item)*\nitem ::= [0-9]{1,2} | '(' list ')'",
       { "az", "a1z", "a12,3z", "a(1,(2))z" }, { "a", "a123z", "a(z", "a()z" } },
     { G, "s = 'x' s 'y' | 'm' ;", { "m", "xmy", "xxmyy" }, { "xm", "xmyy", "" } },
+    { G, "# JSON\nroot   ::= object\nvalue  ::= object | array | string | number | (\"true\" | \"false\" | \"null\") ws\n\n"
+         "object ::=\n  \"{\" ws (\n    string \":\" ws value\n    (\",\" ws string \":\" ws value)*\n  )? \"}\" ws\n"
+         "array  ::= \"[\" ws ( value (\",\" ws value)* )? \"]\" ws\n"
+         "string ::= \"\\\"\" ( [^\"\\\\\\x7F\\x00-\\x1F] | \"\\\\\" ([\"\\\\bfnrt] | \"u\" [0-9a-fA-F]{4}) )* \"\\\"\" ws\n"
+         "number ::= (\"-\"? ([0-9] | [1-9] [0-9]{0,15})) (\".\" [0-9]+)? ([eE] [-+]? [0-9] [1-9]{0,15})? ws\n"
+         "ws ::= | \" \" | \"\\n\" [ \\t]{0,20}\n",
+      { "{}", "{\"a\": [1, true, \"\\u00e9\\\\\", {}]}\n  ", "{\"\":-0.5e3}" }, { "[]", "{\"a\":}", "{\"a\":\"\\x\"}", "{,}" } },
     { G, "root ::= [^\\n\"] . <b-2>\nb-2 ::= \"\\x41\" | \"\\u00e9\"", { "abA", "..\xc3\xa9" }, { "\"bA", "abB" } },
     { LM_CONSTRAINT_JSON, "", { "{}", "{\"a\":1}", "{ \"a\": [true, null, -1.5e3, {\"b\":\"\\u00e9\\n\"}] }" },
       { "", "1", "[]", "{\"a\":1,}", "{\"a\":01}", "{\"a\":\"\n\"}", "{\"a\":\"\\ud800\"}", "{}  " } },
