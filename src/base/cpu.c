@@ -18,10 +18,8 @@
 
 /* By enum lm_isa; also the words of LOOM_ISA. */
 static const char *const isa_names[LM_ISA_COUNT] = {
-    [LM_ISA_SCALAR] = "scalar",
-    [LM_ISA_AVX2] = "avx2",
-    [LM_ISA_AVX512] = "avx512",
-    [LM_ISA_AVX512_VNNI] = "avx512_vnni",
+    [LM_ISA_SCALAR] = "scalar",           [LM_ISA_AVX2] = "avx2",
+    [LM_ISA_AVX512] = "avx512",           [LM_ISA_AVX512_VNNI] = "avx512_vnni",
     [LM_ISA_AVX512_BF16] = "avx512_bf16",
 };
 

@@ -37,7 +37,14 @@ void lm_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));   /
 
 /* ---- processor ---- */
 
-enum lm_isa { LM_ISA_SCALAR, LM_ISA_AVX2, LM_ISA_AVX512, LM_ISA_AVX512_VNNI, LM_ISA_AVX512_BF16, LM_ISA_COUNT };
+enum lm_isa {
+    LM_ISA_SCALAR,
+    LM_ISA_AVX2,
+    LM_ISA_AVX512,
+    LM_ISA_AVX512_VNNI,
+    LM_ISA_AVX512_BF16,
+    LM_ISA_COUNT
+};
 
 enum lm_isa lm_isa(void);   // best the processor has, lowered by LOOM_ISA=scalar|avx2|avx512|...
 const char *lm_isa_name(enum lm_isa isa);

@@ -14,9 +14,10 @@
 struct generate_config {
     const char *prompt, *system;
     bool chat;
-    int64_t max_tokens, top_k, seed;
-    double temperature, top_p, min_p, repetition_penalty;
-    struct lm_opt_list stop;
+    int64_t max_tokens, top_k, seed, logprobs;
+    double temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+    struct lm_opt_list stop, logit_bias;
+    int kv_type;
     const char *json_schema, *grammar, *regex;
 };
 #define ROW(f) LM_OPT_AT(struct generate_config, f)
@@ -30,6 +31,14 @@ static const struct lm_opt generate_rows[] = {
     { "top-p", LM_OPT_REAL, ROW(top_p), "1", 0, 1, "", "1 = off" },
     { "min-p", LM_OPT_REAL, ROW(min_p), "0", 0, 1, "", "0 = off" },
     { "repetition-penalty", LM_OPT_REAL, ROW(repetition_penalty), "1", 0.1, 10, "", "1 = off" },
+    { "presence-penalty", LM_OPT_REAL, ROW(presence_penalty), "0", -2, 2, "",
+      "off for each token that occurred" },
+    { "frequency-penalty", LM_OPT_REAL, ROW(frequency_penalty), "0", -2, 2, "",
+      "off for each time it occurred" },
+    { "logit-bias", LM_OPT_LIST, ROW(logit_bias), NULL, .help = "ID=VALUE, added to the token's logit" },
+    { "logprobs", LM_OPT_INT, ROW(logprobs), "-1", -1, 20, "alternatives",
+      "beside each token its log-probability and so many others (with --json); -1 = off" },
+    { "kv-type", LM_OPT_CHOICE, ROW(kv_type), "f16", 0, 0, "", "of the KV cache", lm_kv_type_names },
     { "seed", LM_OPT_INT, ROW(seed), "0", 0, 9e15, "", "same seed, same answer" },
     { "stop", LM_OPT_LIST, ROW(stop), NULL, .help = "strings that end the answer" },
     { "json-schema", LM_OPT_STRING, ROW(json_schema), NULL,
@@ -95,13 +104,35 @@ static enum lm_rc form_init(struct form *f, const struct generate_config *g,
 /* ---- the answer ---- */
 
 struct sink {
-    struct lm_buf text;
+    struct lm_buf text, logprobs;
+    const struct lm_tokenizer *tokenizer;
     bool print;
     enum lm_finish finish;
     const char *error;   // of LM_FINISH_ERROR
     size_t prompt_tokens, completion_tokens;
     sem_t done;
 };
+
+static void add_logprob(struct sink *sink, struct lm_buf *to, struct lm_token_logprob token)
+{
+    lm_json_sep(to);
+    lm_buf_putc(to, '{');
+    lm_json_key_int(to, "id", token.id);
+    lm_json_key_str(to, "token", lm_tokenizer_bytes(sink->tokenizer, token.id));
+    lm_json_key_num(to, "logprob", (double)token.logprob);
+}
+
+static void add_logprobs(struct sink *sink, const struct lm_engine_event *event)
+{
+    add_logprob(sink, &sink->logprobs, event->token);
+    lm_json_key(&sink->logprobs, "top");
+    lm_buf_putc(&sink->logprobs, '[');
+    for (size_t i = 0; i < event->top_count; i++) {
+        add_logprob(sink, &sink->logprobs, event->top[i]);
+        lm_buf_putc(&sink->logprobs, '}');
+    }
+    lm_buf_puts(&sink->logprobs, "]}");
+}
 
 /* Engine thread. */
 static void take(void *user, const struct lm_engine_event *event)
@@ -112,6 +143,8 @@ static void take(void *user, const struct lm_engine_event *event)
         fwrite(event->text.ptr, 1, event->text.len, stdout);
         fflush(stdout);
     }
+    if (event->has_token)
+        add_logprobs(sink, event);
     if (event->finish != LM_FINISH_NONE) {
         sink->finish = event->finish;
         sink->error = event->error;
@@ -142,6 +175,25 @@ static enum lm_rc encode_prompt(const struct generate_config *g, const struct lm
     return rc;
 }
 
+/* "ID=VALUE" */
+static enum lm_rc read_bias(const struct lm_opt_list *list, struct lm_arena *arena, struct lm_sampling *s,
+                            struct lm_err *err)
+{
+    struct lm_logit_bias *bias = lm_arena_alloc(arena, (list->len + 1) * sizeof(*bias));
+    for (size_t i = 0; i < list->len; i++) {
+        struct lm_str rest = lm_str(list->items[i]), id;
+        int64_t number;
+        if (!lm_str_split(&rest, '=', &id) || !lm_str_to_i64(id, &number) || number < 0 ||
+            number > UINT32_MAX || !lm_str_to_f64(rest, &bias[i].value))
+            return lm_fail(err, LM_EINVAL, "--logit-bias '%s' is not ID=VALUE, as in 42=-100",
+                           list->items[i]);
+        bias[i].id = (uint32_t)number;
+    }
+    s->bias = bias;
+    s->bias_count = list->len;
+    return LM_OK;
+}
+
 static struct lm_sampling sampling_of(const struct generate_config *g, struct lm_arena *arena)
 {
     struct lm_sampling s;
@@ -152,6 +204,10 @@ static struct lm_sampling sampling_of(const struct generate_config *g, struct lm
     s.top_p = g->top_p;
     s.min_p = g->min_p;
     s.repetition_penalty = g->repetition_penalty;
+    s.presence_penalty = g->presence_penalty;
+    s.frequency_penalty = g->frequency_penalty;
+    s.logprobs = g->logprobs >= 0;
+    s.top_logprobs = g->logprobs > 0 ? (size_t)g->logprobs : 0;
     s.seed = (uint64_t)g->seed;
     struct lm_str *stop = lm_arena_alloc(arena, (g->stop.len + 1) * sizeof(*stop));
     for (size_t i = 0; i < g->stop.len; i++)
@@ -168,14 +224,21 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
     const struct generate_config *g = cli->config[0];
     struct lm_tokens prompt = { 0 };
     LM_TRY(encode_prompt(g, tokenizer, &prompt, err));
-    const struct lm_engine_config config = { .sequences_max = 1, .queue_max = 1, .prefill_tokens = 64 };
+    const struct lm_engine_config config = {
+        .sequences_max = 1,
+        .queue_max = 1,
+        .prefill_tokens = 512,   // nobody else waits
+        .kv_type = (enum lm_kv_type)g->kv_type,
+    };
     struct lm_sampling sampling = sampling_of(g, &cli->arena);
     sampling.constraint = constraint;
     struct lm_engine *engine = NULL;
-    struct sink sink = { .print = !cli->globals.json };
+    struct sink sink = { .print = !cli->globals.json, .tokenizer = tokenizer };
     uint64_t ticket;
     sem_init(&sink.done, 0, 0);
-    enum lm_rc rc = lm_engine_new(model, tokenizer, &config, &engine, err);
+    enum lm_rc rc = read_bias(&g->logit_bias, &cli->arena, &sampling, err);
+    if (rc == LM_OK)
+        rc = lm_engine_new(model, tokenizer, &config, &engine, err);
     if (rc == LM_OK)
         rc = lm_engine_submit(engine, prompt.ids, prompt.len, &sampling, take, &sink, &ticket, err);
     if (rc == LM_OK) {
@@ -188,6 +251,10 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
         lm_json_key_str(&cli->result, "finish", lm_str(sink.finish == LM_FINISH_LENGTH ? "length" : "stop"));
         lm_json_key_int(&cli->result, "prompt_tokens", (int64_t)sink.prompt_tokens);
         lm_json_key_int(&cli->result, "completion_tokens", (int64_t)sink.completion_tokens);
+        if (sampling.logprobs) {
+            lm_json_key(&cli->result, "logprobs");
+            lm_buf_printf(&cli->result, "[%.*s]", (int)sink.logprobs.len, sink.logprobs.ptr);
+        }
         lm_buf_putc(&cli->result, '}');
         if (sink.finish == LM_FINISH_ERROR)
             rc = lm_fail(err, LM_EINVAL, "%s", sink.error);
@@ -195,6 +262,7 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
     lm_engine_free(engine);
     sem_destroy(&sink.done);
     lm_buf_release(&sink.text);
+    lm_buf_release(&sink.logprobs);
     lm_tokens_release(&prompt);
     return rc;
 }
