@@ -14,7 +14,7 @@
 struct generate_config {
     const char *prompt, *system;
     bool chat;
-    int64_t max_tokens, top_k, seed, logprobs;
+    int64_t max_tokens, top_k, seed, logprobs, context;
     double temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
     struct lm_opt_list stop, logit_bias;
     int kv_type;
@@ -39,6 +39,8 @@ static const struct lm_opt generate_rows[] = {
     { "logprobs", LM_OPT_INT, ROW(logprobs), "-1", -1, 20, "alternatives",
       "beside each token its log-probability and so many others (with --json); -1 = off" },
     { "kv-type", LM_OPT_CHOICE, ROW(kv_type), "f16", 0, 0, "", "of the KV cache", lm_kv_type_names },
+    { "context", LM_OPT_INT, ROW(context), "0", 0, 1 << 24, "tokens",
+      "prompt and answer; 0: as long as the model's" },
     { "seed", LM_OPT_INT, ROW(seed), "0", 0, 9e15, "", "same seed, same answer" },
     { "stop", LM_OPT_LIST, ROW(stop), NULL, .help = "strings that end the answer" },
     { "json-schema", LM_OPT_STRING, ROW(json_schema), NULL,
@@ -228,6 +230,7 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
         .sequences_max = 1,
         .queue_max = 1,
         .prefill_tokens = 512,   // nobody else waits
+        .kv_tokens_max = (size_t)g->context,
         .kv_type = (enum lm_kv_type)g->kv_type,
     };
     struct lm_sampling sampling = sampling_of(g, &cli->arena);

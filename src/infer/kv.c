@@ -2,6 +2,7 @@
 #include "infer/kv.h"
 
 #include "base/mem.h"
+#include "base/sys.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -23,6 +24,11 @@ enum lm_rc lm_kv_pool_init(struct lm_kv_pool *pool, struct lm_kv_shape shape, si
     if (block_count == 0 || block_count > UINT32_MAX ||
         __builtin_mul_overflow(block_bytes, block_count, &bytes))
         return lm_fail(err, LM_ELIMIT, "a KV cache of %zu blocks is not possible", block_count);
+    if (bytes > lm_ram_bytes())
+        return lm_fail(err, LM_ELIMIT,
+                       "a KV cache of %zu tokens takes %zu MB, this machine has %llu MB: ask for a shorter "
+                       "context, fewer tokens in the cache or a smaller type",
+                       block_count * LM_KV_TOKENS, bytes >> 20, (unsigned long long)lm_ram_bytes() >> 20);
     void *data =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED)

@@ -26,6 +26,7 @@ static const struct lm_opt rows[] = {
     { "queue-max", LM_OPT_INT, AT(queue_max), "64", 1, 65536, "requests", "waiting per model; one more is told to try again" },
     { "schema-bytes-max", LM_OPT_INT, AT(schema_bytes_max), "67108864", 0, 4294967296, "bytes", "compiled response formats kept per model" },
     { "kv-tokens-max", LM_OPT_INT, AT(kv_tokens_max), "32768", 256, 16777216, "tokens", "KV cache per model, over all sequences; at least one context" },
+    { "kv-type", LM_OPT_CHOICE, AT(kv_type), "f16", 0, 0, "", "of the KV cache: exact, half or a quarter of the memory", lm_kv_type_names },
     { "max-tokens-default", LM_OPT_INT, AT(max_tokens_default), "256", 1, 1048576, "tokens", "longest answer unless the request says" },
     { "idle-seconds", LM_OPT_INT, AT(idle_seconds), "60", 1, 3600, "s", "a connection that neither sends nor takes anything is closed", .neutral = true },
     { "ping-seconds", LM_OPT_INT, AT(ping_seconds), "15", 1, 300, "s", "silence in a stream before a comment is sent, which keeps proxies from hanging up", .neutral = true },
@@ -65,6 +66,7 @@ static enum lm_rc start_engine(struct lm_server *s, struct lm_served *m, struct 
         .sequences_max = (size_t)s->config.sequences_max,
         .queue_max = (size_t)s->config.queue_max,
         .kv_tokens_max = wanted > context ? wanted : context,
+        .kv_type = (enum lm_kv_type)s->config.kv_type,
     };
     return lm_engine_new(&m->model, m->tokenizer, &config, &m->engine, err);
 }

@@ -26,6 +26,7 @@ struct lm_serve_config {
     const char *cert, *key;   // PEM files; NULL: a self-signed pair in state_dir/tls, made on first start
     int64_t body_bytes_max, connections_max, sequences_max, queue_max, kv_tokens_max, max_tokens_default;
     int64_t schema_bytes_max;
+    int kv_type;   // enum lm_kv_type
     int64_t idle_seconds, ping_seconds, drain_seconds, lame_duck_seconds;
     const char *policy;   // file; NULL: the built-in one
 };
