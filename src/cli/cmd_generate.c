@@ -230,7 +230,7 @@ static enum lm_rc speak(struct lm_cli *cli, const struct lm_model *model,
         .sequences_max = 1,
         .queue_max = 1,
         .prefill_tokens = 512,   // nobody else waits
-        .kv_tokens_max = (size_t)g->context,
+        .kv_tokens_max = g->context < model->config.context ? (size_t)g->context : 0,
         .kv_type = (enum lm_kv_type)g->kv_type,
     };
     struct lm_sampling sampling = sampling_of(g, &cli->arena);
