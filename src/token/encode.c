@@ -191,11 +191,12 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
     encode_late(e, (struct lm_str){ text.ptr + at, text.len - at }, starts && at == 0, ret);
 }
 
-/* After normalising, places are not those of `plain` any more: a run that touches a range has no special
- * tokens at all. */
-static struct lm_allow allow_in(struct lm_allow allow, size_t start, size_t end)
+/* For the second search, after normalising, where places are not those of `plain` any more: a run that
+ * touches a range has no special tokens at all. */
+static struct lm_allow allow_in(const struct lm_tokenizer *t, struct lm_allow allow, size_t start, size_t end)
 {
-    for (size_t i = 0; i < allow.plain_count; i++)
+    const bool sought = t->later.map.len > 0;
+    for (size_t i = 0; sought && i < allow.plain_count; i++)
         if (allow.plain[i].start < end && allow.plain[i].end > start)
             return (struct lm_allow){ .special = false };
     return (struct lm_allow){ .special = allow.special };
@@ -209,11 +210,11 @@ static void encode(struct lm_encoder *e, struct lm_str text, struct lm_allow all
     size_t at = 0;
     for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
         encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, at == 0,
-                     allow_in(allow, at, match.start), ret);
+                     allow_in(t, allow, at, match.start), ret);
         append(ret, &match.id, 1);
     }
-    encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, at == 0, allow_in(allow, at, text.len),
-                 ret);
+    encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, at == 0,
+                 allow_in(t, allow, at, text.len), ret);
 }
 
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret)

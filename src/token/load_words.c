@@ -2,7 +2,7 @@
 #include "token/load.h"
 #include "token/words.h"
 
-enum { CHARS_MAX_MAX = 1000 };   // more characters in a word than any model asks for
+enum { CHARS_MAX_MAX = 250 };   // more characters in a word than any model asks for
 
 static const struct lm_model_option options[] = {
     { "type", "\"WordPiece\"" },
