@@ -34,6 +34,7 @@ struct lm_cli {
     size_t arg_count;
     struct lm_arena arena;   // lives as long as the invocation
     struct lm_buf result;    // JSON object for --json; empty: {}
+    bool result_stands;      // printed even though the command fails: it tells of each part what became of it
 };
 
 /* An action of a command that has several ("loom users add ..."); the first argument names it. */
@@ -88,6 +89,10 @@ struct lm_cli_out {
 };
 enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err);
 enum lm_rc lm_cli_out_commit(const struct lm_cli_out *out, struct lm_err *err);
+
+/* The tokenizer of a tokenizer.json, of the folder that holds it, or of a GGUF file. */
+struct lm_tokenizer;
+enum lm_rc lm_cli_tokenizer(const char *path, struct lm_tokenizer **ret, struct lm_err *err);
 
 /* ---- cli/lines.c: commands as filters ---- */
 

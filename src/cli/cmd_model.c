@@ -33,6 +33,13 @@ static const struct lm_opt rows[] = {
       .help = "file with the access token of the hub (import)" },
     { "download-max", LM_OPT_INT, ROW(download_max), "100000", 1, 1e9, "MB",
       "largest file to download (import)" },
+    { "text", LM_OPT_STRING, ROW(text), NULL,
+      .help = "file of text, or documents, that none of the models was made from (compare)" },
+    { "max-bytes", LM_OPT_INT, ROW(max_bytes), "100000", 16, 1e9, "bytes", "used of the text (compare)" },
+    { "passage-bytes", LM_OPT_INT, ROW(passage_bytes), "2048", 16, 1 << 20, "bytes",
+      "longest passage, scored on its own (compare)" },
+    { "runs", LM_OPT_INT, ROW(runs), "3", 0, 100, "",
+      "median of as many; 0 = speed is not measured (compare)" },
 };
 const struct lm_opt_table lm_model_cli_options = LM_OPT_TABLE("model", struct lm_model_cli_config, rows);
 
@@ -92,6 +99,8 @@ static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
 const struct lm_cli_action lm_model_actions[] = {
     { "inspect", "MODEL", "architecture, parameters, types, memory, licence", 1, 1, lm_model_inspect },
     { "score", "MODEL", "lines of ids (stdin) to ln P of each id, given those before it", 1, 1, score },
+    { "compare", "MODEL... --text=FILE", "several models on one text: bits per byte, speed, size", 1,
+      LM_CLI_ARGS_MAX, lm_model_compare },
     { "import", "SOURCE --out=DIR", "a file, a folder, an https:// address or hf://owner/name into a folder",
       1, 1, lm_model_import },
     { "export", "MODEL --to=hf|gguf --out=PATH", "write a model in the other form, or in another type", 1, 1,

@@ -33,7 +33,7 @@ const struct lm_command lm_commands[] = {
       { &lm_tokens_options, &lm_tokens_path_options }, 1, ANY, lm_tokens_actions, NULL },
     { "model", "ACTION ...", "bring models in, look into them, write them in other forms",
       "A MODEL is a GGUF file or a Hugging Face folder.",
-      { &lm_model_cli_options }, 1, 2, lm_model_actions, NULL },
+      { &lm_model_cli_options }, 1, LM_CLI_ARGS_MAX, lm_model_actions, NULL },
     { "pretrain", "--tokens=DIR --tokenizer=DIR --out=DIR", "train a model from scratch",
       "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.",
       { &lm_pretrain_options, &lm_pretrain_path_options }, 0, 0, NULL, lm_cmd_pretrain },

@@ -209,7 +209,7 @@ static int exit_code(enum lm_rc rc)
 
 static void print_json(struct lm_cli *cli, enum lm_rc rc, const struct lm_err *err)
 {
-    if (rc != LM_OK && rc != LM_ENOTHING) {
+    if (rc != LM_OK && rc != LM_ENOTHING && !cli->result_stands) {
         lm_buf_reset(&cli->result);
         lm_buf_puts(&cli->result, "{\"error\":{");
         lm_json_key_str(&cli->result, "code", lm_str(lm_rc_name(rc)));

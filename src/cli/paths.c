@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "flow/registry.h"
 #include "govern/govern.h"
+#include "model/model.h"
 #include "monitor/feedback.h"
 
 #include <stdlib.h>
@@ -45,6 +46,13 @@ const char *lm_cli_who(void)
             return who;
     }
     return "unknown";
+}
+
+enum lm_rc lm_cli_tokenizer(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
+{
+    if (lm_str_ends(lm_str(path), LM_STR(".gguf")))
+        return lm_model_tokenizer(path, ret, err);
+    return lm_tokenizer_load(path, ret, err);
 }
 
 static const struct lm_opt out_rows[] = {

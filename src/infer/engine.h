@@ -119,11 +119,14 @@ enum lm_rc lm_engine_complete(struct lm_engine *e, const uint32_t *prompt, size_
 /* Holds the packed weights, so that many texts can be scored.  Owner: one thread. */
 struct lm_scorer;
 enum lm_rc lm_scorer_new(const struct lm_model *model, struct lm_scorer **ret, struct lm_err *err);
+/* With a window, and memory, of at most tokens_max >= 2 tokens, however long the model's context. */
+enum lm_rc lm_scorer_new_window(const struct lm_model *model, size_t tokens_max, struct lm_scorer **ret,
+                                struct lm_err *err);
 void lm_scorer_free(struct lm_scorer *s);   // NULL is fine
 
 /* ret[i] = ln P(tokens[i] | tokens[0..i)) for i >= 1; ret[0] = 0.  The same bits as an engine's logprobs,
- * before their rounding to float.  Longer than the context: windows that overlap by half, every token
- * predicted exactly once.  LM_EINVAL for an id that the model does not know. */
+ * before their rounding to float.  Longer than the window (the context): windows that overlap by half, every
+ * token predicted exactly once.  LM_EINVAL for an id that the model does not know. */
 enum lm_rc lm_scorer_run(struct lm_scorer *s, const uint32_t *tokens, size_t count, double *ret,
                          struct lm_err *err);
 

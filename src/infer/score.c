@@ -49,6 +49,14 @@ enum lm_rc lm_scorer_new(const struct lm_model *model, struct lm_scorer **ret, s
     return scorer_new(model, (size_t)model->config.context, ret, err);
 }
 
+enum lm_rc lm_scorer_new_window(const struct lm_model *model, size_t tokens_max, struct lm_scorer **ret,
+                                struct lm_err *err)
+{
+    LM_ASSERT(tokens_max >= 2);
+    const size_t context = (size_t)model->config.context;
+    return scorer_new(model, tokens_max < context ? tokens_max : context, ret, err);
+}
+
 void lm_scorer_free(struct lm_scorer *s)
 {
     if (!s)
@@ -117,9 +125,8 @@ enum lm_rc lm_score(const struct lm_model *model, const uint32_t *tokens, size_t
                     struct lm_err *err)
 {
     /* A short text needs no memory for the whole context. */
-    const size_t context = (size_t)model->config.context, enough = count < 2 ? 2 : count;
     struct lm_scorer *s;
-    LM_TRY(scorer_new(model, enough < context ? enough : context, &s, err));
+    LM_TRY(lm_scorer_new_window(model, count < 2 ? 2 : count, &s, err));
     const enum lm_rc rc = lm_scorer_run(s, tokens, count, ret, err);
     lm_scorer_free(s);
     return rc;
