@@ -57,7 +57,7 @@ peers: deps-interop
 	bash bench/peers/setup.sh build
 
 bench-peers: peers release
-	build/peers-venv/bin/python bench/peers/infer.py build/release/bench/bench_model build/models bench/results
+	build/peers-venv/bin/python bench/peers/infer.py build/release/loom build/models bench/results
 
 fuzz: deps-build deps-fuzz
 	cmake --workflow --preset fuzz

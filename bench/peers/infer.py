@@ -1,11 +1,10 @@
-"""infer.py LOOM_BENCH MODELS RESULTS: loom and llama.cpp by turns on the same files.
+"""infer.py LOOM MODELS RESULTS: loom and llama.cpp by turns on the same files.
 
-LOOM_BENCH is build/release/bench/bench_model, MODELS the folder that setup.sh made; both programs take --model, --case,
---threads, --runs and answer with one row.  Each case is measured five times on each side, turn and turn about, each
-time by a new process; RESULTS/<machine>-peers.csv gets both medians and their ratio (above 1: loom is faster).  A turn
-in which other processes took more than a seventh of the processors that the case needs is repeated; when the machine does
-not come to rest, the least disturbed turns count, and the case says so.  Some cases have four busy foreign processes on
-purpose.
+`loom bench infer` and peer_llama.py measure the same cases on the models of the folder MODELS, which setup.sh made:
+five times on each side, turn and turn about, each time in a new process.  RESULTS/<machine>-peers.csv gets both medians
+and their ratio (above 1: loom is faster).  A turn in which other processes took more than a seventh of the processors
+that the case needs is repeated; when the machine does not come to rest, the least disturbed turns count, and the case
+says so.  Some cases have four busy foreign processes on purpose.
 """
 import argparse
 import os
@@ -50,7 +49,7 @@ def turn(command, threads):
     if done.returncode != 0:
         sys.exit(f"infer.py: {' '.join(map(str, command))} ended with {done.returncode}: {done.stderr.strip()}")
     others, seconds = busy_seconds() - own_seconds() - others, time.monotonic() - start
-    _, _, value, unit, _ = done.stdout.strip().splitlines()[-1].split(",")
+    _, _, value, unit, _ = done.stdout.splitlines()[0].split(",")   # shares of the machine may follow
     taken = others / seconds - (os.cpu_count() - threads)
     return max(0, taken) / threads, float(value), unit
 
@@ -68,7 +67,7 @@ def alternate(commands, threads, foreign_max):
 
 def measure(programs, model, case, threads, busy):
     """The rows of one case."""
-    commands = {side: [*program, f"--model={model}", f"--case={case}", f"--threads={threads}", "--runs=1"]
+    commands = {side: [*program, str(model), f"--case={case}", f"--threads={threads}", "--runs=1"]
                 for side, program in programs.items()}
     foreign = [subprocess.Popen(BUSY) for _ in range(busy)]
     try:
@@ -92,7 +91,7 @@ def measure(programs, model, case, threads, busy):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("bench")
+    parser.add_argument("loom")
     parser.add_argument("models", type=pathlib.Path)
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--types", default=",".join(TYPES))
@@ -103,7 +102,7 @@ def main():
                         "come to rest; needs the right to it")
     options = parser.parse_args()
     stamp = subprocess.check_output(["sh", HERE.parent / "stamp.sh"], text=True).strip()
-    programs = {"loom": [options.bench], PEER: [sys.executable, str(HERE / "peer_llama.py")]}
+    programs = {"loom": [options.loom, "bench", "infer"], PEER: [sys.executable, str(HERE / "peer_llama.py")]}
     if options.only:
         programs.pop(PEER if options.only == "loom" else "loom")
     urgent = {side: [*URGENT, *program] for side, program in programs.items()} if options.urgent else programs

@@ -1,11 +1,11 @@
-"""peer_llama.py --model=FILE --case=CASE --threads=N [--runs=N]: one case of infer.py on llama.cpp, by its C API.
+"""peer_llama.py MODEL --case=CASE --threads=N [--runs=N]: one case of infer.py on llama.cpp, by its C API.
 
-Prints "model,CASE,VALUE,UNIT,RUNS", the value being the median of the runs (default 1), after one run to warm up.
+Prints "infer,CASE,VALUE,UNIT,RUNS", the value being the median of the runs (default 1), after one run to warm up.
 
     decode     one sequence, 128 steps of one token after a prompt of 16          tokens/s
     batch16    16 sequences together, 64 steps each after prompts of 16           tokens/s, of all sequences
     prompt512  512 tokens of one sequence in one step, logits of the last         tokens/s
-    load       from opening the file to the logits of one token                   seconds
+    load       from opening the file to the logits of one token                   s
 
 As the peer's own llama-bench, it neither samples nor copies logits, and takes the library's defaults (F16 cache, flash
 attention where it helps); what a step computes is the whole model.
@@ -111,7 +111,7 @@ CASES = {   # name: what one run does, with how many sequences and steps
 
 def measure(path, case, threads, runs):
     if case == "load":
-        return statistics.median(load(path, threads) for _ in range(runs)), "seconds"
+        return statistics.median(load(path, threads) for _ in range(runs)), "s"
     run, sequences, steps = CASES[case]
     engine = Engine(path, threads, sequences)
     values = []
@@ -124,7 +124,7 @@ def measure(path, case, threads, runs):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
+    parser.add_argument("model")
     parser.add_argument("--case", required=True, choices=[*CASES, "load"])
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--runs", type=int, default=1)
@@ -132,7 +132,7 @@ def main():
     llama_cpp.llama_log_set(silent, None)
     llama_cpp.llama_backend_init()
     value, unit = measure(options.model, options.case, options.threads, options.runs)
-    print(f"model,{options.case},{value:.6g},{unit},{options.runs}")
+    print(f"infer,{options.case},{value:.6g},{unit},{options.runs}")
 
 
 if __name__ == "__main__":

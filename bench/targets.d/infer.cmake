@@ -1,5 +1,4 @@
 loom_bench(infer infer)
-loom_bench(model infer)
 loom_bench(constraint infer)
 if(TARGET bench_constraint)   # with the made-up vocabulary of the tests
   target_sources(bench_constraint PRIVATE ${CMAKE_SOURCE_DIR}/tests/infer/vocabulary.c)

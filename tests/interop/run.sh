@@ -111,6 +111,7 @@ check_models() {
     fi
     python=build/peers-venv/bin/python
     check golden_logits "$ask" "$here/../golden/models"
+    check quantized_models "$loom" "$ask" "$work"
     for kind in f32 f16 bf16 q8_0 q4_0 q4_1; do
         check foundation_logits "$ask" "$models" $kind
         [ ! -d $manual ] || check perplexity "$loom" "$models" $kind $manual
