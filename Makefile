@@ -6,12 +6,13 @@ JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: help demo test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop install release dev \
+.PHONY: help demo demo-foundation test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop install release dev \
 	clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo         build, then take a manual from HTML to an answering model (examples/postgres-manual)'
+	@echo 'make demo-foundation  the same with a foundation model: fetch, compare, review, serve (examples/foundation)'
 	@echo 'make test         build with sanitizers and run the fast tests'
 	@echo 'make test-slow    the tests labelled slow, in the release build'
 	@echo 'make test-clang   the fast tests, built with clang'
@@ -49,6 +50,9 @@ release: deps-build
 
 demo: deps-demo release
 	examples/postgres-manual/demo.sh build/release/loom
+
+demo-foundation: deps-foundation release
+	examples/foundation/demo.sh build/release/loom
 
 bench: release
 	sh bench/run.sh build/release

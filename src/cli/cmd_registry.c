@@ -3,10 +3,11 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "flow/adopt.h"
 #include "flow/registry.h"
 
 struct options {
-    const char *alias, *reason, *by;
+    const char *alias, *reason, *by, *review;
     int64_t version;
 };
 static const struct lm_opt rows[] = {
@@ -16,6 +17,8 @@ static const struct lm_opt rows[] = {
     { "reason", LM_OPT_STRING, LM_OPT_AT(struct options, reason), "", .help = "kept in the history" },
     { "by", LM_OPT_STRING, LM_OPT_AT(struct options, by), NULL,
       .help = "who decides; default: the user who runs this" },
+    { "review", LM_OPT_STRING, LM_OPT_AT(struct options, review), NULL,
+      .help = "folder that 'loom review' made of the model (add)" },
 };
 const struct lm_opt_table lm_registry_cli_options = LM_OPT_TABLE("registry", struct options, rows);
 
@@ -41,6 +44,27 @@ static enum lm_rc list(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
         lm_buf_putc(&cli->result, '}');
     }
     lm_buf_puts(&cli->result, "]}");
+    return LM_OK;
+}
+
+/* A model made elsewhere, as an artifact of this project. */
+static enum lm_rc add(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
+{
+    const struct options *o = cli->config[0];
+    struct lm_artifact model, review;
+    const char *store_dir = lm_arena_printf(&cli->arena, "%s/.loom", cli->globals.project);
+    int64_t version = 0;
+    if (!o->review)
+        return lm_fail(err, LM_EINVAL,
+                       "--review is missing: the folder that 'loom review' made of the model");
+    LM_TRY(lm_adopt(store_dir, cli->args[1], o->review, &cli->arena, &model, &review, err));
+    LM_TRY(lm_registry_add(db, cli->args[0], &model, &review, lm_wall_ms(), &version, err));
+    lm_buf_putc(&cli->result, '{');
+    lm_json_key_int(&cli->result, "version", version);
+    lm_json_key_str(&cli->result, "artifact", lm_str(model.id));
+    lm_json_key_str(&cli->result, "review", lm_str(review.id));
+    lm_buf_putc(&cli->result, '}');
+    lm_say("%s is version %lld of %s", cli->args[1], (long long)version, cli->args[0]);
     return LM_OK;
 }
 
@@ -92,6 +116,8 @@ static enum lm_rc card(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
 
 const struct lm_cli_action lm_registry_actions[] = {
     { "list", "[MODEL]", "versions, newest first", 0, 1, .run_db = list },
+    { "add", "NAME MODEL --review=DIR", "a model made elsewhere, with the review that judged it", 2, 2,
+      .run_db = add },
     { "promote", "MODEL", "give an alias to a version whose gates passed", 1, 1, .run_db = promote },
     { "rollback", "MODEL", "give the alias back to the version before", 1, 1, .run_db = rollback },
     { "card", "MODEL", "model card in Markdown", 1, 1, .run_db = card },

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "flow/adopt.h"
 #include "flow/registry.h"
 #include "serve/server.h"
 
@@ -55,6 +56,7 @@ static enum lm_rc models_from_registry(struct lm_cli *cli, const struct serve_cl
     struct lm_db *db = NULL;
     struct lm_model_version *versions = NULL;
     size_t version_count = 0;
+    const char *store_dir = lm_arena_printf(&cli->arena, "%s/.loom", cli->globals.project);
     LM_TRY(lm_cli_db(cli, &db, err));
     const enum lm_rc rc = lm_registry_list(db, NULL, &cli->arena, &versions, &version_count, err);
     lm_db_close(db);
@@ -62,10 +64,11 @@ static enum lm_rc models_from_registry(struct lm_cli *cli, const struct serve_cl
     for (size_t i = 0; i < version_count && *count < SERVED_MAX; i++) {
         if (!has_alias(&versions[i], c->alias))
             continue;
+        struct lm_artifact artifact;
+        LM_TRY(lm_artifact_load(store_dir, versions[i].artifact, &cli->arena, &artifact, err));
         models[(*count)++] = (struct lm_serve_model){
             .name = versions[i].model,
-            .dir = lm_arena_printf(&cli->arena, "%s/.loom/artifacts/%s", cli->globals.project,
-                                   versions[i].artifact),
+            .dir = lm_artifact_model_path(&artifact, &cli->arena),
             .artifact = versions[i].artifact,
         };
     }

@@ -68,7 +68,7 @@ struct tokens_paths {
 };
 static const struct lm_opt tokens_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, tokenizer), NULL,
-      .help = "tokenizer.json or its folder" },
+      .help = "tokenizer.json, its folder or a GGUF file" },
     { "out", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, out), NULL, .help = "folder to make (build)" },
     { "db", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, db), NULL, .help = "tokens.db to ask (find)" },
 };
@@ -81,9 +81,12 @@ static enum lm_rc tokens_build(struct lm_cli *cli, struct lm_err *err)
         return lm_fail(err, LM_EINVAL, "--tokenizer is missing: the tokenizer.json that makes the ids");
     struct lm_cli_out out;
     struct lm_buf metrics = { 0 };
-    LM_TRY(lm_cli_out_begin(cli, paths->out, &out, err));
-    const enum lm_rc rc = lm_tokens_build(cli->config[0], paths->tokenizer, cli->args, cli->arg_count,
-                                          out.out_dir, &metrics, err);
+    struct lm_tokenizer *t = NULL;
+    LM_TRY(lm_cli_tokenizer(paths->tokenizer, &t, err));
+    enum lm_rc rc = lm_cli_out_begin(cli, paths->out, &out, err);
+    if (rc == LM_OK)
+        rc = lm_tokens_build_with(cli->config[0], t, cli->args, cli->arg_count, out.out_dir, &metrics, err);
+    lm_tokenizer_free(t);
     return end_stage(cli, &out, rc, &metrics, err);
 }
 

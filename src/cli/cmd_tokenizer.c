@@ -6,7 +6,6 @@
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "corpus/corpus.h"
-#include "model/model.h"
 #include "token/tokenizer.h"
 
 #include <stdlib.h>
@@ -50,9 +49,7 @@ static enum lm_rc load(struct lm_cli *cli, struct lm_tokenizer **ret, struct lm_
     if (!paths->tokenizer)
         return lm_fail(err, LM_EINVAL,
                        "--tokenizer is missing: a tokenizer.json, the folder that holds it, or a GGUF file");
-    if (lm_str_ends(lm_str(paths->tokenizer), LM_STR(".gguf")))
-        return lm_model_tokenizer(paths->tokenizer, ret, err);
-    return lm_tokenizer_load(paths->tokenizer, ret, err);
+    return lm_cli_tokenizer(paths->tokenizer, ret, err);
 }
 
 /* ---- encode, decode, chat: one text, or line by line ---- */

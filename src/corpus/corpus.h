@@ -87,9 +87,14 @@ struct lm_tokens_config {
 };
 extern const struct lm_opt_table lm_tokens_options;
 
+/* From a tokenizer.json, or its folder. */
 enum lm_rc lm_tokens_build(const struct lm_tokens_config *config, const char *tokenizer_path,
                            const char *const *inputs, size_t input_count, const char *out_dir,
                            struct lm_buf *metrics, struct lm_err *err);
+/* With a tokenizer from elsewhere (a GGUF file); borrowed. */
+enum lm_rc lm_tokens_build_with(const struct lm_tokens_config *config, const struct lm_tokenizer *tokenizer,
+                                const char *const *inputs, size_t input_count, const char *out_dir,
+                                struct lm_buf *metrics, struct lm_err *err);
 
 /* True when the document belongs to the held-out set: the one rule for tokens and pairs. */
 bool lm_heldout(struct lm_str document_id, double share);

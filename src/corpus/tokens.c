@@ -43,7 +43,7 @@ struct totals {
 
 struct build {
     const struct lm_tokens_config *config;
-    struct lm_tokenizer *t;
+    const struct lm_tokenizer *t;
     struct lm_document_reader *reader;
     struct lm_encoder **encoders;   // [threads]
     int threads;
@@ -215,23 +215,32 @@ static void build_free(struct build *b)
     lm_token_table_free(b->table);
     lm_document_close(b->reader);
     lm_arena_release(&b->arena);
-    lm_tokenizer_free(b->t);
     free(b);
+}
+
+enum lm_rc lm_tokens_build_with(const struct lm_tokens_config *config, const struct lm_tokenizer *tokenizer,
+                                const char *const *inputs, size_t input_count, const char *out_dir,
+                                struct lm_buf *metrics, struct lm_err *err)
+{
+    struct build *b = lm_zalloc(1, sizeof(*b));
+    b->config = config;
+    b->t = tokenizer;
+    enum lm_rc rc = lm_document_open(inputs, input_count, &b->reader, err);
+    if (rc == LM_OK)
+        rc = run(b, out_dir, err);
+    if (rc == LM_OK)
+        add_metrics(b, metrics);
+    build_free(b);
+    return rc;
 }
 
 enum lm_rc lm_tokens_build(const struct lm_tokens_config *config, const char *tokenizer_path,
                            const char *const *inputs, size_t input_count, const char *out_dir,
                            struct lm_buf *metrics, struct lm_err *err)
 {
-    struct build *b = lm_zalloc(1, sizeof(*b));
-    b->config = config;
-    enum lm_rc rc = lm_tokenizer_load(tokenizer_path, &b->t, err);
-    if (rc == LM_OK)
-        rc = lm_document_open(inputs, input_count, &b->reader, err);
-    if (rc == LM_OK)
-        rc = run(b, out_dir, err);
-    if (rc == LM_OK)
-        add_metrics(b, metrics);
-    build_free(b);
+    struct lm_tokenizer *t = NULL;
+    LM_TRY(lm_tokenizer_load(tokenizer_path, &t, err));
+    const enum lm_rc rc = lm_tokens_build_with(config, t, inputs, input_count, out_dir, metrics, err);
+    lm_tokenizer_free(t);
     return rc;
 }

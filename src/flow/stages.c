@@ -144,7 +144,7 @@ const struct lm_stage_kind lm_stage_kinds[] = {
     { "tokens",    1, tokens_options,    tokens_run,    { { "documents", "prepare" }, { "tokenizer", "tokenizer" } } },
     { "pretrain",  1, pretrain_options,  pretrain_run,  { { "tokens", "tokens" }, { "tokenizer", "tokenizer" } } },
     { "finetune",  1, finetune_options,  finetune_run,  { { "base", "pretrain" }, { "pairs", "pairs" } }, .per_snapshot = true },
-    { "review",    1, review_options,    review_run,    { { "base", "pretrain" }, { "tokens", "tokens" }, { "pairs", "pairs" },
+    { "review",    2, review_options,    review_run,    { { "base", "pretrain" }, { "tokens", "tokens" }, { "pairs", "pairs" },
                                                           { "documents", "prepare" }, { "snapshot", "finetune" } } },
 };
 // clang-format on

@@ -23,6 +23,7 @@ enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *path, struct lm_e
 {
     LM_TRY(lm_model_open(path, &ret->model, err));
     LM_TRY(lm_model_check_finite(&ret->model, err));
+    LM_TRY(lm_model_fingerprint(path, ret->fingerprint, err));
     return lm_model_tokenizer(path, &ret->tokenizer, err);
 }
 
@@ -281,6 +282,7 @@ static enum lm_rc judge(const struct lm_review_config *config, const struct lm_s
             err, LM_EINVAL,
             "snapshot '%s' and the base model have different tokenizers: their losses cannot be compared",
             snapshot->name);
+    memcpy(ret->fingerprint, speaker.fingerprint, sizeof(ret->fingerprint));
     if (rc == LM_OK)
         rc = generate(config, &speaker, snapshot->system, ret, err);
     if (rc == LM_OK)

@@ -3,6 +3,7 @@
 /* review/answers.h - what a snapshot answers to its held-out questions, and how well. */
 
 #include "infer/engine.h"
+#include "model/fingerprint.h"
 #include "review/bootstrap.h"
 #include "review/questions.h"
 #include "review/review.h"
@@ -32,6 +33,7 @@ struct lm_answer_loss {
 /* Owns questions and answers.  Without questions all else is empty. */
 struct lm_answers {
     const char *name;
+    char fingerprint[LM_SHA256_HEX];   // of the model that answered; "" without questions
     struct lm_questions questions;
     struct lm_answer *items;   // [questions.len]
     size_t empty, cut;
@@ -43,6 +45,7 @@ struct lm_answers {
 struct lm_speaker {
     struct lm_model model;
     struct lm_tokenizer *tokenizer;
+    char fingerprint[LM_SHA256_HEX];   // model/fingerprint.h
 };
 enum lm_rc lm_speaker_load(struct lm_speaker *ret, const char *path, struct lm_err *err);
 void lm_speaker_release(struct lm_speaker *s);

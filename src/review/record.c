@@ -89,12 +89,30 @@ static void add_answers(const struct lm_answers *a, struct lm_buf *ret)
     lm_buf_putc(ret, '}');
 }
 
+/* Which models the verdict is about, by their bytes. */
+static void add_judged(const char *role, const char *name, const char *fingerprint, struct lm_buf *ret)
+{
+    if (!fingerprint[0])
+        return;
+    open_object(ret, NULL);
+    lm_json_key_str(ret, "role", lm_str(role));
+    lm_json_key_str(ret, "name", lm_str(name));
+    lm_json_key_str(ret, "sha256", lm_str(fingerprint));
+    lm_buf_putc(ret, '}');
+}
+
 void lm_record_review(const struct lm_review_result *r, struct lm_buf *ret)
 {
     open_object(ret, NULL);
     lm_json_key_str(ret, "title", lm_str(r->inputs->title));
     lm_json_key_bool(ret, "passed", r->passed);
     add_gates(r, ret);
+    lm_json_key(ret, "judged");
+    lm_buf_putc(ret, '[');
+    add_judged("base", r->inputs->title, r->base_fingerprint, ret);
+    for (size_t i = 0; i < r->snapshot_count; i++)
+        add_judged("snapshot", r->snapshots[i].name, r->snapshots[i].fingerprint, ret);
+    lm_buf_putc(ret, ']');
     lm_json_key(ret, "options");
     lm_opt_to_json(&lm_review_options, r->config, true, ret);
     lm_json_key_int(ret, "parameters", (int64_t)r->base_parameters);

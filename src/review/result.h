@@ -19,6 +19,7 @@ struct lm_review_result {
     const struct lm_review_inputs *inputs;
     struct lm_model_config base;
     size_t base_parameters;
+    char base_fingerprint[LM_SHA256_HEX];
     double train_bytes_per_token;   // turns training loss into bits per byte
     struct lm_heldout_result heldout;
     struct lm_answers *snapshots;

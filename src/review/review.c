@@ -78,6 +78,7 @@ static enum lm_rc judge(struct lm_review_result *r, struct lm_speaker *base, str
     LM_TRY(open_shard(in->tokens_dir, "train.tokens", base, &shards->train, err));
     LM_TRY(open_shard(in->tokens_dir, "heldout.tokens", base, &shards->heldout, err));
     r->base = base->model.config;
+    memcpy(r->base_fingerprint, base->fingerprint, sizeof(r->base_fingerprint));
     r->base_parameters = lm_model_parameters(&base->model.config);
     if (shards->train.token_count > 0)
         r->train_bytes_per_token = (double)shards->train.text_bytes / (double)shards->train.token_count;
