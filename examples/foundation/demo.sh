@@ -152,7 +152,7 @@ trap - EXIT
 say "audit: every decision is in the log, and the log is whole"
 run loom audit verify
 
-say "lineage: from the answer to the model's bytes and its review"
+say "lineage: from the answer to the decision, and to the bytes of the model"
 run loom trace "$answer"
 
 say "done"
