@@ -57,7 +57,7 @@ stage_dir() { loom status | awk -v s="$1" '$1 == s { print $NF }'; }
 documents=$(stage_dir prepare) pairs=$(stage_dir pairs)/pairs.jsonl
 
 say "compare: both on the manual, by bits per byte, speed and size"
-run loom model compare "$base" "$small" --text="$documents" --max-bytes=24000 --passage-bytes=1024 --runs=1
+run loom model compare "$base" "$small" --text="$documents" --max-bytes=24000 --passage-bytes=1024
 
 say "review: unseen pages against an n-gram baseline, unseen questions, and what 8 bits cost"
 run loom tokens build "$documents" --tokenizer="$base" --heldout-share=0.02 --no-table --out=tokens
@@ -153,7 +153,8 @@ say "audit: every decision is in the log, and the log is whole"
 run loom audit verify
 
 say "lineage: from the answer to the decision, and to the bytes of the model"
-run loom trace "$answer"
+run loom trace "$answer" | tee trace.txt
+grep -q "^made by *import  *$(loom registry list | awk '/champion/ { print $3 }')" trace.txt || fail "the answer has no model"
 
 say "done"
 cat <<END

@@ -18,6 +18,10 @@ static void print_text(const struct lm_trace *t)
             printf("%s%s %.12s", k ? ", " : "  from ", a->inputs[k].role, a->inputs[k].id);
         printf("\n");
     }
+    if (t->step_count > 0 && strcmp(t->steps[0].stage, "import") == 0) {
+        printf("documents  not known: the model was made elsewhere\n");
+        return;
+    }
     printf("documents  %llu in the training set; nearest to the answer by shared runs of tokens:\n",
            (unsigned long long)t->document_count);
     for (size_t i = 0; i < t->nearest_count; i++) {
