@@ -22,12 +22,16 @@ TURNS_MAX = 10   # of each side, disturbed ones included
 FOREIGN_MAX = 0.15
 TYPES = ["q8_0", "q4_0", "q4_1", "f16", "bf16"]
 CASES = [   # case of both programs, threads, busy foreign processes
-    ("decode", 1, 0), ("decode", 2, 0), ("batch16", 1, 0), ("batch16", 2, 0), ("prompt512", 1, 0),
-    ("prompt512", 2, 0), ("decode", 2, 4), ("load", 2, 0)]
+    ("decode", 1, 0), ("decode", 2, 0), ("batch16", 2, 0), ("prompt512", 2, 0), ("decode", 2, 4), ("load", 2, 0)]
 URGENT = ["chrt", "--fifo", "5"]
 BUSY = ["sh", "-c", "while :; do :; done"]
 PEER = f"llama.cpp of llama-cpp-python {llama_cpp.__version__}"
 HERE = pathlib.Path(__file__).resolve().parent
+
+
+def named(case, busy):
+    """What --cases calls it."""
+    return "busy" if busy else case
 
 
 def busy_seconds():
@@ -95,7 +99,7 @@ def main():
     parser.add_argument("models", type=pathlib.Path)
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("--cases", default=",".join(dict.fromkeys(case for case, _, _ in CASES)))
+    parser.add_argument("--cases", default=",".join(dict.fromkeys(named(case, busy) for case, _, busy in CASES)))
     parser.add_argument("--only", choices=["loom", "peer"], help="measure one side")
     parser.add_argument("--urgent", action="store_true",
                         help="real-time priority, but where others are busy on purpose: for a machine that does not "
@@ -108,7 +112,7 @@ def main():
     urgent = {side: [*URGENT, *program] for side, program in programs.items()} if options.urgent else programs
     rows = ["machine,commit,bench,case,value,unit,runs"]
     for case, threads, busy in CASES:
-        for kind in options.types.split(",") if case in options.cases.split(",") else []:
+        for kind in options.types.split(",") if named(case, busy) in options.cases.split(",") else []:
             model = options.models / f"smollm2-135m-{kind}.gguf"
             for row in measure(programs if busy else urgent, model, case, threads, busy):
                 rows.append(f"{stamp},{row}")
