@@ -28,8 +28,9 @@ struct lm_forward {
 
     size_t vocab, dim, layers, heads, kv_heads, head_dim, ffn;
     size_t vocab_pad, dim_pad, head_pad, qkv_pad, att_pad, ffn_pad;   // rounded up to whole panels
-    size_t codes_bytes;                                               // of a row of prepared inputs
-    size_t positions;                                                 // longest sequence, whole blocks
+    size_t pairs_pad;
+    size_t codes_bytes;   // of a row of prepared inputs
+    size_t positions;     // longest sequence, whole blocks
     size_t rows_max, logits_max;
     float eps;
 
@@ -42,6 +43,7 @@ struct lm_forward {
     float *qkv;             // (rows, qkv_pad): Q heads, K heads, V heads, each head_pad wide
     float *att;             // (rows, att_pad)
     float *gate, *hidden;   // (rows, ffn_pad)
+    uint16_t *pairs;        // (rows, pairs_pad): the same, in pairs
     char *codes;            // (rows, codes_bytes): of the input of the product at hand
     float *logits;          // (logits_max, vocab_pad)
     struct row_group *groups;
@@ -72,6 +74,7 @@ static void set_sizes(struct lm_forward *f, const struct lm_model_config *c, siz
     f->ffn_pad = lm_panel_pad(f->ffn);
     size_t widest = f->dim > f->ffn ? f->dim : f->ffn;
     widest = widest > f->att_pad ? widest : f->att_pad;
+    f->pairs_pad = lm_panel_pad(widest);
     f->codes_bytes = (widest / LM_BLOCK * LM_BLOCK_INPUT_BYTES + 63) / 64 * 64;
     const size_t context = (size_t)c->context;
     f->positions = lm_panel_pad(context < kv_tokens ? context : kv_tokens);
@@ -93,6 +96,7 @@ static void make_buffers(struct lm_forward *f)
     f->gate = floats(rows, f->ffn_pad);
     f->hidden = floats(rows, f->ffn_pad);
     f->codes = lm_slab_alloc(rows * f->codes_bytes);
+    f->pairs = lm_slab_alloc(rows * f->pairs_pad * sizeof *f->pairs);
     f->logits = f->arch->causal ? floats(f->logits_max, f->vocab_pad) : NULL;
     f->groups = lm_zalloc(rows, sizeof *f->groups);
 
@@ -147,6 +151,7 @@ void lm_forward_free(struct lm_forward *f)
     for (size_t i = 0; i < sizeof slabs / sizeof slabs[0]; i++)
         free(slabs[i]);
     free(f->codes);
+    free(f->pairs);
     free(f->frequencies);
     free(f->groups);
     free(f->scratch);
@@ -171,7 +176,7 @@ struct ready_job {
     const float *from;
     size_t stride, pad, cols;   // of to and from alike
     const float *gain, *bias;   // NULL: taken as it is
-    bool blocks;
+    unsigned forms;             // of enum lm_input_form, what the matrices ask for
 };
 
 static void ready_chunk(void *context, size_t chunk, size_t worker)
@@ -189,8 +194,10 @@ static void ready_chunk(void *context, size_t chunk, size_t worker)
                 f->kernels->rmsnorm(to, from, j->gain, j->pad, j->cols, f->eps);
             from = to;
         }
-        if (j->blocks)
+        if (j->forms & LM_INPUT_BLOCKS)
             lm_blocks()->prepare(f->codes + m * f->codes_bytes, from, j->cols / LM_BLOCK);
+        if (j->forms & LM_INPUT_PAIRS)
+            lm_pairs()->prepare(f->pairs + m * f->pairs_pad, from, j->cols);
     }
 }
 
@@ -198,20 +205,22 @@ static void ready_chunk(void *context, size_t chunk, size_t worker)
 static struct lm_inputs make_ready(struct lm_forward *f, struct ready_job job)
 {
     job.f = f;
-    if (job.gain || job.blocks)
+    if (job.gain || job.forms & ~(unsigned)LM_INPUT_FLOATS)
         lm_team_run(f->team, (f->row_count + READY_ROWS - 1) / READY_ROWS, ready_chunk, &job);
     return (struct lm_inputs){
         .x = job.gain ? job.to : job.from,
         .x_stride = job.stride,
         .codes = f->codes,
         .codes_bytes = f->codes_bytes,
+        .pairs = f->pairs,
+        .pairs_stride = f->pairs_pad,
         .rows = f->row_count,
     };
 }
 
 /* The residual stream before a part of a layer (`before`: its norm comes first), or behind it. */
 static struct lm_inputs ready_x(struct lm_forward *f, const float *gain, const float *bias, bool in_place,
-                                bool blocks)
+                                unsigned forms)
 {
     return make_ready(f, (struct ready_job){
                              .to = in_place ? f->x : f->normed,
@@ -221,7 +230,7 @@ static struct lm_inputs ready_x(struct lm_forward *f, const float *gain, const f
                              .cols = f->dim,
                              .gain = gain,
                              .bias = bias,
-                             .blocks = blocks,
+                             .forms = forms,
                          });
 }
 
@@ -231,7 +240,7 @@ static struct lm_inputs ready_x(struct lm_forward *f, const float *gain, const f
  * kernels, of blocks two panels, but one for a single row. */
 static size_t chunk_width(const struct lm_forward *f, const struct lm_matrix *matrix)
 {
-    const size_t tile = !lm_matrix_has_blocks(matrix) ? 8 : f->row_count > 1 ? 2 : 1;
+    const size_t tile = lm_matrix_input(matrix) != LM_INPUT_BLOCKS ? 8 : f->row_count > 1 ? 2 : 1;
     const size_t parts = 4 * lm_team_size(f->team), even = (matrix->panel_count + parts - 1) / parts;
     const size_t rounded = (even + tile - 1) / tile * tile;
     return rounded < CHUNK_PANELS_MAX ? rounded : CHUNK_PANELS_MAX;
@@ -429,28 +438,27 @@ static void run_layer(struct lm_forward *f, size_t index)
     const bool before = !f->arch->norm_after;
     f->at_layer = index;
 
-    const bool qkv_blocks =
-        lm_matrix_has_blocks(&layer->q) || lm_matrix_has_blocks(&layer->k) || lm_matrix_has_blocks(&layer->v);
+    const unsigned qkv_forms =
+        lm_matrix_input(&layer->q) | lm_matrix_input(&layer->k) | lm_matrix_input(&layer->v);
     announce(f, &layer->o, NULL);
     struct qkv_job qkv = { f, ready_x(f, before ? layer->attn_norm : NULL, layer->attn_norm_bias, false,
-                                      qkv_blocks) };
+                                      qkv_forms) };
     lm_team_run(f->team, chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f)), qkv_chunk, &qkv);
     lm_team_run(f->team, f->group_count * f->kv_heads, attention_chunk, f);
     struct lm_inputs in = make_ready(f, (struct ready_job){
                                             .from = f->att,
                                             .stride = f->att_pad,
                                             .cols = f->heads * f->head_dim,
-                                            .blocks = lm_matrix_has_blocks(&layer->o),
+                                            .forms = lm_matrix_input(&layer->o),
                                         });
     announce(f, &layer->up, f->arch->gated ? &layer->gate : NULL);
     apply(f, &layer->o, in, f->x, f->dim_pad, true);
 
-    const bool up_blocks =
-        lm_matrix_has_blocks(&layer->up) || (f->arch->gated && lm_matrix_has_blocks(&layer->gate));
+    const unsigned up_forms = lm_matrix_input(&layer->up) | lm_matrix_input(&layer->gate);
     struct ffn_job ffn = {
         .f = f,
-        .in = before ? ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, false, up_blocks)
-                     : ready_x(f, layer->attn_norm, layer->attn_norm_bias, true, up_blocks),
+        .in = before ? ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, false, up_forms)
+                     : ready_x(f, layer->attn_norm, layer->attn_norm_bias, true, up_forms),
         .width = chunk_width(f, &layer->up),
     };
     announce(f, &layer->down, NULL);
@@ -459,7 +467,7 @@ static void run_layer(struct lm_forward *f, size_t index)
                            .from = f->hidden,
                            .stride = f->ffn_pad,
                            .cols = f->ffn,
-                           .blocks = lm_matrix_has_blocks(&layer->down),
+                           .forms = lm_matrix_input(&layer->down),
                        });
     if (index + 1 < f->layers)
         announce_heads(f, index + 1);
@@ -467,7 +475,7 @@ static void run_layer(struct lm_forward *f, size_t index)
         announce(f, &f->weights.head, NULL);
     apply(f, &layer->down, in, f->x, f->dim_pad, true);
     if (!before)
-        ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, true, false);
+        ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, true, 0);
 }
 
 /* Rows of the wanted logits move together to the front of x; the rest of the batch is done. */
@@ -487,8 +495,8 @@ static float *run_head(struct lm_forward *f)
     if (wanted == 0)
         return f->logits;
     const struct lm_matrix *head = &f->weights.head;
-    apply(f, head, ready_x(f, f->weights.norm, f->weights.norm_bias, false, lm_matrix_has_blocks(head)),
-          f->logits, f->vocab_pad, false);
+    apply(f, head, ready_x(f, f->weights.norm, f->weights.norm_bias, false, lm_matrix_input(head)), f->logits,
+          f->vocab_pad, false);
     return f->logits;
 }
 
@@ -549,7 +557,7 @@ static void start_rows(struct lm_forward *f, const struct lm_forward_row *rows, 
     }
     set_lengths(f);
     if (f->weights.embed_norm)
-        ready_x(f, f->weights.embed_norm, f->weights.embed_norm_bias, true, false);
+        ready_x(f, f->weights.embed_norm, f->weights.embed_norm_bias, true, 0);
 }
 
 float *lm_forward_run(struct lm_forward *f, const struct lm_forward_row *rows, size_t row_count,

@@ -8,7 +8,7 @@ enum { PANELS_AT_ONCE = 64 };
 /* ---- how each stored type is computed ---- */
 
 struct layout {
-    bool blocks;
+    enum lm_input_form input;
     enum lm_panel_type element;
     enum lm_block_form form;
     /* Stored block (32 values of a row, number `index` in the row) to codes and factors. */
@@ -104,22 +104,22 @@ static void unpack_q6_k(struct lm_block_weights *ret, const uint8_t *row, size_t
 }
 
 static const struct layout layouts[LM_TYPE_COUNT] = {
-    [LM_TYPE_F32] = { .element = LM_PANEL_F32 },
-    [LM_TYPE_F16] = { .element = LM_PANEL_F16 },
-    [LM_TYPE_BF16] = { .element = LM_PANEL_BF16 },
-    [LM_TYPE_Q8_0] = { true, .form = LM_BLOCK_U8, .moved = { 34, 1, 0x80808080 } },   // int8 + 128
-    [LM_TYPE_Q4_0] = { true, .form = LM_BLOCK_U4, .moved = { 18, 1 } },
-    [LM_TYPE_Q4_1] = { true, .form = LM_BLOCK_U4_F16, .moved = { 20, 2 } },
-    [LM_TYPE_Q5_0] = { true, .form = LM_BLOCK_U8, .unpack = unpack_q5_0 },
-    [LM_TYPE_Q5_1] = { true, .form = LM_BLOCK_U8_F32, .unpack = unpack_q5_1 },
-    [LM_TYPE_Q4_K] = { true, .form = LM_BLOCK_U4_F32, .unpack = unpack_q4_k },
-    [LM_TYPE_Q5_K] = { true, .form = LM_BLOCK_U8_F32, .unpack = unpack_q5_k },
-    [LM_TYPE_Q6_K] = { true, .form = LM_BLOCK_U8_HALF, .unpack = unpack_q6_k },
+    [LM_TYPE_F32] = { LM_INPUT_FLOATS, .element = LM_PANEL_F32 },
+    [LM_TYPE_F16] = { LM_INPUT_FLOATS, .element = LM_PANEL_F16 },
+    [LM_TYPE_BF16] = { LM_INPUT_PAIRS },
+    [LM_TYPE_Q8_0] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U8, .moved = { 34, 1, 0x80808080 } },   // int8 + 128
+    [LM_TYPE_Q4_0] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U4, .moved = { 18, 1 } },
+    [LM_TYPE_Q4_1] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U4_F16, .moved = { 20, 2 } },
+    [LM_TYPE_Q5_0] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U8, .unpack = unpack_q5_0 },
+    [LM_TYPE_Q5_1] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U8_F32, .unpack = unpack_q5_1 },
+    [LM_TYPE_Q4_K] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U4_F32, .unpack = unpack_q4_k },
+    [LM_TYPE_Q5_K] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U8_F32, .unpack = unpack_q5_k },
+    [LM_TYPE_Q6_K] = { LM_INPUT_BLOCKS, .form = LM_BLOCK_U8_HALF, .unpack = unpack_q6_k },
 };
 
-bool lm_matrix_has_blocks(const struct lm_matrix *m)
+enum lm_input_form lm_matrix_input(const struct lm_matrix *m)
 {
-    return layouts[m->type].blocks;
+    return m->panel_count ? layouts[m->type].input : LM_INPUT_FLOATS;
 }
 
 /* ---- packing ---- */
@@ -133,12 +133,13 @@ void lm_matrix_plan(struct lm_matrix *m, const struct lm_weight *w, size_t group
 {
     LM_ASSERT(w->data && group > 0 && w->rows % group == 0);
     const struct layout *l = &layouts[w->type];
-    LM_ASSERT(!l->blocks || w->cols % LM_BLOCK == 0);
+    LM_ASSERT(l->input != LM_INPUT_BLOCKS || w->cols % LM_BLOCK == 0);
 
     *m = (struct lm_matrix){ .type = w->type, .rows = w->rows, .cols = w->cols, .group = group };
     m->panel_count = w->rows / group * panels_per_group(m);
-    m->panel_bytes = l->blocks ? lm_block_panel_bytes(l->form, w->cols / LM_BLOCK)
-                               : w->cols * LM_PANEL * lm_panel_element(l->element);
+    m->panel_bytes = l->input == LM_INPUT_BLOCKS  ? lm_block_panel_bytes(l->form, w->cols / LM_BLOCK)
+                     : l->input == LM_INPUT_PAIRS ? lm_pair_count(w->cols) * LM_PANEL * 4
+                                                  : w->cols * LM_PANEL * lm_panel_element(l->element);
 }
 
 size_t lm_matrix_bytes(const struct lm_matrix *m)
@@ -171,6 +172,13 @@ static void pack_moved(const struct layout *l, char *panel, size_t cols, size_t 
     }
 }
 
+static void pack_pairs(char *panel, size_t cols, size_t lane, const uint16_t *row)
+{
+    uint16_t *to = (uint16_t *)(void *)panel + lane * 2;
+    for (size_t k = 0; k < cols; k++)
+        to[k / 2 * LM_PANEL * 2 + k % 2] = row[k];
+}
+
 static void pack_elements(char *panel, size_t cols, size_t lane, const void *row, size_t bytes)
 {
     if (bytes == 2)
@@ -194,7 +202,9 @@ void lm_matrix_pack(const struct lm_matrix *m, const struct lm_weight *w, size_t
             const void *row = lm_weight_row(w, j / per_group * m->group + in_group);
             if (l->moved.block_bytes)
                 pack_moved(l, panel, m->cols, lane, row);
-            else if (l->blocks)
+            else if (l->input == LM_INPUT_PAIRS)
+                pack_pairs(panel, m->cols, lane, row);
+            else if (l->input == LM_INPUT_BLOCKS)
                 pack_blocks(l, panel, m->cols, lane, row);
             else
                 pack_elements(panel, m->cols, lane, row, lm_panel_element(l->element));
@@ -204,16 +214,21 @@ void lm_matrix_pack(const struct lm_matrix *m, const struct lm_weight *w, size_t
 
 /* ---- the product ---- */
 
-static void elements_product(const struct lm_matrix *m, const struct lm_inputs *in, float *y, size_t y_stride,
-                             size_t first, size_t count, bool add)
+/* Floats and pairs take a list of panels. */
+static void list_product(const struct lm_matrix *m, const struct lm_inputs *in, float *y, size_t y_stride,
+                         size_t first, size_t count, bool add)
 {
     const void *panels[PANELS_AT_ONCE];
-    for (size_t done = 0; done < count; done += PANELS_AT_ONCE) {
+    for (size_t done = 0; done < count; done += PANELS_AT_ONCE, y += PANELS_AT_ONCE * LM_PANEL) {
         const size_t n = count - done < PANELS_AT_ONCE ? count - done : PANELS_AT_ONCE;
         for (size_t j = 0; j < n; j++)
             panels[j] = m->panels + (first + done + j) * m->panel_bytes;
-        lm_panels()->product[layouts[m->type].element](y + done * LM_PANEL, y_stride, in->x, in->x_stride,
-                                                       in->rows, panels, n, m->cols, add, m->panel_bytes);
+        if (layouts[m->type].input == LM_INPUT_PAIRS)
+            lm_pairs()->product(y, y_stride, in->pairs, in->pairs_stride, in->rows, panels, n,
+                                lm_pair_count(m->cols), add, m->panel_bytes);
+        else
+            lm_panels()->product[layouts[m->type].element](y, y_stride, in->x, in->x_stride, in->rows, panels,
+                                                           n, m->cols, add, m->panel_bytes);
     }
 }
 
@@ -229,10 +244,10 @@ void lm_matrix_product(const struct lm_matrix *m, const struct lm_inputs *in, fl
             for (size_t i = 0; i < count * LM_PANEL; i++)
                 y[r * y_stride + i] += m->bias[first * LM_PANEL + i];
     add = add || m->bias;
-    if (l->blocks)
+    if (l->input == LM_INPUT_BLOCKS)
         lm_blocks()->product[l->form](y, y_stride, in->codes, in->codes_bytes, in->rows,
                                       m->panels + first * m->panel_bytes, m->panel_bytes, count,
                                       m->cols / LM_BLOCK, add);
     else
-        elements_product(m, in, y, y_stride, first, count, add);
+        list_product(m, in, y, y_stride, first, count, add);
 }

@@ -2,10 +2,11 @@
 #define LM_INFER_MATRIX_H
 /* infer/matrix.h - one weight matrix, packed in panels of whatever type it is stored in, and its product.
  *
- * Floats stay floats of their width (panels.h), GGUF's blocks stay codes and factors (blocks.h): a packed
- * matrix takes about as much memory as the stored one and is read once from front to back. */
+ * Floats stay floats of their width (panels.h, pairs.h), GGUF's blocks stay codes and factors (blocks.h): a
+ * packed matrix takes about as much memory as the stored one and is read once from front to back. */
 
 #include "infer/blocks.h"
+#include "infer/pairs.h"
 #include "infer/panels.h"
 #include "model/model.h"
 
@@ -26,14 +27,20 @@ size_t lm_matrix_bytes(const struct lm_matrix *m);   // a multiple of 64
 /* Fills the panels first .. first + count - 1 at m->panels. */
 void lm_matrix_pack(const struct lm_matrix *m, const struct lm_weight *w, size_t first, size_t count);
 
-/* Whether products read prepared inputs (lm_blocks()->prepare) instead of floats. */
-bool lm_matrix_has_blocks(const struct lm_matrix *m);
+/* The form in which a matrix reads its inputs; several matrices may read different ones. */
+enum lm_input_form {
+    LM_INPUT_FLOATS = 1,
+    LM_INPUT_BLOCKS = 2,   // lm_blocks()->prepare
+    LM_INPUT_PAIRS = 4,    // lm_pairs()->prepare
+};
+enum lm_input_form lm_matrix_input(const struct lm_matrix *m);   // FLOATS for one without panels
 
-/* A batch of input rows.  A matrix of blocks reads codes, others x. */
+/* A batch of input rows, in each form that some matrix asks for. */
 struct lm_inputs {
     const float *x;
     const char *codes;
-    size_t x_stride, codes_bytes;   // floats, bytes from row to row
+    const uint16_t *pairs;
+    size_t x_stride, codes_bytes, pairs_stride;   // floats, bytes, 16-bit values from row to row
     size_t rows;
 };
 

@@ -208,8 +208,9 @@ double lm_measure_product_peak(enum lm_type type, int runs)
     float *x = lm_slab_alloc(PEAK_ROWS * PEAK_COLS * sizeof *x);
     void *data = lm_slab_alloc(PEAK_OUTS * lm_type_bytes(type, PEAK_COLS));
     char *codes = lm_slab_alloc(PEAK_ROWS * code_bytes), *panels;
+    uint16_t *pairs = lm_slab_alloc(PEAK_ROWS * PEAK_COLS * sizeof *pairs);
     const struct lm_weight w = { .data = data, .type = type, .rows = PEAK_OUTS, .cols = PEAK_COLS };
-    struct peak p = { .in = { x, codes, PEAK_COLS, code_bytes, PEAK_ROWS } };
+    struct peak p = { .in = { x, codes, pairs, PEAK_COLS, code_bytes, PEAK_COLS, PEAK_ROWS } };
     double rates[RUNS_MAX];
     lm_matrix_plan(&p.matrix, &w, PEAK_OUTS);
     p.matrix.panels = panels = lm_slab_alloc(lm_matrix_bytes(&p.matrix));
@@ -224,6 +225,7 @@ double lm_measure_product_peak(enum lm_type type, int runs)
     free(x);
     free(data);
     free(codes);
+    free(pairs);
     free(panels);
     free(p.y);
     return median(rates, runs);

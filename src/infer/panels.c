@@ -13,8 +13,6 @@ static float element(enum lm_panel_type type, const void *panel, size_t i)
     switch (type) {
     case LM_PANEL_F16:
         return lm_f16_decode(((const uint16_t *)panel)[i]);
-    case LM_PANEL_BF16:
-        return lm_bf16_decode(((const uint16_t *)panel)[i]);
     case LM_PANEL_S8:
         return ((const int8_t *)panel)[i];
     default:
@@ -49,7 +47,6 @@ static void product(enum lm_panel_type type, float *y, size_t y_stride, const fl
     }
 PRODUCT(F32)
 PRODUCT(F16)
-PRODUCT(BF16)
 PRODUCT(S8)
 #undef PRODUCT
 
@@ -154,7 +151,7 @@ static void gelu_tanh(float *y, const float *x, size_t count)
 }
 
 const struct lm_panel_kernels lm_panels_scalar = {
-    .product = { product_F32, product_F16, product_BF16, product_S8 },
+    .product = { product_F32, product_F16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,

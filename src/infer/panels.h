@@ -6,7 +6,7 @@
  * output i. Weights, keys (16 tokens of a KV block) and values (16 of a head's elements) all lie in panels,
  * so one product serves all three; it streams, and needs no horizontal sums.  Elements are floats of 32 or
  * 16 bits, or signed bytes; they become 32-bit floats, which is exact, before they are multiplied.  Weights
- * in blocks have products of their own: blocks.h.
+ * in blocks and of BF16 have products of their own: blocks.h, pairs.h.
  *
  * Every output is one chain of fused multiply-adds over k = 0, 1, 2 ...: it does not depend on how many rows
  * are computed together, on the tile shape, on threads or on the instruction set.  SCALAR defines;
@@ -19,7 +19,7 @@
 
 enum { LM_PANEL = 16 };
 
-enum lm_panel_type { LM_PANEL_F32, LM_PANEL_F16, LM_PANEL_BF16, LM_PANEL_S8, LM_PANEL_TYPE_COUNT };
+enum lm_panel_type { LM_PANEL_F32, LM_PANEL_F16, LM_PANEL_S8, LM_PANEL_TYPE_COUNT };
 
 static inline size_t lm_panel_element(enum lm_panel_type type)   // bytes
 {

@@ -37,9 +37,6 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
     switch (type) {
     case LM_PANEL_F16:
         return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
-    case LM_PANEL_BF16:
-        return _mm256_castsi256_ps(
-            _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
     case LM_PANEL_S8:
         return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
     default:
@@ -50,7 +47,7 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
 #include "infer/panels_body.h"
 
 const struct lm_panel_kernels lm_panels_avx2 = {
-    .product = { product_F32, product_F16, product_BF16, product_S8 },
+    .product = { product_F32, product_F16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,

@@ -36,9 +36,6 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
     switch (type) {
     case LM_PANEL_F16:
         return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
-    case LM_PANEL_BF16:
-        return _mm512_castsi512_ps(
-            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
     case LM_PANEL_S8:
         return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
     default:
@@ -49,7 +46,7 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
 #include "infer/panels_body.h"
 
 const struct lm_panel_kernels lm_panels_avx512 = {
-    .product = { product_F32, product_F16, product_BF16, product_S8 },
+    .product = { product_F32, product_F16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,

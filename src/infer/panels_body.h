@@ -87,7 +87,6 @@ INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, co
     }
 PRODUCT(F32)
 PRODUCT(F16)
-PRODUCT(BF16)
 PRODUCT(S8)
 #undef PRODUCT
 

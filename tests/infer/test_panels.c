@@ -51,9 +51,6 @@ static float encode(enum lm_panel_type type, float x, void *to)
     case LM_PANEL_F16:
         *(uint16_t *)to = lm_f16_encode(x);
         return lm_f16_decode(*(uint16_t *)to);
-    case LM_PANEL_BF16:
-        *(uint16_t *)to = lm_bf16_encode(x);
-        return lm_bf16_decode(*(uint16_t *)to);
     case LM_PANEL_S8:
         *(int8_t *)to = (int8_t)(40 * x);
         return *(int8_t *)to;
