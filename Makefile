@@ -2,12 +2,15 @@
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+# Also named in the test preset arm64.
+ARM_TESTS = base_hash base_rng base_str tensor_kernels tensor_quant infer_blocks infer_forward infer_matrix \
+	infer_models infer_panels
 JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 
 .PHONY: help demo demo-foundation test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop install release dev \
-	clean
+	test-arm clean
 .NOTPARALLEL:
 
 help:
@@ -17,6 +20,7 @@ help:
 	@echo 'make test-slow    the tests labelled slow, in the release build'
 	@echo 'make test-clang   the fast tests, built with clang'
 	@echo 'make test-threads the fast tests under ThreadSanitizer'
+	@echo 'make test-arm     kernels and forward pass, cross-compiled for 64-bit ARM, tested with qemu'
 	@echo 'make bench        run the benchmarks; results go to bench/results/<machine>.csv'
 	@echo 'make bench-peers  loom and llama.cpp by turns, on the same real model (downloads and compiles the peer)'
 	@echo 'make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser'
@@ -44,6 +48,12 @@ test-clang: deps-build deps-test deps-fuzz
 
 test-threads: deps-build deps-fuzz
 	cmake --workflow --preset tsan
+
+test-arm: deps-build deps-arm
+	sh cmake/arm64_sysroot.sh build/arm64-sysroot
+	cmake --preset arm64
+	cmake --build --preset arm64 --target $(ARM_TESTS:%=test_%)
+	ctest --preset arm64
 
 release: deps-build
 	cmake --workflow --preset release

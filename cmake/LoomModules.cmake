@@ -16,12 +16,20 @@ foreach(row IN LISTS rows)
 endforeach()
 
 # Source groups of a module that are compiled for more than the baseline CPU; each is a row of the kernel
-# tables, chosen at run time.  Other processors build without them.
+# tables, chosen at run time.  A processor of another family builds without them.
 set(LOOM_ISA_AVX2 -mavx2 -mfma -mf16c)
 set(LOOM_ISA_AVX512 ${LOOM_ISA_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 set(LOOM_ISA_AVX512VNNI ${LOOM_ISA_AVX512} -mavx512vnni)
 set(LOOM_ISA_AVX512BF16 ${LOOM_ISA_AVX512} -mavx512bf16)
-set(LOOM_ISAS AVX2 AVX512 AVX512VNNI AVX512BF16)
+# NEON is in the baseline; scheduling before registers are given out would use more of them than there are.
+set(LOOM_ISA_NEON $<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>)
+set(LOOM_ISA_NEONDOT ${LOOM_ISA_NEON} -march=armv8.2-a+dotprod)
+set(LOOM_ISAS AVX2 AVX512 AVX512VNNI AVX512BF16 NEON NEONDOT)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(LOOM_ISAS_HERE AVX2 AVX512 AVX512VNNI AVX512BF16)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(LOOM_ISAS_HERE NEON NEONDOT)
+endif()
 
 # ext::<name> for each name of an EXTERN list, or an error that names the known ones.
 function(loom_extern_targets out)
@@ -46,13 +54,11 @@ function(loom_module module)
   add_library(loom_${module} STATIC ${A_SOURCES})
   target_include_directories(loom_${module} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(loom_${module} PUBLIC ${LOOM_USES_${module}} PRIVATE loom_flags ${externs})
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    foreach(isa IN LISTS LOOM_ISAS)
-      target_sources(loom_${module} PRIVATE ${A_${isa}})
-      set_source_files_properties(${A_${isa}} PROPERTIES COMPILE_OPTIONS
-        "${LOOM_ISA_${isa}};$<$<NOT:$<CONFIG:Debug>>:-O3>")
-    endforeach()
-  endif()
+  foreach(isa IN LISTS LOOM_ISAS_HERE)
+    target_sources(loom_${module} PRIVATE ${A_${isa}})
+    set_source_files_properties(${A_${isa}} PROPERTIES COMPILE_OPTIONS
+      "${LOOM_ISA_${isa}};$<$<NOT:$<CONFIG:Debug>>:-O3>")
+  endforeach()
 endfunction()
 
 # loom_program(loom cli SOURCES main.c): an installed program that links a module and what is below it.

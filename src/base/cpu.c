@@ -12,13 +12,16 @@
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 /* ---- instruction set ---- */
 
 /* By enum lm_isa; also the words of LOOM_ISA. */
 static const char *const isa_names[LM_ISA_COUNT] = {
-    [LM_ISA_SCALAR] = "scalar",           [LM_ISA_AVX2] = "avx2",
+    [LM_ISA_SCALAR] = "scalar",           [LM_ISA_NEON] = "neon",
+    [LM_ISA_NEON_DOT] = "neon_dot",       [LM_ISA_AVX2] = "avx2",
     [LM_ISA_AVX512] = "avx512",           [LM_ISA_AVX512_VNNI] = "avx512_vnni",
     [LM_ISA_AVX512_BF16] = "avx512_bf16",
 };
@@ -46,9 +49,17 @@ static enum lm_isa best_isa(void)
     if (!__builtin_cpu_supports("avx512vnni"))
         return LM_ISA_AVX512;
     return bf16 ? LM_ISA_AVX512_BF16 : LM_ISA_AVX512_VNNI;
+#elif defined(__aarch64__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? LM_ISA_NEON_DOT : LM_ISA_NEON;
 #else
     return LM_ISA_SCALAR;
 #endif
+}
+
+/* Is `isa` the scalar one, or of the family of `best` and not above it? */
+static bool within(enum lm_isa isa, enum lm_isa best)
+{
+    return isa == LM_ISA_SCALAR || (isa <= best && (isa >= LM_ISA_AVX2) == (best >= LM_ISA_AVX2));
 }
 
 static enum lm_isa chosen_isa;
@@ -61,12 +72,13 @@ static void choose_isa(void)
         return;
     for (int isa = 0; isa < LM_ISA_COUNT; isa++)
         if (strcmp(wish, isa_names[isa]) == 0) {
-            if (isa < (int)chosen_isa)
+            if (within((enum lm_isa)isa, chosen_isa))
                 chosen_isa = (enum lm_isa)isa;
             return;
         }
-    lm_warn("LOOM_ISA='%s' is none of scalar, avx2, avx512, avx512_vnni, avx512_bf16: using %s", wish,
-            isa_names[chosen_isa]);
+    lm_warn(
+        "LOOM_ISA='%s' is none of scalar, neon, neon_dot, avx2, avx512, avx512_vnni, avx512_bf16: using %s",
+        wish, isa_names[chosen_isa]);
 }
 
 enum lm_isa lm_isa(void)
@@ -74,6 +86,12 @@ enum lm_isa lm_isa(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, choose_isa);
     return chosen_isa;
+}
+
+bool lm_isa_has(enum lm_isa isa)
+{
+    LM_ASSERT(isa >= 0 && isa < LM_ISA_COUNT);
+    return within(isa, lm_isa());
 }
 
 static char cpu_name[64] = "unknown";

@@ -37,8 +37,11 @@ void lm_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));   /
 
 /* ---- processor ---- */
 
+/* Two families, ARM's first; in each a later one has all that is before it. */
 enum lm_isa {
     LM_ISA_SCALAR,
+    LM_ISA_NEON,
+    LM_ISA_NEON_DOT,
     LM_ISA_AVX2,
     LM_ISA_AVX512,
     LM_ISA_AVX512_VNNI,
@@ -46,7 +49,8 @@ enum lm_isa {
     LM_ISA_COUNT
 };
 
-enum lm_isa lm_isa(void);   // best the processor has, lowered by LOOM_ISA=scalar|avx2|avx512|...
+enum lm_isa lm_isa(void);           // best the processor has, lowered by LOOM_ISA=scalar|neon|avx2|avx512|...
+bool lm_isa_has(enum lm_isa isa);   // of the processor's family, and not above lm_isa()
 const char *lm_isa_name(enum lm_isa isa);
 const char *lm_cpu_name(void);      // "AMD EPYC ..." or "unknown"
 int lm_threads(void);               // for OpenMP loops: set value or the cores this process may use

@@ -15,8 +15,11 @@ struct fact {
 static const char *isa_advice(enum lm_isa isa)
 {
     static const char *const advice[LM_ISA_COUNT] = {
-        [LM_ISA_SCALAR] =
-            "no AVX2: training and inference run on the scalar reference kernels, about ten times slower",
+        [LM_ISA_SCALAR] = "no AVX2 or NEON: training and inference run on the scalar reference kernels, "
+                          "about ten times slower",
+        [LM_ISA_NEON] = "training runs on the scalar reference kernels; no dot products of bytes: quantised "
+                        "models are slower",
+        [LM_ISA_NEON_DOT] = "training runs on the scalar reference kernels",
         [LM_ISA_AVX2] =
             "no bf16 products: training uses f32, about a quarter of the speed of an AVX-512 BF16 machine",
         [LM_ISA_AVX512] = "no bf16 products: training uses f32; no VNNI: quantised models at half the speed",

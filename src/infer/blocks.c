@@ -167,10 +167,15 @@ const struct lm_block_kernels lm_blocks_scalar = {
 const struct lm_block_kernels *lm_blocks(void)
 {
 #ifdef __x86_64__
-    if (lm_isa() >= LM_ISA_AVX512_VNNI)
+    if (lm_isa_has(LM_ISA_AVX512_VNNI))
         return &lm_blocks_avx512_vnni;
-    if (lm_isa() >= LM_ISA_AVX2)
+    if (lm_isa_has(LM_ISA_AVX2))
         return &lm_blocks_avx2;
+#elif defined(__aarch64__)
+    if (lm_isa_has(LM_ISA_NEON_DOT))
+        return &lm_blocks_neon_dot;
+    if (lm_isa_has(LM_ISA_NEON))
+        return &lm_blocks_neon;
 #endif
     return &lm_blocks_scalar;
 }

@@ -78,7 +78,8 @@ struct lm_block_kernels {
                                          size_t panel_count, size_t blocks, bool add);
 };
 
-extern const struct lm_block_kernels lm_blocks_scalar, lm_blocks_avx2, lm_blocks_avx512_vnni;
+extern const struct lm_block_kernels lm_blocks_scalar, lm_blocks_avx2, lm_blocks_avx512_vnni, lm_blocks_neon,
+    lm_blocks_neon_dot;
 
 const struct lm_block_kernels *lm_blocks(void);   // the row for this processor, see lm_isa
 

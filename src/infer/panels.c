@@ -164,10 +164,13 @@ const struct lm_panel_kernels lm_panels_scalar = {
 const struct lm_panel_kernels *lm_panels(void)
 {
 #ifdef __x86_64__
-    if (lm_isa() >= LM_ISA_AVX512)
+    if (lm_isa_has(LM_ISA_AVX512))
         return &lm_panels_avx512;
-    if (lm_isa() >= LM_ISA_AVX2)
+    if (lm_isa_has(LM_ISA_AVX2))
         return &lm_panels_avx2;
+#elif defined(__aarch64__)
+    if (lm_isa_has(LM_ISA_NEON))
+        return &lm_panels_neon;
 #endif
     return &lm_panels_scalar;
 }

@@ -61,7 +61,7 @@ struct lm_panel_kernels {
     void (*gelu_tanh)(float *y, const float *x, size_t count);
 };
 
-extern const struct lm_panel_kernels lm_panels_scalar, lm_panels_avx2, lm_panels_avx512;
+extern const struct lm_panel_kernels lm_panels_scalar, lm_panels_avx2, lm_panels_avx512, lm_panels_neon;
 
 const struct lm_panel_kernels *lm_panels(void);   // the row for this processor, see lm_isa
 

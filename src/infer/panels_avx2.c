@@ -21,6 +21,7 @@ enum { VN = 8, TILE_VECTORS_MAX = 8 };
 #define v_max(a, b) _mm256_max_ps(a, b)
 #define v_min(a, b) _mm256_min_ps(a, b)
 #define v_round(a) _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_store_f16(p, a) _mm_storeu_si128((void *)(p), _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT))
 #define v_zero_unless_ge(v, a, b) _mm256_and_ps(v, _mm256_cmp_ps(a, b, _CMP_GE_OQ))
 
 static inline V v_scale2(V p, V n)   // p 2^n

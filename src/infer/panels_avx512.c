@@ -20,6 +20,7 @@ enum { VN = 16, TILE_VECTORS_MAX = 8 };
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_min(a, b) _mm512_min_ps(a, b)
 #define v_round(a) _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_store_f16(p, a) _mm256_storeu_si256((void *)(p), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT))
 #define v_zero_unless_ge(v, a, b) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), v)
 
 static inline V v_scale2(V p, V n)   // p 2^n

@@ -1,6 +1,6 @@
 /* infer/panels_body.h - the kernels of panels.h over an abstract vector; included once by each ISA file.
  *
- * The file defines V (vector type), VN (its lanes: 8 or 16), the v_ functions below as intrinsics, and
+ * The file defines V (vector type), VN (its lanes: 4, 8 or 16), the v_ functions below as intrinsics, and
  * TILE_PANELS(rows): how many panels a tile of that many rows takes, so that accumulators, one row of weights
  * and a broadcast fit the registers.  No include guard: it is a template.
  *
@@ -203,11 +203,18 @@ static void layernorm(float *y, const float *x, const float *gain, const float *
 
 static void to_f16(uint16_t *y, const float *x, size_t count)
 {
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8)
-        _mm_storeu_si128((void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
-    for (; i < count; i++)
-        y[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
+    const size_t whole = count / VN * VN;
+    float tail[VN] = { 0 };
+    uint16_t halves[VN];
+    for (size_t i = 0; i < whole; i += VN)
+        v_store_f16(y + i, v_load(x + i));
+    if (whole == count)
+        return;
+    for (size_t i = whole; i < count; i++)
+        tail[i - whole] = x[i];
+    v_store_f16(halves, v_load(tail));
+    for (size_t i = whole; i < count; i++)
+        y[i] = halves[i - whole];
 }
 
 static void gelu(float *y, const float *x, size_t count)

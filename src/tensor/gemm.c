@@ -304,7 +304,7 @@ enum lm_rc lm_gemm_new(enum lm_gemm_type wanted, struct lm_gemm **ret, struct lm
         lm_gemm_free(g);
         return rc;
     }
-    if (wanted == LM_GEMM_BF16 && lm_isa() >= LM_ISA_AVX512_BF16) {
+    if (wanted == LM_GEMM_BF16 && lm_isa_has(LM_ISA_AVX512_BF16)) {
         struct lm_err why = { 0 };
         if (bf16_works(g, &why))
             g->type = LM_GEMM_BF16;

@@ -7,7 +7,8 @@
 
 /* To add an instruction set: a row here and the file that makes it. */
 const struct lm_kernels *const lm_kernels_table[LM_ISA_COUNT] = {
-    [LM_ISA_SCALAR] = &lm_kernels_scalar,
+    [LM_ISA_SCALAR] = &lm_kernels_scalar,      [LM_ISA_NEON] = &lm_kernels_scalar,
+    [LM_ISA_NEON_DOT] = &lm_kernels_scalar,
 #if defined(__x86_64__)
     [LM_ISA_AVX2] = &lm_kernels_avx2,          [LM_ISA_AVX512] = &lm_kernels_avx512,
     [LM_ISA_AVX512_VNNI] = &lm_kernels_avx512, [LM_ISA_AVX512_BF16] = &lm_kernels_avx512,

@@ -128,9 +128,12 @@ static void loom_isa_lowers_but_never_raises(void **state)
     setenv("LOOM_ISA", "scalar", 1);
     capture(say_isa, text, sizeof(text));
     assert_string_equal(text, "scalar\n");
-    setenv("LOOM_ISA", "avx512_bf16", 1);
-    capture(say_isa, text, sizeof(text));
-    assert_string_equal(text, best);
+    static const char *const highest[] = { "avx512_bf16", "neon_dot" };   // one is of the other family
+    for (int i = 0; i < 2; i++) {
+        setenv("LOOM_ISA", highest[i], 1);
+        capture(say_isa, text, sizeof(text));
+        assert_string_equal(text, best);
+    }
     setenv("LOOM_ISA", "sse9", 1);
     capture(say_isa, text, sizeof(text));
     assert_contains(text, "warning: LOOM_ISA='sse9' is none of");
@@ -142,27 +145,50 @@ static void loom_isa_lowers_but_never_raises(void **state)
 static void the_instruction_set_agrees_with_proc_cpuinfo(void **state)
 {
     (void)state;
+#ifdef __aarch64__
+    static const char key[] = "Features";
+#else
+    static const char key[] = "flags";
+#endif
     FILE *file = fopen("/proc/cpuinfo", "r");
     if (!file)
         skip();
     char line[8192] = "";
-    while (fgets(line, sizeof(line), file) && strncmp(line, "flags", 5) != 0)
+    while (fgets(line, sizeof(line), file) && strncmp(line, key, strlen(key)) != 0)
         ;
     fclose(file);
-    if (strncmp(line, "flags", 5) != 0)
-        skip();   // not an x86
+    if (strncmp(line, key, strlen(key)) != 0)
+        skip();   // another processor, or the cpuinfo of the machine that imitates it
     line[strcspn(line, "\n")] = ' ';
     const bool avx2 = strstr(line, " avx2 ") && strstr(line, " fma ") && strstr(line, " f16c ");
     const bool avx512 = avx2 && strstr(line, " avx512f ") && strstr(line, " avx512bw ") &&
                         strstr(line, " avx512vl ") && strstr(line, " avx512dq ");
     const bool vnni = avx512 && strstr(line, " avx512_vnni ");
     const bool bf16 = vnni && strstr(line, " avx512_bf16 ");
+    const bool neon = strstr(line, " asimd "), dot = strstr(line, " asimddp ");
     assert_int_equal(lm_isa(), bf16     ? LM_ISA_AVX512_BF16
                                : vnni   ? LM_ISA_AVX512_VNNI
                                : avx512 ? LM_ISA_AVX512
                                : avx2   ? LM_ISA_AVX2
+                               : dot    ? LM_ISA_NEON_DOT
+                               : neon   ? LM_ISA_NEON
                                         : LM_ISA_SCALAR);
     assert_true(lm_cpu_name()[0] != '\0');
+}
+
+static void a_processor_has_what_is_below_its_best_and_nothing_of_the_other_family(void **state)
+{
+    (void)state;
+    assert_true(lm_isa_has(LM_ISA_SCALAR));
+    assert_true(lm_isa_has(lm_isa()));
+    for (int isa = LM_ISA_SCALAR + 1; isa < LM_ISA_COUNT; isa++) {
+#ifdef __aarch64__
+        const bool family = isa == LM_ISA_NEON || isa == LM_ISA_NEON_DOT;
+#else
+        const bool family = isa != LM_ISA_NEON && isa != LM_ISA_NEON_DOT;
+#endif
+        assert_int_equal(lm_isa_has(isa), family && isa <= (int)lm_isa());
+    }
 }
 
 static void threads_and_memory_are_plausible(void **state)
@@ -189,6 +215,7 @@ int main(void)
         cmocka_unit_test(quiet_leaves_only_warnings),
         cmocka_unit_test(loom_isa_lowers_but_never_raises),
         cmocka_unit_test(the_instruction_set_agrees_with_proc_cpuinfo),
+        cmocka_unit_test(a_processor_has_what_is_below_its_best_and_nothing_of_the_other_family),
         cmocka_unit_test(threads_and_memory_are_plausible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;

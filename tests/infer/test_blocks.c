@@ -23,10 +23,15 @@ static size_t rows_of_kernels(const struct lm_block_kernels *ret[3])
     size_t count = 0;
     ret[count++] = &lm_blocks_scalar;
 #ifdef __x86_64__
-    if (lm_isa() >= LM_ISA_AVX2)
+    if (lm_isa_has(LM_ISA_AVX2))
         ret[count++] = &lm_blocks_avx2;
-    if (lm_isa() >= LM_ISA_AVX512_VNNI)
+    if (lm_isa_has(LM_ISA_AVX512_VNNI))
         ret[count++] = &lm_blocks_avx512_vnni;
+#elif defined(__aarch64__)
+    if (lm_isa_has(LM_ISA_NEON))
+        ret[count++] = &lm_blocks_neon;
+    if (lm_isa_has(LM_ISA_NEON_DOT))
+        ret[count++] = &lm_blocks_neon_dot;
 #endif
     return count;
 }

@@ -20,10 +20,13 @@ static size_t rows_of_kernels(const struct lm_panel_kernels *ret[3])
     size_t count = 0;
     ret[count++] = &lm_panels_scalar;
 #ifdef __x86_64__
-    if (lm_isa() >= LM_ISA_AVX2)
+    if (lm_isa_has(LM_ISA_AVX2))
         ret[count++] = &lm_panels_avx2;
-    if (lm_isa() >= LM_ISA_AVX512)
+    if (lm_isa_has(LM_ISA_AVX512))
         ret[count++] = &lm_panels_avx512;
+#elif defined(__aarch64__)
+    if (lm_isa_has(LM_ISA_NEON))
+        ret[count++] = &lm_panels_neon;
 #endif
     return count;
 }
@@ -52,7 +55,7 @@ static float encode(enum lm_panel_type type, float x, void *to)
         *(uint16_t *)to = lm_f16_encode(x);
         return lm_f16_decode(*(uint16_t *)to);
     case LM_PANEL_S8:
-        *(int8_t *)to = (int8_t)(40 * x);
+        *(int8_t *)to = (int8_t)fmaxf(-128, fminf(127, 40 * x));
         return *(int8_t *)to;
     default:
         return *(float *)to = x;
@@ -147,6 +150,9 @@ static void softmax_takes_infinite_and_missing_numbers(void **state)
         x[3] = NAN, x[5] = -INFINITY, x[17] = NAN, x[7] = -100;
         assert_true(kernels[r]->softmax(y, x, 18, 1, &max) == 14);
         assert_true(max == 0 && y[0] == 1 && y[3] == 0 && y[5] == 0 && y[7] == 0 && y[17] == 0);
+        x[1] = 200;   // in the lane of x[17], which must not hide it
+        assert_true(kernels[r]->softmax(y, x, 18, 1, &max) == 1);
+        assert_true(max == 200 && y[1] == 1 && y[0] == 0 && y[17] == 0);
     }
 }
 
@@ -227,6 +233,32 @@ static void layernorm_and_gelu_follow_their_formulas_with_the_same_bits_in_every
     }
 }
 
+static void halves_are_those_of_the_encoder_for_every_count(void **state)
+{
+    (void)state;
+    enum { N = 37 };
+    struct lm_rng rng = lm_rng_make(5, 0);
+    static const float edges[] = { 0,          -0.0f,    1,          -1,         65504,    65519.996f,
+                                   65520,      INFINITY, -INFINITY,  0x1p-14f,   0x1p-24f, 0x1p-25f,
+                                   0x1.8p-25f, 1e-30f,   0x1.002p0f, 0x1.006p0f, 1e-45f };
+    const struct lm_panel_kernels *kernels[3];
+    const size_t kernel_count = rows_of_kernels(kernels);
+    for (size_t n = 0; n <= N; n++) {
+        float x[N];
+        fill(&rng, x, N, 100);
+        for (size_t i = 0; i < n; i++)
+            if (lm_rng_next(&rng) % 2)
+                x[i] = edges[lm_rng_next(&rng) % (sizeof edges / sizeof edges[0])];
+        for (size_t r = 0; r < kernel_count; r++) {
+            uint16_t y[N + 1];
+            memset(y, 0x55, sizeof y);
+            kernels[r]->to_f16(y, x, n);
+            for (size_t i = 0; i <= N; i++)
+                assert_int_equal(y[i], i < n ? lm_f16_encode(x[i]) : 0x5555);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +267,7 @@ int main(void)
         cmocka_unit_test(softmax_takes_infinite_and_missing_numbers),
         cmocka_unit_test(swiglu_and_rmsnorm_follow_their_formulas_with_the_same_bits_in_every_row),
         cmocka_unit_test(layernorm_and_gelu_follow_their_formulas_with_the_same_bits_in_every_row),
+        cmocka_unit_test(halves_are_those_of_the_encoder_for_every_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

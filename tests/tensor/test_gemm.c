@@ -51,7 +51,7 @@ static void check_size(size_t m, size_t n, size_t k)
                                       .b_t = kind & 2,
                                       .accumulate = kind & 4 };
         const enum lm_gemm_type type = kind & 8 ? LM_GEMM_BF16 : LM_GEMM_F32;
-        const bool rounded = type == LM_GEMM_BF16 && lm_isa() >= LM_ISA_AVX512_BF16;
+        const bool rounded = type == LM_GEMM_BF16 && lm_isa_has(LM_ISA_AVX512_BF16);
         run(type, &p);
         naive(&p, want);
         assert_near(c, want, m * n, rounded ? 0.02 * sqrt((double)k) : 1e-4, "product");

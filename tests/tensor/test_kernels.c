@@ -13,8 +13,8 @@ static const struct lm_kernels *ref;
 static void for_each(void (*check)(const struct lm_kernels *fast, size_t n))
 {
     ref = lm_kernels_table[LM_ISA_SCALAR];
-    for (int isa = 0; isa <= (int)lm_isa(); isa++)
-        for (size_t i = 0; i < SIZES; i++)
+    for (int isa = 0; isa < LM_ISA_COUNT; isa++)
+        for (size_t i = 0; i < SIZES && lm_isa_has(isa); i++)
             check(lm_kernels_table[isa], sizes[i]);
 }
 
@@ -209,7 +209,9 @@ static void small_products_have_the_same_bits_in_any_batch(void **state)
 static void exp_lets_not_a_number_through(void **state)
 {
     (void)state;
-    for (int isa = 0; isa <= (int)lm_isa(); isa++) {
+    for (int isa = 0; isa < LM_ISA_COUNT; isa++) {
+        if (!lm_isa_has(isa))
+            continue;
         float x[20] = { 0 }, up[20] = { 1, 1, 1, 1 }, y[20];
         x[3] = NAN;
         lm_kernels_table[isa]->swiglu(y, x, up, 20);
