@@ -52,8 +52,6 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
     switch (type) {
     case LM_PANEL_F16:
         return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const void *)p)));
-    case LM_PANEL_BF16:
-        return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16((const void *)p)), 16));
     case LM_PANEL_S8:
         __builtin_memcpy(&four, p, sizeof four);
         return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
@@ -65,7 +63,7 @@ static inline V v_load_element(const enum lm_panel_type type, const void *panel,
 #include "infer/panels_body.h"
 
 const struct lm_panel_kernels lm_panels_neon = {
-    .product = { product_F32, product_F16, product_BF16, product_S8 },
+    .product = { product_F32, product_F16, product_S8 },
     .softmax = softmax,
     .swiglu = swiglu,
     .rmsnorm = rmsnorm,
