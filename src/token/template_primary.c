@@ -372,13 +372,17 @@ enum lm_rc lm_tpl_parse_term(struct lm_tpl_parser *p, bool filters, struct lm_tp
 {
     const bool minus = lm_tpl_at_op(p, "-");
     if (!minus && !lm_tpl_at_op(p, "+")) {
-        LM_TRY(parse_primary(p, ret));
+        struct lm_tpl_expr *primary = NULL;
+        LM_TRY(parse_primary(p, &primary));
+        LM_ASSERT(primary);
+        *ret = primary;
         return parse_postfix(p, ret, filters);
     }
     LM_TRY(lm_tpl_enter(p));
     p->at++;
-    struct lm_tpl_expr *of;
+    struct lm_tpl_expr *of = NULL;
     LM_TRY(lm_tpl_parse_term(p, false, &of));
+    LM_ASSERT(of);
     lm_tpl_push(p, of);
     *ret = lm_tpl_node(p, minus ? LM_TPL_E_NEGATE : LM_TPL_E_PLUS, p->stack_len - 1);
     p->depth--;
