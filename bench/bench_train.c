@@ -93,8 +93,8 @@ static void bench_step(enum lm_gemm_type type, const char *name)
     lm_llama_init(&s.model, &config);
     lm_llama_random(&s.model, 1);
     s.net = lm_net_new(&s.model, s.gemm, CONTEXT);
-    lm_gradient_init(&s.gradient, &s.model);
-    lm_optim_init(&s.optim, &optim, &s.model, s.gemm);
+    lm_gradient_init(&s.gradient, &s.model, NULL);
+    lm_optim_init(&s.optim, &optim, &s.model, NULL, s.gemm);
     lm_batch_init(&s.batch, ROWS, CONTEXT);
     for (size_t i = 0; i < (size_t)ROWS * CONTEXT; i++) {
         s.batch.input[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)config.vocab_size);

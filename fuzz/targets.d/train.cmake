@@ -1,1 +1,2 @@
 loom_fuzz(pairs train)
+loom_fuzz(adapter train)

@@ -37,6 +37,7 @@ enum lm_rc lm_model_inspect(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_compare(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_import(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_export(struct lm_cli *cli, struct lm_err *err);
+enum lm_rc lm_model_merge(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_quantize(struct lm_cli *cli, struct lm_err *err);
 
 #endif

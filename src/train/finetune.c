@@ -55,10 +55,26 @@ static struct lm_pair_spec spec_of(const struct lm_finetune_config *c, const str
     return (struct lm_pair_spec){ c->snapshot, c->system, { (size_t)size, (size_t)stride } };
 }
 
+/* The adapter that the options ask for, at its start. */
+static enum lm_rc adapter_of(const struct lm_finetune_config *c, struct lm_llama *model, struct lm_lora *ret,
+                             struct lm_err *err)
+{
+    static const char *const all[] = { "all" };
+    struct lm_lora_config config = { .rank = c->lora_rank,
+                                     .alpha = c->lora_alpha,
+                                     .stabilized = c->lora_stabilized };
+    const struct lm_opt_list *t = &c->lora_targets;
+    LM_TRY(lm_lora_targets_parse(t->len ? t->items : (const char **)all, t->len ? t->len : 1, &config.targets,
+                                 err));
+    LM_TRY(lm_lora_init(ret, &config, model, err));
+    lm_lora_random(ret, (uint64_t)c->seed);
+    return LM_OK;
+}
+
 static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *model,
                         const struct lm_pair_set *pairs, size_t positions, const char *model_dir,
-                        const char *pairs_path, const char *work_dir, struct lm_trainer_result *result,
-                        struct lm_err *err)
+                        const char *pairs_path, const char *work_dir, struct lm_lora *lora,
+                        struct lm_trainer_result *result, struct lm_err *err)
 {
     const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
     struct lm_pair_feed *source =
@@ -72,6 +88,7 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .checkpoint_every = (uint64_t)c->checkpoint_every,
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
+        .lora = c->lora_rank > 0 ? lora : NULL,
     };
     enum lm_rc rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
     if (rc == LM_OK)
@@ -90,13 +107,16 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
     struct lm_pair_set pairs = { 0 };
     struct lm_trainer_result result = { 0 };
     const struct lm_pair_spec spec = spec_of(c, &model->config);
+    struct lm_lora lora = { 0 };
     enum lm_rc rc = lm_pair_set_read(&pairs, pairs_path, tokenizer, &spec, err);
+    if (rc == LM_OK && c->lora_rank > 0)
+        rc = adapter_of(c, model, &lora, err);
     if (rc == LM_OK) {
         lm_say("finetune: %zu pairs, %zu sequences to train on, %zu held out; left out: %zu pairs without an "
                "answer, "
                "%zu windows without a target",
                pairs.pairs, pairs.train.count, pairs.heldout.count, pairs.unanswered, pairs.windows_empty);
-        rc = train(c, model, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &result, err);
+        rc = train(c, model, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &lora, &result, err);
     }
     if (rc == LM_OK) {
         model->config.eos_id = lm_chat_end(tokenizer);   // an answer ends with its turn
@@ -108,6 +128,11 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
         lm_json_key_int(metrics, "windows_empty", (int64_t)pairs.windows_empty);
         lm_buf_putc(metrics, '}');
     }
+    if (rc == LM_OK && c->lora_rank > 0) {
+        LM_FREE char *dir = lm_path_join(out_dir, "adapter");
+        rc = lm_lora_save(&lora, model_dir, dir, err);
+    }
+    lm_lora_release(&lora);
     lm_buf_release(&result.log);
     lm_pair_set_release(&pairs);
     return rc;

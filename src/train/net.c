@@ -26,7 +26,7 @@ static void norm(const struct lm_net *n, float *y, const float *x, const float *
     }
 }
 
-/* dx += the gradient through the norm; dgain += its gain's. */
+/* dx += the gradient through the norm; dgain += its gain's, unless that is frozen: NULL. */
 static void norm_back(const struct lm_net *n, float *dx, float *dgain, const float *dy, const float *x,
                       const float *gain)
 {
@@ -35,6 +35,8 @@ static void norm_back(const struct lm_net *n, float *dx, float *dgain, const flo
         const size_t at = r * n->width;
         n->kernels->rmsnorm_back(dx + at, n->scale + r, dy + at, x + at, gain, len, n->width, n->eps);
     }
+    if (!dgain)
+        return;
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < n->width; i += UNIT_COLS) {
         const size_t cols = n->width - i < UNIT_COLS ? n->width - i : UNIT_COLS;
@@ -117,29 +119,50 @@ static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, cons
     return lm_gemm_run(n->gemm, &p, err);
 }
 
-/* dx (N, in) = or += dy (N, out) w; dw (out, in) += dy^T x */
-struct linear_back {
-    float *dx, *dw;
-    const float *dy, *x, *w;
-    size_t rows, out, in;
-    bool add_to_dx;
+/* The gradient of a matrix w (out, in), given y (N, out) = x (N, in) w^T: dw += dy^T x, or the adapter's. */
+struct weight_back {
+    enum lm_llama_tensor kind;
+    size_t layer, rows, out, in;
+    const float *dy, *x;
 };
 
-static enum lm_rc backward(const struct lm_net *n, const struct linear_back *l, struct lm_err *err)
+static float *gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
+                          size_t layer)
 {
-    const struct lm_product to_x = {
-        .c = l->dx, .a = l->dy, .b = l->w, .m = l->rows, .n = l->in, .k = l->out, .accumulate = l->add_to_dx
-    };
-    const struct lm_product to_w = { .c = l->dw,
-                                     .a = l->dy,
-                                     .b = l->x,
-                                     .m = l->out,
-                                     .n = l->in,
-                                     .k = l->rows,
+    return g->lora ? NULL : g->tensor[kind] + (lm_llama_at(n->model, kind, layer) - n->model->tensor[kind]);
+}
+
+static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradient *g,
+                                  const struct weight_back *w, struct lm_err *err)
+{
+    if (g->lora) {
+        const struct lm_lora_back back = { w->kind, w->layer, w->rows, w->dy, w->x };
+        return lm_lora_backward(g->lora, n->gemm, &back, g->slab, err);
+    }
+    const struct lm_product to_w = { .c = gradient_at(n, g, w->kind, w->layer),
+                                     .a = w->dy,
+                                     .b = w->x,
+                                     .m = w->out,
+                                     .n = w->in,
+                                     .k = w->rows,
                                      .a_t = true,
                                      .accumulate = true };
-    LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
     return lm_gemm_run(n->gemm, &to_w, err);
+}
+
+/* That, and dx (N, in) = or += dy w. */
+static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, const struct weight_back *w,
+                           float *dx, bool add_to_dx, struct lm_err *err)
+{
+    const struct lm_product to_x = { .c = dx,
+                                     .a = w->dy,
+                                     .b = lm_llama_at(n->model, w->kind, w->layer),
+                                     .m = w->rows,
+                                     .n = w->in,
+                                     .k = w->out,
+                                     .accumulate = add_to_dx };
+    LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
+    return backward_weight(n, g, w, err);
 }
 
 /* ---- a layer ---- */
@@ -169,12 +192,6 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
     return LM_OK;
 }
 
-static float *gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
-                          size_t layer)
-{
-    return g->tensor[kind] + (lm_llama_at(n->model, kind, layer) - n->model->tensor[kind]);
-}
-
 #define GRADIENT(kind) gradient_at(n, g, LM_LLAMA_##kind, layer)
 
 /* n->dx is the gradient by the layer's result when it is called, by its input when it returns. */
@@ -184,29 +201,18 @@ static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, si
     const struct kept *k = &n->kept[layer];
     const size_t c = n->width, f = n->ffn;
     swiglu(n, k);
-    const struct lm_product to_down = { .c = GRADIENT(W_DOWN),
-                                        .a = n->dx,
-                                        .b = n->act,
-                                        .m = c,
-                                        .n = f,
-                                        .k = n->count,
-                                        .a_t = true,
-                                        .accumulate = true };
+    const struct weight_back down = { LM_LLAMA_W_DOWN, layer, n->count, c, f, n->dx, n->act };
     const struct lm_product to_act = {
         .c = n->act, .a = n->dx, .b = WEIGHT(W_DOWN), .m = n->count, .n = f, .k = c
     };
-    LM_TRY(lm_gemm_run(n->gemm, &to_down, err));   // reads act before it becomes its own gradient
+    LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
     LM_TRY(lm_gemm_run(n->gemm, &to_act, err));
     swiglu_back(n, k);
     norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
-    const struct linear_back gate = { n->dnormed,     GRADIENT(W_GATE), k->gate, n->normed,
-                                      WEIGHT(W_GATE), n->count,         f,       c,
-                                      false };
-    const struct linear_back up = { n->dnormed,   GRADIENT(W_UP), k->up, n->normed,
-                                    WEIGHT(W_UP), n->count,       f,     c,
-                                    true };
-    LM_TRY(backward(n, &gate, err));
-    LM_TRY(backward(n, &up, err));
+    const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
+    const struct weight_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
+    LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
+    LM_TRY(backward(n, g, &up, n->dnormed, true, err));
     norm_back(n, n->dx, GRADIENT(FFN_NORM), n->dnormed, k->x_mid, WEIGHT(FFN_NORM));
     return LM_OK;
 }
@@ -216,18 +222,18 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
 {
     const struct kept *k = &n->kept[layer];
     const size_t c = n->width, kv = n->kv_width, count = n->count;
-    const struct linear_back o = { n->datt, GRADIENT(WO), n->dx, k->att, WEIGHT(WO), count, c, c, false };
-    LM_TRY(backward(n, &o, err));
+    const struct weight_back o = { LM_LLAMA_WO, layer, count, c, c, n->dx, k->att };
+    LM_TRY(backward(n, g, &o, n->datt, false, err));
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dq, n->dk, -1);
     norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
-    const struct linear_back back[] = {
-        { n->dnormed, GRADIENT(WQ), n->dq, n->normed, WEIGHT(WQ), count, c, c, false },
-        { n->dnormed, GRADIENT(WK), n->dk, n->normed, WEIGHT(WK), count, kv, c, true },
-        { n->dnormed, GRADIENT(WV), n->dv, n->normed, WEIGHT(WV), count, kv, c, true },
+    const struct weight_back back[] = {
+        { LM_LLAMA_WQ, layer, count, c, c, n->dq, n->normed },
+        { LM_LLAMA_WK, layer, count, kv, c, n->dk, n->normed },
+        { LM_LLAMA_WV, layer, count, kv, c, n->dv, n->normed },
     };
     for (size_t i = 0; i < 3; i++)
-        LM_TRY(backward(n, &back[i], err));
+        LM_TRY(backward(n, g, &back[i], n->dnormed, i > 0, err));
     norm_back(n, n->dx, GRADIENT(ATTN_NORM), n->dnormed, k->x, WEIGHT(ATTN_NORM));
     return LM_OK;
 }
@@ -309,16 +315,10 @@ static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t fi
         LM_TRY(loss_chunk(n, b, first, rows, count, grad_scale, err));
         if (!g)
             continue;
-        const struct linear_back head = { n->dgathered,
-                                          g->tensor[LM_LLAMA_HEAD],
-                                          n->logits,
-                                          n->gathered,
-                                          n->model->tensor[LM_LLAMA_HEAD],
-                                          n->loss_rows,
-                                          n->vocab,
-                                          c,
-                                          false };
-        LM_TRY(backward(n, &head, err));
+        const struct weight_back head = {
+            LM_LLAMA_HEAD, 0, n->loss_rows, n->vocab, c, n->logits, n->gathered
+        };
+        LM_TRY(backward(n, g, &head, n->dgathered, false, err));
         for (size_t i = 0; i < count; i++)
             memcpy(n->dnormed + rows[i] * c, n->dgathered + i * c, c * sizeof(float));
     }
@@ -340,12 +340,14 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, struct lm_err *err)
 {
     memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, n->dx, g->tensor[LM_LLAMA_NORM], n->dnormed, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
+    norm_back(n, n->dx, gradient_at(n, g, LM_LLAMA_NORM, 0), n->dnormed, n->x_end,
+              n->model->tensor[LM_LLAMA_NORM]);
     for (size_t l = n->layers; l-- > 0;) {
         LM_TRY(ffn_backward(n, g, l, err));
         LM_TRY(attention_backward(n, b, first, g, l, err));
     }
-    embed_back(n, b, first, g);
+    if (!g->lora)
+        embed_back(n, b, first, g);
     return LM_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "tensor/gemm.h"
 #include "tensor/kernels.h"
 #include "train/batch.h"
+#include "train/lora.h"
 
 enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
 
@@ -29,9 +30,12 @@ size_t lm_net_bytes(const struct lm_llama_config *config, size_t positions, int 
 /* The gradient slab of a model: laid out like its parameters. */
 struct lm_gradient {
     float *slab;
-    float *tensor[LM_LLAMA_TENSOR_COUNT];
+    float *tensor[LM_LLAMA_TENSOR_COUNT];   // NULL with an adapter
+    struct lm_lora *lora;                   // the only thing that is trained; NULL: everything is
+    size_t count;                           // floats in the slab
 };
-void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model);
+/* lora NULL: laid out like the model's parameters, else like the adapter's. */
+void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model, struct lm_lora *lora);
 void lm_gradient_release(struct lm_gradient *g);
 
 /* -ln p of every target, into losses (B, T), 0 where there is none.  No gradient. */

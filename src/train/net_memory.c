@@ -116,11 +116,14 @@ void lm_net_free(struct lm_net *n)
     free(n);
 }
 
-void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model)
+void lm_gradient_init(struct lm_gradient *g, const struct lm_llama *model, struct lm_lora *lora)
 {
     size_t offsets[LM_LLAMA_TENSOR_COUNT];
+    *g = (struct lm_gradient){ .lora = lora, .count = lora ? lora->count : model->parameter_count };
+    g->slab = lm_slab_alloc(g->count * sizeof *g->slab);
+    if (lora)
+        return;
     lm_llama_offsets(&model->config, offsets);
-    g->slab = lm_slab_alloc(model->parameter_count * sizeof *g->slab);
     for (int t = 0; t < LM_LLAMA_TENSOR_COUNT; t++)
         g->tensor[t] = g->slab + offsets[t];
 }

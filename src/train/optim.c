@@ -16,14 +16,19 @@ double lm_lr_share(const struct lm_optim_config *c, uint64_t step)
 }
 
 void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
-                   struct lm_gemm *gemm)
+                   struct lm_lora *lora, struct lm_gemm *gemm)
 {
+    const size_t count = lora ? lora->count : model->parameter_count;
+    const bool muon = config->optimizer == LM_OPTIMIZER_MUON && !lora;
     *o = (struct lm_optim){
         .config = *config,
         .model = model,
-        .m = lm_slab_alloc(model->parameter_count * sizeof *o->m),
-        .v = lm_slab_alloc(model->parameter_count * sizeof *o->v),
-        .muon = config->optimizer == LM_OPTIMIZER_MUON ? lm_muon_new(&model->config, gemm) : NULL,
+        .lora = lora,
+        .params = lora ? lora->params : model->params,
+        .count = count,
+        .m = lm_slab_alloc(count * sizeof *o->m),
+        .v = lm_slab_alloc(count * sizeof *o->v),
+        .muon = muon ? lm_muon_new(&model->config, gemm) : NULL,
     };
 }
 
@@ -35,8 +40,11 @@ void lm_optim_release(struct lm_optim *o)
     *o = (struct lm_optim){ 0 };
 }
 
-size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model)
+size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
+                      const struct lm_lora *lora)
 {
+    if (lora)
+        return 2 * lora->count * sizeof(float);
     const size_t moments = 2 * lm_llama_parameter_count(model) * sizeof(float);
     return moments + (config->optimizer == LM_OPTIMIZER_MUON ? lm_muon_bytes(model) : 0);
 }
@@ -45,7 +53,7 @@ size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llam
 static enum lm_rc fail_not_finite(const struct lm_optim *o, const struct lm_gradient *g, uint64_t step,
                                   struct lm_err *err)
 {
-    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++) {
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT && !o->lora; kind++) {
         size_t rows, cols;
         lm_llama_shape(&o->model->config, kind, &rows, &cols);
         for (size_t l = 0; l < lm_llama_layer_count(&o->model->config, kind); l++)
@@ -77,7 +85,7 @@ static void adamw(struct lm_optim *o, size_t at, const float *grad, size_t count
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < count; i += UPDATE_UNIT) {
         const size_t n = count - i < UPDATE_UNIT ? count - i : UPDATE_UNIT;
-        kernels->adamw(o->model->params + at + i, o->m + at + i, o->v + at + i, grad + i, n, update);
+        kernels->adamw(o->params + at + i, o->m + at + i, o->v + at + i, grad + i, n, update);
     }
 }
 
@@ -94,18 +102,40 @@ static enum lm_rc muon(struct lm_optim *o, size_t at, const float *grad, size_t 
     return LM_OK;
 }
 
+static struct lm_adamw adamw_of(const struct lm_optim_config *c, uint64_t step, double decay,
+                                float grad_scale)
+{
+    const double count = (double)(step + 1);
+    return (struct lm_adamw){
+        .lr = (float)(lm_lr_share(c, step) * c->lr),
+        .beta1 = (float)c->beta1,
+        .beta2 = (float)c->beta2,
+        .eps = (float)c->adam_eps,
+        .decay = (float)decay,
+        .bias1 = (float)(1 - pow(c->beta1, count)),
+        .bias2 = (float)(1 - pow(c->beta2, count)),
+        .grad_scale = grad_scale,
+    };
+}
+
 enum lm_rc lm_optim_step(struct lm_optim *o, const struct lm_gradient *g, uint64_t step, double *ret_norm,
                          struct lm_err *err)
 {
     enum { MOMENTUM_PERCENT = 95 };
     const struct lm_optim_config *c = &o->config;
     const struct lm_llama_config *model = &o->model->config;
-    const double norm = sqrt(lm_sum_squares(g->slab, o->model->parameter_count));
+    const double norm = sqrt(lm_sum_squares(g->slab, o->count));
     if (!isfinite(norm))
         return fail_not_finite(o, g, step, err);
 
-    const double share = lm_lr_share(c, step), count = (double)(step + 1);
+    const double share = lm_lr_share(c, step);
     const float grad_scale = c->clip > 0 && norm > c->clip ? (float)(c->clip / norm) : 1;
+    *ret_norm = norm;
+    if (o->lora) {
+        const struct lm_adamw update = adamw_of(c, step, c->weight_decay, grad_scale);
+        adamw(o, 0, g->slab, o->count, &update);
+        return LM_OK;
+    }
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++) {
         if (kind == LM_LLAMA_HEAD && model->tied)
             continue;
@@ -124,18 +154,8 @@ enum lm_rc lm_optim_step(struct lm_optim *o, const struct lm_gradient *g, uint64
             LM_TRY(muon(o, at, g->tensor[kind], layers, update, err));
             continue;
         }
-        const struct lm_adamw update = {
-            .lr = (float)(share * c->lr),
-            .beta1 = (float)c->beta1,
-            .beta2 = (float)c->beta2,
-            .eps = (float)c->adam_eps,
-            .decay = (float)decay,
-            .bias1 = (float)(1 - pow(c->beta1, count)),
-            .bias2 = (float)(1 - pow(c->beta2, count)),
-            .grad_scale = grad_scale,
-        };
+        const struct lm_adamw update = adamw_of(c, step, decay, grad_scale);
         adamw(o, at, g->tensor[kind], layers * rows * cols, &update);
     }
-    *ret_norm = norm;
     return LM_OK;
 }

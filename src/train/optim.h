@@ -28,14 +28,18 @@ struct lm_muon;
 struct lm_optim {
     struct lm_optim_config config;
     struct lm_llama *model;   // borrowed
-    float *m, *v;             // slabs laid out like the parameters; v is unused where Muon works
-    struct lm_muon *muon;     // NULL for AdamW
+    struct lm_lora *lora;     // borrowed; what is trained instead, by AdamW; NULL: none
+    float *params;            // of the one or the other
+    size_t count;
+    float *m, *v;           // slabs laid out like the parameters; v is unused where Muon works
+    struct lm_muon *muon;   // NULL for AdamW
 };
 
 void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
-                   struct lm_gemm *gemm);
+                   struct lm_lora *lora, struct lm_gemm *gemm);
 void lm_optim_release(struct lm_optim *o);
-size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model);
+size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
+                      const struct lm_lora *lora);
 
 /* Update number `step` (0-based).  Returns the gradient's norm before clipping.  LM_EFORMAT, naming step and
  * tensor, when a gradient is not finite; nothing is changed then. */

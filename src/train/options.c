@@ -61,6 +61,10 @@ static const struct lm_opt finetune_rows[] = {
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+    { "lora-rank",        LM_OPT_INT,    AT(lora_rank),        "0",     0,    1024,   "",       "train an adapter of this rank and leave the model as it is, 0: train the model" },
+    { "lora-alpha",       LM_OPT_REAL,   AT(lora_alpha),       "32",    1e-6, 1e6,    "",       "the adapter's weight, times 1 / rank" },
+    { "lora-stabilized",  LM_OPT_BOOL,   AT(lora_stabilized),  "false", 0,    0,      "",       "times 1 / sqrt(rank) instead (rsLoRA)" },
+    { "lora-targets",     LM_OPT_LIST,   AT(lora_targets),     NULL,    0,    0,      "",       "matrices it is put on: q, k, v, o, gate, up, down; without: all" },
 };
 #undef AT
 const struct lm_opt_table lm_finetune_options = LM_OPT_TABLE("finetune", struct lm_finetune_config, finetune_rows);

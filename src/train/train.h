@@ -44,11 +44,17 @@ struct lm_finetune_config {
     int optimizer;                                                                    // adamw | muon
     int64_t seed, eval_every, checkpoint_every, memory_max_mb;
     int precision;   // auto | f32 | bf16
+    /* adapter (train/lora.h) */
+    int64_t lora_rank;   // 0: the whole model is trained
+    double lora_alpha;
+    bool lora_stabilized;
+    struct lm_opt_list lora_targets;   // empty: all
 };
 extern const struct lm_opt_table lm_finetune_options;
 
 /* pairs_path: JSONL of {id, snapshot, question, answer, document, split}; rows with split "train" train, rows
- * with "heldout" measure.  Writes the same kind of folder as lm_pretrain. */
+ * with "heldout" measure.  Writes the same kind of folder as lm_pretrain; with an adapter it holds the merged
+ * model, and adapter/ beside it the adapter alone. */
 enum lm_rc lm_finetune(const struct lm_finetune_config *config, const char *model_dir, const char *pairs_path,
                        const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
 

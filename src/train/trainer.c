@@ -30,6 +30,7 @@ static enum lm_rc plan_memory(const struct lm_trainer_config *config, const stru
                               struct lm_err *err)
 {
     const size_t weights = model->parameter_count * sizeof(float);
+    const struct lm_lora *lora = config->lora;
     size_t eval = 0;
     for (size_t i = 0; i < heldout->count; i++)
         eval += heldout->pieces[i].len * (sizeof(uint32_t) + sizeof(int32_t));
@@ -38,8 +39,9 @@ static enum lm_rc plan_memory(const struct lm_trainer_config *config, const stru
         size_t bytes;
     } rows[] = {
         { "weights", weights },
-        { "gradient", weights },
-        { "optimiser", lm_optim_bytes(&config->optim, &model->config) },
+        { "adapter and frozen matrices", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
+        { "gradient", lora ? lora->count * sizeof(float) : weights },
+        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
         { "activations and scratch", lm_net_bytes(&model->config, feed->positions, lm_threads()) },
         { "packed bf16 weights", bf16 ? weights : 0 },   // two copies of two bytes
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
@@ -92,9 +94,19 @@ enum lm_rc lm_eval_measure(struct lm_net *net, struct lm_batch *batch, const str
     return rc;
 }
 
+/* After every change of what is trained. */
+static enum lm_rc pack_weights(struct trainer *t, struct lm_err *err)
+{
+    if (t->config->lora)
+        LM_TRY(lm_lora_apply(t->config->lora, t->gemm, err));
+    lm_gemm_pack(t->gemm);
+    return LM_OK;
+}
+
 static enum lm_rc evaluate(struct trainer *t, struct lm_err *err)
 {
     struct lm_measure m;
+    LM_TRY(pack_weights(t, err));
     LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
     struct lm_checkpoint *s = &t->state;
     s->evaluated = s->step;
@@ -125,8 +137,8 @@ static enum lm_rc train_step(struct trainer *t, struct lm_err *err)
     if (t->batch.trained == 0)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);
-    memset(t->gradient.slab, 0, t->model->parameter_count * sizeof *t->gradient.slab);
-    lm_gemm_pack(t->gemm);
+    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
+    LM_TRY(pack_weights(t, err));
     LM_TRY(lm_net_train(t->net, &t->batch, &t->gradient, &s->loss, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     if (!isfinite(s->loss))
@@ -194,7 +206,7 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
         show(t, &progress, started, peak);
     }
     lm_progress_end(&progress, steps);
-    return LM_OK;
+    return c->lora ? lm_lora_apply(c->lora, t->gemm, err) : LM_OK;   // the model is the last step's
 }
 
 static enum lm_rc start(struct trainer *t, struct lm_err *err)
@@ -203,8 +215,8 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
     const bool bf16 = lm_gemm_type(t->gemm) == LM_GEMM_BF16;
     LM_TRY(plan_memory(c, t->model, t->feed, t->heldout, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, t->feed->positions);
-    lm_gradient_init(&t->gradient, t->model);
-    lm_optim_init(&t->optim, &c->optim, t->model, t->gemm);
+    lm_gradient_init(&t->gradient, t->model, c->lora);
+    lm_optim_init(&t->optim, &c->optim, t->model, c->lora, t->gemm);
     lm_batch_init(&t->batch, t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
@@ -213,10 +225,10 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
                 lm_gemm_weight(t->gemm, lm_llama_at(t->model, kind, l));
 
     t->place = (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()) };
-    t->state.params = t->model->params;
+    t->state.params = t->optim.params;
     t->state.m = t->optim.m;
     t->state.v = t->optim.v;
-    t->state.count = t->model->parameter_count;
+    t->state.count = t->optim.count;
     LM_TRY(lm_dir_make(c->work_dir, err));
     const enum lm_rc rc = lm_checkpoint_load(&t->place, &t->state, err);
     if (rc == LM_OK)
@@ -266,20 +278,24 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     return rc;
 }
 
+enum lm_rc lm_tokenizer_files_copy(const char *from_dir, const char *to_dir, struct lm_err *err)
+{
+    static const char *const files[] = { "tokenizer.json", "tokenizer_config.json", "chat_template.jinja" };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        LM_FREE char *from = lm_path_join(from_dir, files[i]), *to = lm_path_join(to_dir, files[i]);
+        if (i == 0 || lm_path_exists(from))
+            LM_TRY(lm_file_copy(from, to, err));
+    }
+    return LM_OK;
+}
+
 enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
                             const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,
                             struct lm_err *err)
 {
-    static const char *const files[] = { "tokenizer.json", "tokenizer_config.json" };
     LM_TRY(lm_dir_make(out_dir, err));
     LM_TRY(lm_llama_save(model, out_dir, err));
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char *from = lm_path_join(tokenizer_dir, files[i]), *to = lm_path_join(out_dir, files[i]);
-        const enum lm_rc rc = lm_file_copy(from, to, err);
-        free(from);
-        free(to);
-        LM_TRY(rc);
-    }
+    LM_TRY(lm_tokenizer_files_copy(tokenizer_dir, out_dir, err));
     char *path = lm_path_join(out_dir, "metrics.jsonl");
     const enum lm_rc rc = lm_file_write(path, lm_buf_str(&result->log), err);
     free(path);

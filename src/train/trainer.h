@@ -21,6 +21,7 @@ struct lm_trainer_config {
     uint64_t eval_every, checkpoint_every;   // in steps; 0: only at the end
     uint64_t memory_max_mb;                  // 0: no limit
     enum lm_precision precision;
+    struct lm_lora *lora;   // trained instead of the model, whose matrices follow it; NULL: none
 };
 
 struct lm_trainer_result {
@@ -40,6 +41,9 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
 enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
                             const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,
                             struct lm_err *err);
+
+/* tokenizer.json, and what stands beside it if it does: tokenizer_config.json, chat_template.jinja. */
+enum lm_rc lm_tokenizer_files_copy(const char *from_dir, const char *to_dir, struct lm_err *err);
 
 /* Mean loss over the set and bits per byte of its text. */
 struct lm_measure {

@@ -60,7 +60,7 @@ static void setup(struct setup *s, const struct lm_llama_config *config, size_t 
     make_model(&s->model, config);
     assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL), LM_OK);
     s->net = lm_net_new(&s->model, s->gemm, positions);
-    lm_gradient_init(&s->gradient, &s->model);
+    lm_gradient_init(&s->gradient, &s->model, NULL);
 }
 
 static void teardown(struct setup *s)

@@ -93,11 +93,11 @@ static void setup(struct fixture *f, const struct lm_optim_config *config)
     lm_llama_init(&f->model, &tiny);
     lm_llama_random(&f->model, 1);
     assert_int_equal(lm_gemm_new(LM_GEMM_F32, &f->gemm, NULL), LM_OK);
-    lm_gradient_init(&f->gradient, &f->model);
+    lm_gradient_init(&f->gradient, &f->model, NULL);
     float *values = random_values(2, f->model.parameter_count, 1);
     memcpy(f->gradient.slab, values, f->model.parameter_count * sizeof *values);
     free(values);
-    lm_optim_init(&f->optim, config, &f->model, f->gemm);
+    lm_optim_init(&f->optim, config, &f->model, NULL, f->gemm);
 }
 
 static void teardown(struct fixture *f)

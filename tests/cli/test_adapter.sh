@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# An adapter of its own: what is merged later is what was trained, and wrong ones are refused.
+set -euo pipefail
+loom=$1
+. "$2/lib/small_project.sh"
+fail() { echo "FAIL: $*" >&2; exit 1; }
+
+rm -rf w && mkdir w && cd w
+small_project p
+"$loom" run pretrain --project=p --quiet > run.log
+base=$("$loom" status --project=p --quiet | awk '$1 == "pretrain" { print $NF }')
+for i in $(seq 20); do
+    split=$([ "$i" -gt 2 ] && echo train || echo heldout)
+    printf '{"id":"%d","snapshot":"s","question":"Which table is %d?","answer":"The table %d.","split":"%s"}\n' \
+        "$i" "$i" "$i" "$split"
+done > pairs.jsonl
+tune() { "$loom" finetune --model="$base" --pairs=pairs.jsonl --window-size=64 --window-stride=32 --batch-tokens=128 --quiet "$@"; }
+tune --out=tuned --lora-rank=3 --lora-targets=q,gate
+"$loom" model merge-adapter "$base" tuned/adapter --out=merged --quiet
+cmp tuned/model.safetensors merged/model.safetensors || fail "the merged model is not the one that was trained"
+cmp -s "$base/model.safetensors" merged/model.safetensors && fail "nothing was learned"
+
+# Two adapters on one base, one after the other.
+tune --out=other --lora-rank=2 --lora-targets=v
+"$loom" model merge-adapter "$base" tuned/adapter other/adapter --out=both --quiet
+
+# Refused: a matrix that is none, a folder that holds no adapter.
+rc=0
+tune --out=bad --lora-rank=2 --lora-targets=embed 2> err || rc=$?
+[ $rc = 2 ] && grep -q "'embed' is no matrix" err || fail "a target 'embed' ended with $rc: $(cat err)"
+rc=0
+"$loom" model merge-adapter "$base" "$base" --out=bad2 2> err || rc=$?
+[ $rc != 0 ] && grep -q "adapter_config.json" err || fail "a folder without adapter ended with $rc: $(cat err)"
