@@ -7,6 +7,9 @@
 #include "token/bpe_train.h"
 
 #include "base/sys.h"
+#include "text/text.h"
+#include "token/unicode.h"
+#include "token/words.h"
 
 struct pair {
     uint64_t key;   // left << 32 | right
@@ -22,11 +25,10 @@ struct candidate {
 };
 
 struct learner {
-    const struct lm_words *words;
-    uint32_t *ids;             // the words as ids, one after the other
-    size_t *starts;            // [words.len]
-    uint32_t *lens;            // [words.len], shrinking
-    struct lm_token_map map;   // bytes to id
+    const struct lm_learn_options *options;
+    struct lm_sequences words;   // lens are shrinking
+    struct lm_token_map map;     // bytes to id
+    struct lm_buf text;          // of a token to be
     struct pair *pairs;
     size_t pair_count, pair_cap;
     uint32_t *slots;   // index of a pair + 1; 0: free
@@ -101,12 +103,75 @@ static void gain(struct learner *l, uint64_t key, uint64_t count, uint32_t word)
     p->words[p->len++] = word;
 }
 
-/* ---- the heap: larger count first, then smaller pair ---- */
+/* ---- ties ---- */
 
-static bool goes_before(const struct candidate *a, const struct candidate *b)
+static struct lm_str left_of(const struct learner *l, uint64_t key)
+{
+    return lm_vocab_bytes(&l->out->vocab, (uint32_t)(key >> 32));
+}
+
+static struct lm_str right_of(const struct learner *l, uint64_t key)
+{
+    return lm_vocab_bytes(&l->out->vocab, (uint32_t)key);
+}
+
+/* An id as it were if the id of a byte was its value. */
+static uint32_t raw_id(const struct learner *l, uint32_t id)
+{
+    const size_t first = l->out->alphabet_before;
+    return l->options->kind == LM_LEARN_BYTES && id >= first && id < first + 256
+               ? lm_byte_in_order(id - first)
+               : id;
+}
+
+static int compare_raw(const struct learner *l, uint64_t a, uint64_t b)
+{
+    const uint64_t x = pair_key(raw_id(l, (uint32_t)(a >> 32)), raw_id(l, (uint32_t)a));
+    const uint64_t y = pair_key(raw_id(l, (uint32_t)(b >> 32)), raw_id(l, (uint32_t)b));
+    return (x > y) - (x < y);
+}
+
+static int compare_bytes(const struct learner *l, uint64_t a, uint64_t b)
+{
+    const int left = lm_str_cmp(left_of(l, a), left_of(l, b));
+    return left ? left : lm_str_cmp(right_of(l, a), right_of(l, b));
+}
+
+static uint8_t joined_at(struct lm_str left, struct lm_str right, size_t i)
+{
+    return (uint8_t)(i < left.len ? left.ptr[i] : right.ptr[i - left.len]);
+}
+
+static int compare_spm(const struct learner *l, uint64_t a, uint64_t b)
+{
+    const struct lm_str al = left_of(l, a), ar = right_of(l, a), bl = left_of(l, b), br = right_of(l, b);
+    const size_t a_chars = lm_utf8_count(al) + lm_utf8_count(ar);
+    const size_t b_chars = lm_utf8_count(bl) + lm_utf8_count(br);
+    if (a_chars != b_chars)
+        return a_chars < b_chars ? -1 : 1;
+    const size_t a_len = al.len + ar.len, b_len = bl.len + br.len;
+    for (size_t i = 0; i < a_len && i < b_len; i++)
+        if (joined_at(al, ar, i) != joined_at(bl, br, i))
+            return joined_at(al, ar, i) < joined_at(bl, br, i) ? -1 : 1;
+    return (a_len > b_len) - (a_len < b_len);
+}
+
+/* By enum lm_tie; NULL: by the pair itself. */
+static int (*const ties[LM_TIE_COUNT])(const struct learner *l, uint64_t a, uint64_t b) = {
+    [LM_TIE_RAW] = compare_raw,
+    [LM_TIE_BYTES] = compare_bytes,
+    [LM_TIE_SPM] = compare_spm,
+};
+
+/* ---- the heap: larger count first, then by the rule for ties ---- */
+
+static bool goes_before(const struct learner *l, const struct candidate *a, const struct candidate *b)
 {
     if (a->count != b->count)
         return a->count > b->count;
+    const int order = ties[l->options->tie] ? ties[l->options->tie](l, a->key, b->key) : 0;
+    if (order)
+        return order < 0;
     return a->key != b->key ? a->key < b->key : a->turn < b->turn;
 }
 
@@ -114,7 +179,7 @@ static void heap_push(struct learner *l, struct candidate c)
 {
     lm_grow(&l->heap, &l->heap_cap, l->heap_len + 1, sizeof(*l->heap));
     size_t i = l->heap_len++;
-    for (; i > 0 && goes_before(&c, &l->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && goes_before(l, &c, &l->heap[(i - 1) / 2]); i = (i - 1) / 2)
         l->heap[i] = l->heap[(i - 1) / 2];
     l->heap[i] = c;
 }
@@ -127,8 +192,8 @@ static struct candidate heap_pop(struct learner *l)
         size_t child = 2 * i + 1;
         if (child >= l->heap_len)
             break;
-        child += child + 1 < l->heap_len && goes_before(&l->heap[child + 1], &l->heap[child]);
-        if (!goes_before(&l->heap[child], &last))
+        child += child + 1 < l->heap_len && goes_before(l, &l->heap[child + 1], &l->heap[child]);
+        if (!goes_before(l, &l->heap[child], &last))
             break;
         l->heap[i] = l->heap[child];
         i = child;
@@ -175,9 +240,9 @@ static bool next_candidate(struct learner *l, uint64_t frequency_min, struct can
 
 static void merge_in_word(struct learner *l, uint32_t word, uint32_t left, uint32_t right, uint32_t made)
 {
-    uint32_t *ids = l->ids + l->starts[word];
-    const uint64_t count = l->words->items[word].count;
-    const uint32_t len = l->lens[word];
+    uint32_t *ids = l->words.ids + l->words.starts[word];
+    const uint64_t count = l->words.counts[word];
+    const uint32_t len = l->words.lens[word];
     uint32_t out = 0;
     for (uint32_t in = 0; in < len; in++) {
         if (ids[in] != left || in + 1 == len || ids[in + 1] != right) {
@@ -195,26 +260,54 @@ static void merge_in_word(struct learner *l, uint32_t word, uint32_t left, uint3
         ids[out++] = made;
         in++;
     }
-    l->lens[word] = out;
+    l->words.lens[word] = out;
+}
+
+/* What left and right spell together. */
+static struct lm_str join(struct learner *l, uint64_t key)
+{
+    struct lm_str right = right_of(l, key);
+    if (l->options->kind == LM_LEARN_WORDS && lm_str_starts(right, LM_STR(LM_WORDS_INSIDE)))
+        right = (struct lm_str){ right.ptr + 2, right.len - 2 };
+    lm_buf_reset(&l->text);
+    lm_buf_add_str(&l->text, left_of(l, key));
+    lm_buf_add_str(&l->text, right);
+    return lm_buf_str(&l->text);
+}
+
+static bool has_digit(struct lm_str text)
+{
+    for (size_t at = 0; at < text.len;) {
+        uint32_t cp;
+        at += lm_utf8_next(text, at, &cp);
+        if (lm_unicode_class(cp) == LM_UCLASS_NUMBER)
+            return true;
+    }
+    return false;
+}
+
+static bool is_allowed(const struct learner *l, struct lm_str text)
+{
+    const struct lm_learn_options *o = l->options;
+    if (o->chars_max > 0 && lm_utf8_count(text) > o->chars_max)
+        return false;
+    return !(o->digits_apart && o->kind == LM_LEARN_PIECES && has_digit(text));
 }
 
 /* The id of left + right: an existing token of these bytes, or the next free one; LM_TOKEN_NONE when they
- * spell a special token. */
+ * spell a special token or what the options forbid. */
 static uint32_t make_token(struct learner *l, uint64_t key)
 {
     struct lm_vocab *v = &l->out->vocab;
-    struct lm_buf bytes = { 0 };
-    lm_buf_add_str(&bytes, lm_vocab_bytes(v, (uint32_t)(key >> 32)));
-    lm_buf_add_str(&bytes, lm_vocab_bytes(v, (uint32_t)key));
-    uint32_t id = lm_token_map_find(&l->map, v, lm_buf_str(&bytes));
-    if (id == LM_TOKEN_NONE) {
-        id = (uint32_t)v->size;
-        lm_vocab_set(v, id, lm_buf_str(&bytes), LM_TOKEN_MODEL);
-        lm_token_map_put(&l->map, v, id);
-    } else if (v->items[id].kind == LM_TOKEN_SPECIAL) {
-        id = LM_TOKEN_NONE;
-    }
-    lm_buf_release(&bytes);
+    const struct lm_str text = join(l, key);
+    uint32_t id = lm_token_map_find(&l->map, v, text);
+    if (id != LM_TOKEN_NONE)
+        return v->items[id].kind == LM_TOKEN_SPECIAL ? LM_TOKEN_NONE : id;
+    if (!is_allowed(l, text))
+        return LM_TOKEN_NONE;
+    id = (uint32_t)v->size;
+    lm_vocab_set(v, id, text, LM_TOKEN_MODEL);
+    lm_token_map_put(&l->map, v, id);
     return id;
 }
 
@@ -234,38 +327,22 @@ static void merge_candidate(struct learner *l, const struct candidate *c)
 
 /* ---- start and end ---- */
 
-static void start_vocab(struct learner *l, const struct lm_str *special, size_t special_count)
+/* Texts that merges may make; not the names of bytes. */
+static void start_map(struct learner *l)
 {
-    struct lm_vocab *v = &l->out->vocab;
-    for (size_t i = 0; i < special_count; i++)
-        lm_vocab_set(v, (uint32_t)i, special[i], LM_TOKEN_SPECIAL);
-    for (size_t i = 0; i < 256; i++) {
-        const char byte = (char)lm_byte_in_order(i);
-        lm_vocab_set(v, (uint32_t)(special_count + i), (struct lm_str){ &byte, 1 }, LM_TOKEN_MODEL);
-    }
-    for (size_t i = 0; i < v->size; i++)
-        lm_token_map_put(&l->map, v, (uint32_t)i);
+    const struct lm_vocab *v = &l->out->vocab;
+    for (uint32_t id = 0; id < v->size; id++)
+        if (id >= l->out->alphabet_before || v->items[id].kind == LM_TOKEN_SPECIAL)
+            lm_token_map_put(&l->map, v, id);
 }
 
-static void start_words(struct learner *l, size_t special_count)
+static void start_pairs(struct learner *l)
 {
-    uint32_t byte_id[256];
-    for (size_t i = 0; i < 256; i++)
-        byte_id[lm_byte_in_order(i)] = (uint32_t)(special_count + i);
-    const struct lm_words *w = l->words;
-    l->ids = lm_alloc((w->bytes.len + 1) * sizeof(*l->ids));
-    l->starts = lm_alloc((w->len + 1) * sizeof(*l->starts));
-    l->lens = lm_alloc((w->len + 1) * sizeof(*l->lens));
-    size_t at = 0;
+    const struct lm_sequences *w = &l->words;
     for (size_t i = 0; i < w->len; i++) {
-        const uint8_t *bytes = (const uint8_t *)w->bytes.ptr + w->items[i].at;
-        l->starts[i] = at;
-        l->lens[i] = w->items[i].len;
-        for (size_t k = 0; k < w->items[i].len; k++) {
-            l->ids[at++] = byte_id[bytes[k]];
-            if (k > 0)
-                gain(l, pair_key(l->ids[at - 2], l->ids[at - 1]), w->items[i].count, (uint32_t)i);
-        }
+        const uint32_t *ids = w->ids + w->starts[i];
+        for (size_t k = 1; k < w->lens[i]; k++)
+            gain(l, pair_key(ids[k - 1], ids[k]), w->counts[i], (uint32_t)i);
     }
     push_touched(l);
 }
@@ -275,46 +352,64 @@ static void learner_release(struct learner *l)
     for (size_t i = 0; i < l->heap_len; i++)
         free(l->heap[i].words);
     free(l->heap);
-    free(l->ids);
-    free(l->starts);
-    free(l->lens);
+    lm_sequences_release(&l->words);
     free(l->pairs);
     free(l->slots);
     free(l->touched);
+    lm_buf_release(&l->text);
     lm_token_map_release(&l->map);
 }
 
-enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_str *special, size_t special_count,
-                        size_t vocab_size, uint64_t frequency_min, struct lm_learned *ret, struct lm_err *err)
+static void count_tokens(struct learner *l)
 {
-    LM_ASSERT(vocab_size >= special_count + 256 && vocab_size <= LM_VOCAB_SIZE_MAX);
-    *ret = (struct lm_learned){ 0 };
-    struct learner l = { .words = words, .out = ret };
-    start_vocab(&l, special, special_count);
-    start_words(&l, special_count);
+    struct lm_learned *out = l->out;
+    out->counts = lm_zalloc(out->vocab.size + 1, sizeof(*out->counts));
+    for (size_t i = 0; i < l->words.len; i++) {
+        for (size_t k = 0; k < l->words.lens[i]; k++)
+            out->counts[l->words.ids[l->words.starts[i] + k]] += l->words.counts[i];
+        out->tokens += l->words.counts[i] * l->words.lens[i];
+    }
+}
 
+static enum lm_rc run(struct learner *l, struct lm_err *err)
+{
+    const size_t vocab_size = l->options->vocab_size;
     struct lm_progress progress = lm_progress_start("learn merges", "tokens", vocab_size);
     struct candidate c;
     bool stopped = false;
-    while (!stopped && ret->vocab.size < vocab_size && next_candidate(&l, frequency_min, &c)) {
-        merge_candidate(&l, &c);
+    while (!stopped && l->out->vocab.size < vocab_size && next_candidate(l, l->options->frequency_min, &c)) {
+        merge_candidate(l, &c);
         free(c.words);   // NOLINT(clang-analyzer-unix.Malloc): popped from the heap, ours alone
-        lm_progress_at(&progress, ret->vocab.size, NULL);
+        lm_progress_at(&progress, l->out->vocab.size, NULL);
         stopped = lm_stop_asked();
     }
-    lm_progress_end(&progress, ret->vocab.size);
-    for (size_t i = 0; i < words->len; i++)
-        ret->tokens += words->items[i].count * l.lens[i];
+    lm_progress_end(&progress, l->out->vocab.size);
+    count_tokens(l);
+    return stopped ? lm_fail(err, LM_ESTOP, "stopped while learning merges") : LM_OK;
+}
+
+enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_options *options,
+                        struct lm_learned *ret, struct lm_err *err)
+{
+    LM_ASSERT(options->vocab_size <= LM_VOCAB_SIZE_MAX && options->tie < LM_TIE_COUNT);
+    *ret = (struct lm_learned){ 0 };
+    struct learner l = { .options = options, .out = ret };
+    enum lm_rc rc = lm_alphabet_start(words, options, ret, &l.words, err);
+    if (rc == LM_OK) {
+        start_map(&l);
+        start_pairs(&l);
+        rc = run(&l, err);
+    }
     learner_release(&l);
-    if (!stopped)
-        return LM_OK;
-    lm_learned_release(ret);
-    return lm_fail(err, LM_ESTOP, "stopped while learning merges");
+    if (rc != LM_OK)
+        lm_learned_release(ret);
+    return rc;
 }
 
 void lm_learned_release(struct lm_learned *l)
 {
     lm_vocab_release(&l->vocab);
     free(l->merges);
+    free(l->counts);
     *l = (struct lm_learned){ 0 };
 }

@@ -3,6 +3,7 @@
 
 #include "token/pieces.h"
 #include "token/words.h"
+#include "token/write.h"
 
 /* ---- roles and the tokens around a text ---- */
 
@@ -47,7 +48,7 @@ static struct lm_str keep(struct lm_arena *arena, struct lm_str text)
 }
 
 /* As the file spelt it: a token that merges have nothing to do with is in no map, and stands for itself. */
-static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch)
+struct lm_str lm_token_spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch)
 {
     const struct lm_added *const added[] = { &t->added, &t->later };
     const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
@@ -63,9 +64,19 @@ static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct 
     else if (pieces)
         lm_piece_from_text(bytes, scratch);
     else if (t->family == LM_FAMILY_WORDS)
-        lm_word_to_gguf(bytes, scratch);
+        return bytes;
     else
         lm_bytes_to_text(bytes, scratch);
+    return lm_buf_str(scratch);
+}
+
+static struct lm_str gguf_spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch)
+{
+    const struct lm_str text = lm_token_spelling(t, id, scratch);
+    if (t->family != LM_FAMILY_WORDS || t->vocab.items[id].kind != LM_TOKEN_MODEL)
+        return text;
+    lm_buf_reset(scratch);
+    lm_word_to_gguf(text, scratch);
     return lm_buf_str(scratch);
 }
 
@@ -84,7 +95,7 @@ static void set_tokens(const struct lm_tokenizer *t, struct lm_arena *arena, str
         const enum lm_token_kind kind = t->vocab.items[id].kind;
         codes[id] = types[kind];
         tokens[id] = kind == LM_TOKEN_HOLE ? lm_str(lm_arena_printf(arena, "[PAD%u]", id))
-                                           : keep(arena, spelling(t, id, &scratch));
+                                           : keep(arena, gguf_spelling(t, id, &scratch));
     }
     lm_buf_release(&scratch);
     p->tokens = tokens;
@@ -120,9 +131,9 @@ static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, str
     struct lm_buf line = { 0 }, scratch = { 0 };
     for (size_t i = 0; i < t->bpe.len; i++) {
         lm_buf_reset(&line);
-        lm_buf_add_str(&line, spelling(t, (uint32_t)(order[i]->pair >> 32), &scratch));
+        lm_buf_add_str(&line, lm_token_spelling(t, (uint32_t)(order[i]->pair >> 32), &scratch));
         lm_buf_putc(&line, ' ');
-        lm_buf_add_str(&line, spelling(t, (uint32_t)order[i]->pair, &scratch));
+        lm_buf_add_str(&line, lm_token_spelling(t, (uint32_t)order[i]->pair, &scratch));
         merges[i] = keep(arena, lm_buf_str(&line));
     }
     lm_buf_release(&line);

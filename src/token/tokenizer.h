@@ -99,18 +99,49 @@ void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, ui
                     struct lm_buf *ret);
 void lm_decode_end(struct lm_decode_stream *s, struct lm_buf *ret);
 
-/* ---- training: token/bpe_train.c -> tokenizer.json, tokenizer_config.json, vocab.json, vocab.bin ---- */
+/* ---- training: token/train.c -> tokenizer.json, tokenizer_config.json, vocab.json, vocab.bin, report.json
+ * ---- */
 
 struct lm_tokenizer_config {
-    int64_t vocab_size;           // with special tokens and the 256 bytes
+    int64_t vocab_size;           // with special tokens and the alphabet
     int64_t frequency_min;        // a pair must occur this often
     int pretokenizer;             // gpt2 | llama3 | smollm | qwen2
     struct lm_opt_list special;   // in id order from 0; empty: <|endoftext|>, <|im_start|>, <|im_end|>
     const char *chat_template;    // file; NULL: the built-in ChatML template
+    int kind;                     // bpe | sentencepiece | wordpiece
+    int tie;                      // hf | raw | bytes | spm
+    int64_t mem_mb;               // for counted words; more go to disk
+    int64_t chars_max;            // of a token; 0: no maximum
+    int64_t word_frequency_min;   // rarer words are not learned from
+    double coverage;              // sentencepiece: share of the characters that have tokens
+    int64_t alphabet_max;         // wordpiece: characters that have tokens
+    bool lowercase;               // wordpiece
+    bool digits_apart;            // sentencepiece
+    struct lm_opt_list weight;    // SOURCE=NUMBER
+    bool document_weights;        // the attribute "weight" of a document counts
 };
 extern const struct lm_opt_table lm_tokenizer_options;
 
-/* Trains on the content of document files.  Ties as Hugging Face: higher count, then smaller pair of ids. */
+/* A text to learn from; borrowed during the call that gets it. */
+struct lm_train_text {
+    struct lm_str text, language, source;   // language, source: for the report; may be empty
+    double weight;                          // it counts so many times, to three decimals
+    bool lines;                             // each line is a text of its own, as Hugging Face reads files
+};
+
+/* Texts in batches.  The files depend on texts, weights and options alone: not on the number of threads, the
+ * order or the batches.  Ties as the option says: Hugging Face's rule is higher count, then smaller pair of
+ * ids.  tmp_dir: for counted words beyond mem_mb. */
+struct lm_trainer;
+enum lm_rc lm_trainer_new(const struct lm_tokenizer_config *config, const char *tmp_dir,
+                          struct lm_trainer **ret, struct lm_err *err);
+enum lm_rc lm_trainer_add(struct lm_trainer *trainer, const struct lm_train_text *texts, size_t count,
+                          struct lm_err *err);
+enum lm_rc lm_trainer_end(struct lm_trainer *trainer, const char *out_dir, struct lm_buf *metrics,
+                          struct lm_err *err);
+void lm_trainer_free(struct lm_trainer *trainer);   // NULL is fine
+
+/* All of it, for texts in memory. */
 enum lm_rc lm_tokenizer_train(const struct lm_tokenizer_config *config, const struct lm_str *texts,
                               size_t count, const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
 

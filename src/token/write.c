@@ -13,7 +13,7 @@ static struct lm_str token_text(const struct lm_vocab *v, uint32_t id, struct lm
     return lm_buf_str(scratch);
 }
 
-void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret)
+static void write_learned_vocab(const struct lm_vocab *v, struct lm_buf *ret)
 {
     struct lm_buf text = { 0 };
     lm_buf_putc(ret, '{');
@@ -23,6 +23,34 @@ void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret)
         lm_buf_printf(ret, ":%u", id);
     }
     lm_buf_putc(ret, '}');
+    lm_buf_release(&text);
+}
+
+void lm_write_vocab_json(const struct lm_tokenizer *t, struct lm_buf *ret)
+{
+    struct lm_buf text = { 0 };
+    lm_buf_putc(ret, '{');
+    for (uint32_t id = 0; id < t->vocab.size; id++) {
+        if (t->vocab.items[id].kind == LM_TOKEN_HOLE)
+            continue;
+        lm_json_sep(ret);
+        lm_json_str(ret, lm_token_spelling(t, id, &text));
+        lm_buf_printf(ret, ":%u", id);
+    }
+    lm_buf_putc(ret, '}');
+    lm_buf_release(&text);
+}
+
+void lm_write_vocab_txt(const struct lm_tokenizer *t, struct lm_buf *ret)
+{
+    struct lm_buf text = { 0 };
+    for (uint32_t id = 0; id < t->vocab.size; id++) {
+        if (t->vocab.items[id].kind == LM_TOKEN_HOLE)
+            lm_buf_printf(ret, "[unused%u]", id);
+        else
+            lm_buf_add_str(ret, lm_token_spelling(t, id, &text));
+        lm_buf_putc(ret, '\n');
+    }
     lm_buf_release(&text);
 }
 
@@ -103,19 +131,33 @@ void lm_write_tokenizer_json(const struct lm_learned *l, const struct lm_grammar
     lm_buf_puts(ret, ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                      "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
                      "\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":");
-    lm_write_vocab_json(&l->vocab, ret);
+    write_learned_vocab(&l->vocab, ret);
     lm_buf_puts(ret, ",\"merges\":");
     write_merges(l, ret);
     lm_buf_puts(ret, "}}");
 }
 
-void lm_write_tokenizer_config(struct lm_str end_of_text, struct lm_str chat_template, struct lm_buf *ret)
+void lm_write_tokenizer_config(const struct lm_tokenizer *t, struct lm_str chat_template, struct lm_buf *ret)
 {
-    static const char *const roles[] = { "bos_token", "eos_token", "pad_token" };
+    static const struct {
+        const char *key;
+        enum lm_token_role role;
+        bool end_of_text;   // stands in where nobody has the role
+    } roles[] = {
+        { "bos_token", LM_ROLE_BOS, true },    { "eos_token", LM_ROLE_EOS, true },
+        { "pad_token", LM_ROLE_PAD, true },    { "unk_token", LM_ROLE_UNK, false },
+        { "sep_token", LM_ROLE_SEP, false },   { "cls_token", LM_ROLE_CLS, false },
+        { "mask_token", LM_ROLE_MASK, false },
+    };
     lm_buf_putc(ret, '{');
     lm_json_key_str(ret, "tokenizer_class", LM_STR("PreTrainedTokenizerFast"));
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-        lm_json_key_str(ret, roles[i], end_of_text);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        uint32_t id = t->roles[roles[i].role];
+        if (id == LM_TOKEN_NONE && roles[i].end_of_text && t->family != LM_FAMILY_WORDS)
+            id = t->end_of_text;
+        if (id != LM_TOKEN_NONE)
+            lm_json_key_str(ret, roles[i].key, lm_vocab_bytes(&t->vocab, id));
+    }
     lm_json_key_bool(ret, "clean_up_tokenization_spaces", false);
     if (chat_template.len > 0)
         lm_json_key_str(ret, "chat_template", chat_template);

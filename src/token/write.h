@@ -14,10 +14,14 @@ void lm_write_byte_level(bool use_regex, struct lm_buf *ret);
 void lm_write_pre_tokenizer(const struct lm_grammar *g, struct lm_buf *ret);
 
 /* tokenizer_config.json; chat_template "" leaves the key out. */
-void lm_write_tokenizer_config(struct lm_str end_of_text, struct lm_str chat_template, struct lm_buf *ret);
+void lm_write_tokenizer_config(const struct lm_tokenizer *t, struct lm_str chat_template, struct lm_buf *ret);
 
-/* vocab.json: {"token text":id,...} in the order of ids. */
-void lm_write_vocab_json(const struct lm_vocab *v, struct lm_buf *ret);
+/* vocab.json: {"token text":id,...} in the order of ids; vocab.txt: a token a line, holes as [unusedID]. */
+void lm_write_vocab_json(const struct lm_tokenizer *t, struct lm_buf *ret);
+void lm_write_vocab_txt(const struct lm_tokenizer *t, struct lm_buf *ret);
+
+/* A token as files of its family spell it: in the tokenizer or in scratch. */
+struct lm_str lm_token_spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *scratch);
 
 /* vocab.bin: docs/formats/vocab.md. */
 void lm_write_vocab_bin(const struct lm_tokenizer *t, struct lm_buf *ret);
