@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
-#include "train/account.h"
+#include "train/ledger.h"
 
 #include <math.h>
 
@@ -76,10 +76,50 @@ static enum lm_rc privacy_noise(struct lm_cli *cli, struct lm_err *err)
     return tell(cli, &phase, c->delta, err);
 }
 
+/* ---- the ledger ---- */
+
+static enum lm_rc privacy_budget(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
+{
+    const struct privacy_config *c = cli->config[0];
+    return lm_ledger_budget(db, cli->args[0], c->epsilon, c->delta, err);
+}
+
+static enum lm_rc privacy_ledger(struct lm_cli *cli, struct lm_db *db, struct lm_err *err)
+{
+    struct lm_ledger_row *rows;
+    size_t count;
+    LM_TRY(lm_ledger_list(db, &cli->arena, &rows, &count, err));
+    lm_buf_puts(&cli->result, "{\"partitions\":[");
+    for (size_t i = 0; i < count; i++) {
+        const struct lm_ledger_row *r = &rows[i];
+        if (!cli->globals.json) {
+            char budget[64] = "no budget";
+            if (r->budget > 0)
+                snprintf(budget, sizeof budget, "budget %g", r->budget);
+            printf("%-24s %lld runs  epsilon %.4f at delta %g  %s\n", r->partition, (long long)r->runs,
+                   r->spent.epsilon, r->delta, budget);
+        }
+        lm_json_sep(&cli->result);
+        lm_buf_putc(&cli->result, '{');
+        lm_json_key_str(&cli->result, "partition", lm_str(r->partition));
+        lm_json_key_int(&cli->result, "runs", r->runs);
+        lm_json_key_num(&cli->result, "epsilon", r->spent.epsilon);
+        lm_json_key_num(&cli->result, "delta", r->delta);
+        lm_json_key_num(&cli->result, "budget", r->budget);
+        lm_buf_putc(&cli->result, '}');
+    }
+    lm_buf_puts(&cli->result, "]}");
+    return LM_OK;
+}
+
 const struct lm_cli_action lm_privacy_actions[] = {
     { "epsilon", "--noise=S --rate=Q --steps=N --delta=D", "what so many noisy steps cost", 0, 0,
       privacy_epsilon },
     { "noise", "--epsilon=E --rate=Q --steps=N --delta=D", "the least noise that keeps within epsilon", 0, 0,
       privacy_noise },
+    { "budget", "PARTITION --epsilon=E --delta=D", "refuse runs on this data that would lead beyond it", 1, 1,
+      .run_db = privacy_budget },
+    { "ledger", "", "what was spent of the privacy of each partition, over all runs", 0, 0,
+      .run_db = privacy_ledger },
     { 0 },
 };

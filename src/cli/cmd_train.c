@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "store/db.h"
 #include "train/train.h"
 
 struct pretrain_paths {
@@ -46,26 +47,38 @@ static enum lm_rc end(struct lm_cli *cli, const struct lm_cli_out *out, enum lm_
     return rc;
 }
 
+/* The project's database for the ledger of a private run; NULL for others. */
+static enum lm_rc ledger_of(struct lm_cli *cli, const struct lm_dp_options *dp, struct lm_db **ret,
+                            struct lm_err *err)
+{
+    *ret = NULL;
+    return lm_dp_wanted(dp) ? lm_cli_db(cli, ret, err) : LM_OK;
+}
+
 enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
 {
+    struct lm_pretrain_config *c = cli->config[0];
     const struct pretrain_paths *p = cli->config[1];
     struct lm_cli_out out;
     struct lm_buf metrics = { 0 };
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
-    const enum lm_rc rc =
-        lm_pretrain(cli->config[0], p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
+    LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
+    const enum lm_rc rc = lm_pretrain(c, p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
+    lm_db_close(c->ledger);
     return end(cli, &out, rc, &metrics, err);
 }
 
 enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
 {
+    struct lm_finetune_config *c = cli->config[0];
     const struct finetune_paths *p = cli->config[1];
     struct lm_cli_out out;
     struct lm_buf metrics = { 0 };
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
-    const enum lm_rc rc =
-        lm_finetune(cli->config[0], p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
+    LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
+    const enum lm_rc rc = lm_finetune(c, p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
+    lm_db_close(c->ledger);
     return end(cli, &out, rc, &metrics, err);
 }

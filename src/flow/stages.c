@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "corpus/document.h"
 #include "flow/stage.h"
+#include "store/db.h"
 
 #include <stdlib.h>
 
@@ -94,16 +95,36 @@ static enum lm_rc tokens_run(const struct lm_stage_call *call, struct lm_buf *me
     return lm_tokens_build(&call->project->tokens, tokenizer, &documents, 1, call->out_dir, metrics, err);
 }
 
+/* The project's ledger for a private run; NULL for others. */
+static enum lm_rc ledger_of(const struct lm_stage_call *call, const struct lm_dp_options *dp,
+                            struct lm_db **ret, struct lm_err *err)
+{
+    *ret = NULL;
+    if (!lm_dp_wanted(dp))
+        return LM_OK;
+    LM_FREE char *path = lm_path_join(call->project->state_dir, "loom.db");
+    return lm_db_open(path, ret, err);
+}
+
 static enum lm_rc pretrain_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
 {
-    return lm_pretrain(&call->project->pretrain, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
-                       call->work_dir, call->out_dir, metrics, err);
+    struct lm_pretrain_config config = call->project->pretrain;
+    LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
+    const enum lm_rc rc = lm_pretrain(&config, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
+                                      call->work_dir, call->out_dir, metrics, err);
+    lm_db_close(config.ledger);
+    return rc;
 }
 
 static enum lm_rc finetune_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
 {
-    return lm_finetune(&call->stage->snapshot->config, input(call, "base")->dir,
-                       file_of(call, "pairs", "pairs.jsonl"), call->work_dir, call->out_dir, metrics, err);
+    struct lm_finetune_config config = call->stage->snapshot->config;
+    LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
+    const enum lm_rc rc =
+        lm_finetune(&config, input(call, "base")->dir, file_of(call, "pairs", "pairs.jsonl"), call->work_dir,
+                    call->out_dir, metrics, err);
+    lm_db_close(config.ledger);
+    return rc;
 }
 
 static enum lm_rc review_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)

@@ -71,6 +71,13 @@ static enum lm_rc adapter_of(const struct lm_finetune_config *c, struct lm_llama
     return LM_OK;
 }
 
+/* As many as make every unit expected `epochs` times. */
+static uint64_t private_steps(uint64_t units, size_t rows, uint64_t epochs)
+{
+    const uint64_t rounds = units < rows ? 1 : (units + rows - 1) / rows;
+    return rounds * epochs;
+}
+
 static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *model,
                         const struct lm_pair_set *pairs, size_t positions, const char *model_dir,
                         const char *pairs_path, const char *work_dir, struct lm_lora *lora,
@@ -79,7 +86,7 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
     const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
     struct lm_pair_feed *source =
         lm_pair_feed_new(&pairs->train, rows, positions, (uint64_t)c->epochs, (uint64_t)c->seed);
-    const struct lm_feed feed = { source, rows, positions, lm_pair_feed_steps(source), lm_pair_feed_fill };
+    struct lm_feed feed = { source, rows, positions, lm_pair_feed_steps(source), lm_pair_feed_fill };
     struct lm_trainer_config config = {
         .what = "finetune",
         .work_dir = work_dir,
@@ -90,9 +97,23 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .precision = c->precision,
         .lora = c->lora_rank > 0 ? lora : NULL,
     };
+    struct lm_pair_units *units = NULL;
+    struct lm_dp_source of_units;
+    struct lm_dp dp;
     enum lm_rc rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
+    if (rc == LM_OK && lm_dp_wanted(&c->dp)) {
+        rc = lm_pair_units_new(pairs, c->dp.unit, &units, &of_units, err);
+        if (rc == LM_OK)
+            feed.steps = private_steps(of_units.units, rows, (uint64_t)c->epochs);
+        config.optim = optim_config(c, feed.steps);
+        if (rc == LM_OK)
+            rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
+    }
     if (rc == LM_OK)
         rc = lm_trainer_run(&config, model, &feed, &pairs->heldout, result, err);
+    if (rc == LM_OK && config.dp)
+        rc = lm_dp_json(config.dp, &result->privacy, err);
+    lm_pair_units_free(units);
     lm_pair_feed_free(source);
     return rc;
 }
@@ -133,7 +154,7 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
         rc = lm_lora_save(&lora, model_dir, dir, err);
     }
     lm_lora_release(&lora);
-    lm_buf_release(&result.log);
+    lm_trainer_result_release(&result);
     lm_pair_set_release(&pairs);
     return rc;
 }

@@ -34,6 +34,12 @@ static const struct lm_opt pretrain_rows[] = {
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+    { "dp-epsilon",       LM_OPT_REAL,   AT(dp.epsilon),       "0",     0,    1e6,    "",       "train with noise so that the privacy of a unit is kept within it, 0: as dp-noise says" },
+    { "dp-delta",         LM_OPT_REAL,   AT(dp.delta),         "1e-5",  1e-15, 0.5,   "",       "probability that epsilon does not hold; below 1 / number of units" },
+    { "dp-noise",         LM_OPT_REAL,   AT(dp.noise),         "0",     0,    1e6,    "",       "noise in clipping norms, 0: from dp-epsilon; both 0: no privacy" },
+    { "dp-clip",          LM_OPT_REAL,   AT(dp.clip),          "1",     1e-9, 1e9,    "",       "largest norm of one unit's gradient" },
+    { "dp-unit",          LM_OPT_CHOICE, AT(dp.unit),          "document", 0, 0,      "",       "what is protected: documents, or persons with all of theirs", lm_dp_units },
+    { "dp-partition",     LM_OPT_STRING, AT(dp.partition),     "all",   0,    0,      "",       "of the ledger: the name of the data", NULL, true },
 };
 #undef AT
 const struct lm_opt_table lm_pretrain_options = LM_OPT_TABLE("pretrain", struct lm_pretrain_config, pretrain_rows);
@@ -61,6 +67,12 @@ static const struct lm_opt finetune_rows[] = {
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+    { "dp-epsilon",       LM_OPT_REAL,   AT(dp.epsilon),       "0",     0,    1e6,    "",       "train with noise so that the privacy of a unit is kept within it, 0: as dp-noise says" },
+    { "dp-delta",         LM_OPT_REAL,   AT(dp.delta),         "1e-5",  1e-15, 0.5,   "",       "probability that epsilon does not hold; below 1 / number of units" },
+    { "dp-noise",         LM_OPT_REAL,   AT(dp.noise),         "0",     0,    1e6,    "",       "noise in clipping norms, 0: from dp-epsilon; both 0: no privacy" },
+    { "dp-clip",          LM_OPT_REAL,   AT(dp.clip),          "1",     1e-9, 1e9,    "",       "largest norm of one unit's gradient" },
+    { "dp-unit",          LM_OPT_CHOICE, AT(dp.unit),          "document", 0, 0,      "",       "what is protected: documents, or persons with all of theirs", lm_dp_units },
+    { "dp-partition",     LM_OPT_STRING, AT(dp.partition),     "all",   0,    0,      "",       "of the ledger: the name of the data", NULL, true },
     { "lora-rank",        LM_OPT_INT,    AT(lora_rank),        "0",     0,    1024,   "",       "train an adapter of this rank and leave the model as it is, 0: train the model" },
     { "lora-alpha",       LM_OPT_REAL,   AT(lora_alpha),       "32",    1e-6, 1e6,    "",       "the adapter's weight, times 1 / rank" },
     { "lora-stabilized",  LM_OPT_BOOL,   AT(lora_stabilized),  "false", 0,    0,      "",       "times 1 / sqrt(rank) instead (rsLoRA)" },

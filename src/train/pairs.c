@@ -14,10 +14,8 @@ static enum lm_rc read_member(struct lm_json_reader *r, struct lm_str key, struc
         const char *name;
         struct lm_str *to;
     } members[] = {
-        { "id", &pair->id },
-        { "snapshot", &pair->snapshot },
-        { "question", &pair->question },
-        { "answer", &pair->answer },
+        { "id", &pair->id },         { "snapshot", &pair->snapshot }, { "question", &pair->question },
+        { "answer", &pair->answer }, { "document", &pair->document }, { "person", &pair->person },
         { "split", split },
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
@@ -89,6 +87,27 @@ static bool make_piece(const struct lm_window *w, const char *mask, struct lm_ar
     return any;
 }
 
+static struct lm_str keep(struct lm_arena *arena, struct lm_str s)
+{
+    return s.len ? (struct lm_str){ lm_arena_strndup(arena, s.ptr, s.len), s.len } : (struct lm_str){ 0 };
+}
+
+/* The pair's pieces, from `first` on, and whose they are. */
+static void add_owner(struct lm_pair_set *set, const struct lm_pair *pair, size_t first)
+{
+    lm_grow(&set->owners, &set->owner_cap, set->owner_count + 1, sizeof *set->owners);
+    struct lm_pair_owner *o = &set->owners[set->owner_count++];
+    *o =
+        (struct lm_pair_owner){ .document = keep(&set->arena, pair->document.len ? pair->document : pair->id),
+                                .person = keep(&set->arena, pair->person),
+                                .first = first,
+                                .count = set->train.count - first };
+    if (o->document.len == 0) {   // neither: a document of its own
+        const char *name = lm_arena_printf(&set->arena, "\n%zu", set->owner_count);
+        o->document = lm_str(name);
+    }
+}
+
 enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, struct lm_encoder *encoder,
                            const struct lm_pair_spec *spec, struct lm_err *err)
 {
@@ -99,6 +118,7 @@ enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, 
     struct lm_tokens ids = { 0 };
     struct lm_buf mask = { 0 };
     struct lm_eval_set *to = pair->heldout ? &set->heldout : &set->train;
+    const size_t first = to->count;
     const enum lm_rc rc = encode(pair, encoder, spec->system, &ids, &mask, err);
     for (size_t i = 0; rc == LM_OK && i < lm_window_count(spec->window, ids.len); i++) {
         const struct lm_window w = lm_window_get(spec->window, ids.ids, ids.len, i);
@@ -110,6 +130,8 @@ enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, 
         lm_grow(&to->pieces, &to->cap, to->count + 1, sizeof piece);
         to->pieces[to->count++] = piece;
     }
+    if (!pair->heldout && to->count > first)
+        add_owner(set, pair, first);
     to->text_bytes += pair->answer.len;
     set->pairs += rc == LM_OK;
     lm_tokens_release(&ids);
@@ -160,5 +182,6 @@ void lm_pair_set_release(struct lm_pair_set *set)
     lm_eval_set_release(&set->train);
     lm_eval_set_release(&set->heldout);
     lm_arena_release(&set->arena);
+    free(set->owners);
     *set = (struct lm_pair_set){ 0 };
 }

@@ -14,16 +14,25 @@
 /* One line of pairs.jsonl; borrows from the line or the arena. */
 struct lm_pair {
     struct lm_str id, snapshot, question, answer;
-    bool heldout;   // split "heldout", else "train"
+    struct lm_str document, person;   // where it comes from; empty when it does not say
+    bool heldout;                     // split "heldout", else "train"
 };
 
 /* LM_EFORMAT, with `name` and the offset, for what is not an object with question, answer and split. */
 enum lm_rc lm_pair_parse(struct lm_str line, const char *name, struct lm_arena *arena, struct lm_pair *ret,
                          struct lm_err *err);
 
+/* Whose the pieces [first, first + count) of a training set are. */
+struct lm_pair_owner {
+    struct lm_str document, person;   // document: the pair's id where it names none; in the arena
+    size_t first, count;
+};
+
 struct lm_pair_set {
     struct lm_eval_set train, heldout;   // pieces live in the arena; text_bytes are bytes of answers
     struct lm_arena arena;
+    struct lm_pair_owner *owners;   // of the training pairs
+    size_t owner_count, owner_cap;
     size_t pairs;                       // used
     size_t unanswered, windows_empty;   // left out
 };

@@ -103,11 +103,15 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     const struct lm_llama_config shape = model_config(c, s);
     LM_TRY(lm_llama_config_check(&shape, err));
     const size_t positions = (size_t)c->context;
+    if (lm_dp_wanted(&c->dp) && c->dp.unit == LM_DP_PERSON)
+        return lm_fail(err, LM_EINVAL,
+                       "pretrain: token shards know documents, not persons; group each person's "
+                       "text as one document, and take dp-unit=document");
     if (s->train.token_count < positions)
         return lm_fail(err, LM_EINVAL, "pretrain: the shard has %llu tokens, less than one context of %zu",
                        (unsigned long long)s->train.token_count, positions);
 
-    const struct lm_trainer_config config = trainer_config(c, s, work_dir);
+    struct lm_trainer_config config = trainer_config(c, s, work_dir);
     const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
     const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
     struct lm_shard_feed *source = lm_shard_feed_new(&s->train, end, rows, positions, (uint64_t)c->seed);
@@ -120,13 +124,25 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     struct lm_trainer_result result = { 0 };
     lm_llama_init(&model, &shape);
     lm_llama_random(&model, (uint64_t)c->seed);
-    enum lm_rc rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
+    struct lm_shard_units *units = NULL;
+    struct lm_dp_source of_units;
+    struct lm_dp dp;
+    enum lm_rc rc = LM_OK;
+    if (lm_dp_wanted(&c->dp)) {
+        units = lm_shard_units_new(&s->train, end, positions, &of_units);
+        rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
+    }
+    if (rc == LM_OK)
+        rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
+    if (rc == LM_OK && config.dp)
+        rc = lm_dp_json(config.dp, &result.privacy, err);
     if (rc == LM_OK) {
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
         lm_buf_putc(metrics, '}');
     }
-    lm_buf_release(&result.log);
+    lm_trainer_result_release(&result);
+    lm_shard_units_free(units);
     lm_llama_release(&model);
     lm_eval_set_release(&heldout);
     lm_shard_feed_free(source);

@@ -6,10 +6,16 @@
  * tokens divided by their number.  Checkpoints are written to work_dir (atomic, hashed); a stage that finds
  * one there made by the same configuration goes on from it, and ends with the very bytes of an undisturbed
  * run.  The bits do not depend on the number of threads.  Returns LM_ESTOP after a checkpoint when asked to
- * stop. */
+ * stop.
+ *
+ * With dp-epsilon or dp-noise the run is private (train/dp.h): privacy.json in out_dir and the metrics say
+ * what it promises, and LM_EDENIED means that the ledger's budget does not allow it. */
 
 #include "base/option.h"
 #include "base/str.h"
+#include "train/dp.h"
+
+struct lm_db;
 
 struct lm_pretrain_config {
     /* architecture */
@@ -23,6 +29,8 @@ struct lm_pretrain_config {
     /* run */
     int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
     int precision;   // auto | f32 | bf16
+    struct lm_dp_options dp;
+    struct lm_db *ledger;   // where private runs are entered; NULL: nowhere.  No option
 };
 extern const struct lm_opt_table lm_pretrain_options;
 
@@ -49,6 +57,8 @@ struct lm_finetune_config {
     double lora_alpha;
     bool lora_stabilized;
     struct lm_opt_list lora_targets;   // empty: all
+    struct lm_dp_options dp;
+    struct lm_db *ledger;   // where private runs are entered; NULL: nowhere.  No option
 };
 extern const struct lm_opt_table lm_finetune_options;
 

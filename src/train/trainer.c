@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "train/checkpoint.h"
+#include "train/ledger.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct trainer {
     struct lm_gemm *gemm;
     struct lm_net *net;
     struct lm_gradient gradient;
+    struct lm_gradient noisy;   // of a private step; gradient is one unit's then
     struct lm_optim optim;
     struct lm_batch batch, eval_batch;
     struct lm_checkpoint_place place;
@@ -41,6 +43,8 @@ static enum lm_rc plan_memory(const struct lm_trainer_config *config, const stru
         { "weights", weights },
         { "adapter and frozen matrices", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
         { "gradient", lora ? lora->count * sizeof(float) : weights },
+        { "sum of gradients",
+          config->dp ? (lora ? lora->count : model->parameter_count) * sizeof(float) : 0 },
         { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
         { "activations and scratch", lm_net_bytes(&model->config, feed->positions, lm_threads()) },
         { "packed bf16 weights", bf16 ? weights : 0 },   // two copies of two bytes
@@ -129,6 +133,25 @@ static size_t step_tokens(const struct lm_feed *feed)
     return feed->rows * feed->positions;
 }
 
+/* The log of a private step holds nothing that depends on raw losses or gradients. */
+static enum lm_rc private_step(struct trainer *t, struct lm_err *err)
+{
+    struct lm_checkpoint *s = &t->state;
+    double norm;
+    LM_TRY(pack_weights(t, err));
+    LM_TRY(lm_dp_step(t->config->dp, t->net, &t->batch, s->step, &t->gradient, t->noisy.slab, err));
+    LM_TRY(lm_optim_step(&t->optim, &t->noisy, s->step, &norm, err));
+    const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
+    s->step++;
+    s->loss = NAN;
+    lm_buf_putc(&s->log, '{');
+    lm_json_key_int(&s->log, "step", (int64_t)s->step);
+    lm_json_key_num(&s->log, "lr", lr);
+    lm_json_key_num(&s->log, "noisy_grad_norm", norm);
+    lm_buf_puts(&s->log, "}\n");
+    return LM_OK;
+}
+
 static enum lm_rc train_step(struct trainer *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
@@ -171,8 +194,10 @@ static void show(struct trainer *t, struct lm_progress *progress, uint64_t start
     const double tokens = (double)((t->state.step - started_step) * step_tokens(t->feed));
     const double rate = seconds > 0 ? tokens / seconds : 0;
     const double share = rate * lm_net_flops(&t->model->config, t->feed->positions) / (peak_gflops * 1e9);
-    snprintf(note, sizeof note, "loss %.3f, %.0f tokens/s, %.0f %% of f32 peak", t->state.loss, rate,
-             100 * share);
+    char loss[32] = "private";
+    if (!t->config->dp)
+        snprintf(loss, sizeof loss, "loss %.3f", t->state.loss);
+    snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of f32 peak", loss, rate, 100 * share);
     lm_progress_at(progress, t->state.step, note);
 }
 
@@ -202,7 +227,7 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
                            "%s: stopped after step %llu of %llu; the same command goes on from there",
                            c->what, (unsigned long long)s->step, (unsigned long long)steps);
         }
-        LM_TRY(train_step(t, err));
+        LM_TRY(c->dp ? private_step(t, err) : train_step(t, err));
         show(t, &progress, started, peak);
     }
     lm_progress_end(&progress, steps);
@@ -217,7 +242,9 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
     t->net = lm_net_new(t->model, t->gemm, t->feed->positions);
     lm_gradient_init(&t->gradient, t->model, c->lora);
     lm_optim_init(&t->optim, &c->optim, t->model, c->lora, t->gemm);
-    lm_batch_init(&t->batch, t->feed->rows, t->feed->positions);
+    if (c->dp)
+        lm_gradient_init(&t->noisy, t->model, c->lora);
+    lm_batch_init(&t->batch, c->dp ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
         if (lm_llama_tensors[kind].is_matrix)
@@ -242,6 +269,7 @@ static void release(struct trainer *t)
     lm_batch_release(&t->eval_batch);
     lm_optim_release(&t->optim);
     lm_gradient_release(&t->gradient);
+    lm_gradient_release(&t->noisy);
     lm_net_free(t->net);
     lm_gemm_free(t->gemm);
     lm_buf_release(&t->state.log);
@@ -278,6 +306,23 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     return rc;
 }
 
+void lm_trainer_result_release(struct lm_trainer_result *r)
+{
+    lm_buf_release(&r->log);
+    lm_buf_release(&r->privacy);
+}
+
+enum lm_rc lm_private_run(struct lm_trainer_config *config, const struct lm_dp_options *options,
+                          struct lm_db *ledger, const struct lm_dp_source *source, size_t rows,
+                          struct lm_dp *dp, struct lm_err *err)
+{
+    LM_TRY(lm_dp_init(dp, options, source, rows, config->optim.steps, config->work_dir, config->recipe, err));
+    config->optim.clip = 0;
+    config->dp = dp;
+    const struct lm_ledger_run run = { options->partition, dp->run, config->what, dp->phase, options->delta };
+    return ledger ? lm_ledger_enter(ledger, &run, err) : LM_OK;
+}
+
 enum lm_rc lm_tokenizer_files_copy(const char *from_dir, const char *to_dir, struct lm_err *err)
 {
     static const char *const files[] = { "tokenizer.json", "tokenizer_config.json", "chat_template.jinja" };
@@ -296,6 +341,12 @@ enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_traine
     LM_TRY(lm_dir_make(out_dir, err));
     LM_TRY(lm_llama_save(model, out_dir, err));
     LM_TRY(lm_tokenizer_files_copy(tokenizer_dir, out_dir, err));
+    if (result->privacy.len > 0) {
+        LM_FREE char *privacy = lm_path_join(out_dir, "privacy.json");
+        LM_TRY(lm_file_write(privacy, lm_buf_str(&result->privacy), err));
+        lm_json_key(metrics, "privacy");
+        lm_buf_add_str(metrics, lm_buf_str(&result->privacy));
+    }
     char *path = lm_path_join(out_dir, "metrics.jsonl");
     const enum lm_rc rc = lm_file_write(path, lm_buf_str(&result->log), err);
     free(path);
@@ -303,7 +354,8 @@ enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_traine
     lm_json_key_int(metrics, "parameters", (int64_t)model->parameter_count);
     lm_json_key_int(metrics, "steps", (int64_t)result->steps);
     lm_json_key_int(metrics, "tokens", (int64_t)result->tokens);
-    lm_json_key_num(metrics, "loss", result->loss);
+    if (result->privacy.len == 0)
+        lm_json_key_num(metrics, "loss", result->loss);
     lm_json_key_num(metrics, "heldout_loss", result->heldout_loss);
     lm_json_key_num(metrics, "heldout_bits_per_byte", result->heldout_bits_per_byte);
     return LM_OK;

@@ -6,6 +6,7 @@
  * evaluation: a fault in the evaluation costs nothing.  A run killed at any moment goes on from its last
  * checkpoint and ends with the same bytes. */
 
+#include "train/dp.h"
 #include "train/feed.h"
 #include "train/optim.h"
 
@@ -21,14 +22,26 @@ struct lm_trainer_config {
     uint64_t eval_every, checkpoint_every;   // in steps; 0: only at the end
     uint64_t memory_max_mb;                  // 0: no limit
     enum lm_precision precision;
-    struct lm_lora *lora;   // trained instead of the model, whose matrices follow it; NULL: none
+    struct lm_lora *lora;     // trained instead of the model, whose matrices follow it; NULL: none
+    const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
 };
 
 struct lm_trainer_result {
     uint64_t steps, tokens;
-    double loss, heldout_loss, heldout_bits_per_byte;   // heldout: 0 when nothing is held out
-    struct lm_buf log;                                  // metrics.jsonl
+    double loss;                                  // of the last step; no number in a private run
+    double heldout_loss, heldout_bits_per_byte;   // heldout: 0 when nothing is held out
+    struct lm_buf log;                            // metrics.jsonl
+    struct lm_buf privacy;                        // privacy.json; empty when the run was not private
 };
+void lm_trainer_result_release(struct lm_trainer_result *r);
+
+struct lm_db;
+
+/* Makes a run private: steps, rate and noise, the key, the clipping (which replaces that of the whole
+ * gradient), and the entry in the ledger (NULL: none).  dp must live as long as the config. */
+enum lm_rc lm_private_run(struct lm_trainer_config *config, const struct lm_dp_options *options,
+                          struct lm_db *ledger, const struct lm_dp_source *source, size_t rows,
+                          struct lm_dp *dp, struct lm_err *err);
 
 /* Trains the model in place.  LM_ESTOP after a checkpoint when asked to stop; LM_ENOMEM before the first step
  * when the plan does not fit. */
