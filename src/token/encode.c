@@ -8,7 +8,7 @@
 #include "token/pieces.h"
 #include "token/words.h"
 
-enum { BATCH = 256 };   // pieces
+enum { BATCH = 512 };   // pieces
 
 struct lm_encoder {
     const struct lm_tokenizer *t;

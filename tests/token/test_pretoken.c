@@ -5,7 +5,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "token/pretoken.h"
+#include "base/sys.h"
+#include "token/pretoken_wide.h"
 #include "token/unicode.h"
 
 static const char gpt2_pattern[] =
@@ -86,6 +87,60 @@ static void every_grammar_cuts_like_its_expression(void **state)
     lm_buf_release(&text);
 }
 
+/* Bytes at random among texts: prose, runs longer than a window, what is not UTF-8. */
+static void long_text(struct lm_rng *rng, struct lm_buf *ret)
+{
+    static const char runs[] = "a1 !\n'\t\x80\xe3";
+    struct lm_buf part = { 0 };
+    lm_buf_reset(ret);
+    while (ret->len < 600) {
+        const size_t kind = lm_rng_below(rng, 8);
+        const size_t len = lm_rng_below(rng, kind == 0 ? 80 : 8);
+        if (kind < 3) {
+            for (size_t i = 0; i < len; i++)
+                lm_buf_putc(ret, runs[kind == 0 ? len % (sizeof(runs) - 1) : lm_rng_below(rng, sizeof(runs) - 1)]);
+        } else {
+            random_text(rng, kind == 3 ? 40 : 6, &part);
+            lm_buf_add_str(ret, lm_buf_str(&part));
+        }
+    }
+    lm_buf_release(&part);
+}
+
+static void check_wide(lm_pretoken_scan_fn *const *scanners, struct lm_str text, size_t batch)
+{
+    enum { ENDS = 4096 };
+    static uint32_t want[ENDS], got[ENDS];
+    for (size_t g = 0; g < LM_GRAMMAR_COUNT; g++) {
+        size_t want_at = 0, got_at = 0, found = 0, count;
+        const size_t pieces = lm_grammars[g].scan(text, &want_at, want, ENDS);
+        while ((count = scanners[g](text, &got_at, got + found, batch)) > 0)
+            found += count;
+        if (found != pieces || memcmp(got, want, pieces * sizeof(*want)) != 0)
+            fail_msg("%s: windows cut '%s' differently", lm_grammars[g].name, text.ptr);
+    }
+}
+
+static void windows_cut_like_the_definition(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 6000 };
+    struct lm_rng rng = lm_rng_make(11, 0);
+    struct lm_buf text = { 0 };
+    for (size_t round = 0; round < ROUNDS; round++) {
+        long_text(&rng, &text);
+        (void)check_wide;
+#ifdef __x86_64__
+        const size_t batch = round % 2 ? 512 : 1 + lm_rng_below(&rng, 200);
+        if (lm_isa_has(LM_ISA_AVX512))
+            check_wide(lm_pretoken_avx512, lm_buf_str(&text), batch);
+        if (lm_isa_has(LM_ISA_AVX2))
+            check_wide(lm_pretoken_avx2, lm_buf_str(&text), batch);
+#endif
+    }
+    lm_buf_release(&text);
+}
+
 static void bytes_that_are_not_utf8_count_as_single_characters(void **state)
 {
     (void)state;
@@ -129,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_grammar_cuts_like_its_expression),
+        cmocka_unit_test(windows_cut_like_the_definition),
         cmocka_unit_test(bytes_that_are_not_utf8_count_as_single_characters),
         cmocka_unit_test(classes_are_those_of_unicode_16),
     };

@@ -1,0 +1,48 @@
+/* token/pretoken_avx512.c - the scanners of pretoken_wide.h with one register per window. */
+#include "token/pretoken_wide.h"
+
+#include <immintrin.h>
+
+INLINE struct lm_window_masks classify(const uint8_t *s)
+{
+    const __m512i v = _mm512_loadu_si512(s);
+    const __m512i lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
+    const uint64_t space = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(' '));
+    return (struct lm_window_masks){
+        .letter = _mm512_cmple_epu8_mask(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')),
+                                         _mm512_set1_epi8('z' - 'a')),
+        .number =
+            _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('0')), _mm512_set1_epi8('9' - '0')),
+        .space = space,
+        .blank = space | _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('\t')),
+                                                _mm512_set1_epi8('\r' - '\t')),
+        .newline = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\n')) |
+                   _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\r')),
+        .quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\'')),
+        .wide = _mm512_movepi8_mask(v),
+    };
+}
+
+/* The places of the bits, plus base; ret has room for 64. */
+INLINE size_t write_places(uint64_t bits, size_t base, uint32_t *ret)
+{
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    size_t count = 0;
+    for (size_t part = 0; part < LM_WINDOW; part += 16) {
+        const __mmask16 here = (__mmask16)(bits >> part);
+        const __m512i places = _mm512_add_epi32(lane, _mm512_set1_epi32((int)(base + part)));
+        _mm512_storeu_si512(ret + count, _mm512_maskz_compress_epi32(here, places));
+        count += (size_t)__builtin_popcount(here);
+    }
+    return count;
+}
+
+INLINE size_t scan(const struct lm_grammar g, struct lm_str text, size_t *at, uint32_t *ret_ends,
+                   size_t ends_max)
+{
+    return window_scan(g, text, at, ret_ends, ends_max, classify, write_places);
+}
+
+LM_GRAMMAR_SCANNERS
+
+lm_pretoken_scan_fn *const lm_pretoken_avx512[LM_GRAMMAR_COUNT] = { LM_GRAMMAR_SCANNER_TABLE };
