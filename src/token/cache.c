@@ -32,10 +32,9 @@ static uint64_t without_place(uint64_t hi)
     return hi >> 56 == LONG_MARK ? hi & ~(uint64_t)UINT32_MAX : hi;
 }
 
-const struct lm_cache_entry *lm_cache_find_long(const struct lm_cache *c, struct lm_cache_key key,
-                                                struct lm_str piece)
+static const struct lm_cache_entry *find_long(const struct lm_cache *c, struct lm_cache_key key, size_t home,
+                                              struct lm_str piece)
 {
-    const size_t home = lm_cache_home(c, key);
     for (size_t i = 0; piece.len <= LM_CACHE_PIECE_MAX && i < LM_CACHE_PROBES; i++) {
         const struct lm_cache_entry *e = &c->entries[(home + i) & c->mask];
         if (e->key.hi == 0)
@@ -43,6 +42,21 @@ const struct lm_cache_entry *lm_cache_find_long(const struct lm_cache *c, struct
         if (e->key.lo == key.lo && without_place(e->key.hi) == key.hi &&
             memcmp(c->texts.ptr + (uint32_t)e->key.hi, piece.ptr, piece.len) == 0)
             return e;
+    }
+    return NULL;
+}
+
+const struct lm_cache_entry *lm_cache_find_far(const struct lm_cache *c, struct lm_cache_key key, size_t home,
+                                               struct lm_str piece)
+{
+    if (piece.len > LM_CACHE_SHORT_MAX)
+        return find_long(c, key, home, piece);
+    for (size_t i = 0; i < LM_CACHE_PROBES; i++) {
+        const struct lm_cache_entry *e = &c->entries[(home + i) & c->mask];
+        if (e->key.lo == key.lo && e->key.hi == key.hi)
+            return e;
+        if (e->key.hi == 0)
+            return NULL;
     }
     return NULL;
 }

@@ -48,47 +48,50 @@ static inline struct lm_cache_key lm_cache_key(struct lm_str piece, bool readabl
 {
     if (piece.len > LM_CACHE_SHORT_MAX)
         return lm_cache_long_key(piece);
-    /* Read from 16 - len: len bytes of ones, then zeros.  No branch: lengths are as good as random. */
+    /* From the end of the zeros backwards: len bytes of ones, then zeros.  No branch: lengths are as good as
+     * random.  Word by word: a structure would go through memory. */
     static const uint64_t masks[4] = { UINT64_MAX, UINT64_MAX, 0, 0 };
-    struct lm_cache_key key = { 0, 0 };
+    uint64_t lo = 0, hi = 0;
     if (readable) {
-        struct lm_cache_key mask;
-        memcpy(&key, piece.ptr, sizeof(key));
-        memcpy(&mask, (const char *)masks + sizeof(mask) - piece.len, sizeof(mask));
-        key.lo &= mask.lo;
-        key.hi &= mask.hi;
+        uint64_t mask_lo, mask_hi;
+        memcpy(&lo, piece.ptr, sizeof(lo));
+        memcpy(&hi, piece.ptr + sizeof(lo), sizeof(hi));
+        memcpy(&mask_lo, (const char *)masks + 16 - piece.len, sizeof(mask_lo));
+        memcpy(&mask_hi, (const char *)masks + 24 - piece.len, sizeof(mask_hi));
+        lo &= mask_lo;
+        hi &= mask_hi;
     } else {
-        memcpy(&key, piece.ptr, piece.len);
+        char bytes[16] = { 0 };
+        memcpy(bytes, piece.ptr, piece.len);
+        memcpy(&lo, bytes, sizeof(lo));
+        memcpy(&hi, bytes + sizeof(lo), sizeof(hi));
     }
-    key.hi |= (uint64_t)piece.len << 56;
-    return key;
+    return (struct lm_cache_key){ lo, hi | (uint64_t)piece.len << 56 };
 }
 
-/* Both halves of one wide product, so that every bit of the key reaches the low bits. */
+/* The first entry of a cache line.  Both halves of one wide product, so that every bit of the key reaches the
+ * low bits. */
 static inline size_t lm_cache_home(const struct lm_cache *c, struct lm_cache_key key)
 {
     const unsigned __int128 product =
         (unsigned __int128)(key.lo ^ 0x9e3779b97f4a7c15) * (key.hi ^ 0xd6e8feb86659fd93);
-    return ((uint64_t)product ^ (uint64_t)(product >> 64)) & c->mask;
+    return ((uint64_t)product ^ (uint64_t)(product >> 64)) & c->mask & ~(size_t)1;
 }
 
 /* NULL: not kept. */
-const struct lm_cache_entry *lm_cache_find_long(const struct lm_cache *c, struct lm_cache_key key,
-                                                struct lm_str piece);
+const struct lm_cache_entry *lm_cache_find_far(const struct lm_cache *c, struct lm_cache_key key, size_t home,
+                                               struct lm_str piece);
 
 static inline const struct lm_cache_entry *lm_cache_find(const struct lm_cache *c, struct lm_cache_key key,
                                                          size_t home, struct lm_str piece)
 {
-    if (piece.len > LM_CACHE_SHORT_MAX)
-        return lm_cache_find_long(c, key, piece);
-    for (size_t i = 0; i < LM_CACHE_PROBES; i++) {
-        const struct lm_cache_entry *e = &c->entries[(home + i) & c->mask];
-        if (e->key.lo == key.lo && e->key.hi == key.hi)
-            return e;
-        if (e->key.hi == 0)
-            return NULL;
-    }
-    return NULL;
+    /* Which of the two it is cannot be foreseen, so it is no branch. */
+    const struct lm_cache_entry *e = &c->entries[home];
+    const bool first = ((e[0].key.lo ^ key.lo) | (e[0].key.hi ^ key.hi)) == 0;
+    const bool second = ((e[1].key.lo ^ key.lo) | (e[1].key.hi ^ key.hi)) == 0;
+    if (__builtin_expect(first | second, 1))
+        return e + second;
+    return lm_cache_find_far(c, key, home, piece);
 }
 
 void lm_cache_put(struct lm_cache *c, struct lm_cache_key key, struct lm_str piece, const uint32_t *ids,

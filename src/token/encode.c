@@ -8,7 +8,7 @@
 #include "token/pieces.h"
 #include "token/words.h"
 
-enum { BATCH = 512 };   // pieces
+enum { BATCH = 512, AHEAD = 32 };   // pieces: of a batch; whose table lines are on their way
 
 struct lm_encoder {
     const struct lm_tokenizer *t;
@@ -111,26 +111,35 @@ static uint32_t *emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint3
     return out + count;
 }
 
-static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
-                         struct lm_tokens *ret)
+/* Keys, homes and the way of the table lines into the cache, for some pieces of the batch. */
+static size_t prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to)
 {
-    size_t at = start;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = from; i < to; i++) {
         const struct lm_str piece = { text.ptr + at, e->ends[i] - at };
         e->keys[i] = lm_cache_key(piece, text.len - at >= sizeof(struct lm_cache_key));
         e->homes[i] = lm_cache_home(&e->cache, e->keys[i]);
         __builtin_prefetch(&e->cache.entries[e->homes[i]]);
         at = e->ends[i];
     }
+    return at;
+}
 
-    const size_t bytes = at - start;   // a token has at least one, so this many ids are enough
+static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                         struct lm_tokens *ret)
+{
+    const size_t bytes = e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
     const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
     lm_grow(&ret->ids, &ret->cap, ret->len + room, sizeof(*ret->ids));
     uint32_t *out = ret->ids + ret->len;
-    at = start;
-    for (size_t i = 0; i < count; i++) {
-        out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out);
-        at = e->ends[i];
+    size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD), at = start;
+    for (size_t from = 0; from < count; from += AHEAD) {
+        const size_t to = from + AHEAD < count ? from + AHEAD : count;
+        if (to < count)
+            ahead = prepare(e, text, ahead, to, to + AHEAD < count ? to + AHEAD : count);
+        for (size_t i = from; i < to; i++) {
+            out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out);
+            at = e->ends[i];
+        }
     }
     ret->len = (size_t)(out - ret->ids);
 }
