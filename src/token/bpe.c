@@ -134,8 +134,10 @@ static bool still_makes(const struct lm_bpe *bpe, const struct lm_bpe_scratch *s
     return m && m->id == id;
 }
 
-static size_t merge_heap(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uint32_t *ids, size_t count)
+size_t lm_bpe_merge_heap(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uint32_t *ids, size_t count,
+                         uint32_t *ret_lens)
 {
+    LM_ASSERT(count > 0 && count < LM_TOKEN_NONE);
     lm_grow(&s->nodes, &s->node_cap, count, sizeof(*s->nodes));
     for (size_t i = 0; i < count; i++)
         s->nodes[i] = (struct lm_bpe_node){ ids[i], (uint32_t)i - 1, (uint32_t)i + 1 };
@@ -160,8 +162,11 @@ static size_t merge_heap(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uin
     }
 
     size_t left = 0;
-    for (uint32_t i = 0; i != LM_TOKEN_NONE; i = s->nodes[i].next)
+    for (uint32_t i = 0; i != LM_TOKEN_NONE; i = s->nodes[i].next) {
+        if (ret_lens)
+            ret_lens[left] = (s->nodes[i].next == LM_TOKEN_NONE ? (uint32_t)count : s->nodes[i].next) - i;
         ids[left++] = s->nodes[i].id;
+    }
     return left;
 }
 
@@ -172,7 +177,7 @@ size_t lm_bpe_merge(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uint32_t
         return count;
     if (count <= SHORT_MAX && !bpe->several_ways)
         return merge_short(bpe, ids, count);
-    return merge_heap(bpe, s, ids, count);
+    return lm_bpe_merge_heap(bpe, s, ids, count, NULL);
 }
 
 void lm_bpe_scratch_release(struct lm_bpe_scratch *s)

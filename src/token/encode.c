@@ -6,12 +6,14 @@
 #include "token/cache.h"
 #include "token/normal.h"
 #include "token/pieces.h"
+#include "token/plan.h"
 #include "token/words.h"
 
 enum { BATCH = 512, AHEAD = 32 };   // pieces: of a batch; whose table lines are on their way
 
 struct lm_encoder {
     const struct lm_tokenizer *t;
+    const struct lm_token_plan *plan;
     struct lm_cache cache;
     struct lm_bpe_scratch scratch;
     struct lm_buf normal, word;
@@ -26,6 +28,7 @@ struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
 {
     struct lm_encoder *e = lm_zalloc(1, sizeof(*e));
     e->t = t;
+    e->plan = lm_token_plan(t);
     lm_cache_init(&e->cache);
     return e;
 }
@@ -86,7 +89,7 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
         return lm_words_ids(t, piece, &e->word, e->ids);
     const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)
                                                        : bytes_to_ids(&t->bpe, piece, e->ids);
-    return lm_bpe_merge(&t->bpe, &e->scratch, e->ids, count);
+    return lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, e->ids, count);
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */

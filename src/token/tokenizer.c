@@ -1,3 +1,4 @@
+#include "token/plan.h"
 #include "token/words.h"
 
 void lm_tokenizer_free(struct lm_tokenizer *t)
@@ -8,6 +9,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_token_map_release(&t->model);
     lm_added_release(&t->added);
     lm_added_release(&t->later);
+    lm_token_plan_free(t->plan);
     lm_bpe_release(&t->bpe);
     lm_buf_release(&t->json);
     lm_chat_release(t);

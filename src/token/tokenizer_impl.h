@@ -109,6 +109,7 @@ struct lm_tokenizer {
     struct lm_chat chat;
     uint8_t sha256[LM_SHA256_BYTES];
     struct lm_buf json;
+    struct lm_token_plan *plan;   // token/plan.h; NULL until the first encoder
 };
 
 static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can hold the byte
