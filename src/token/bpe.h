@@ -52,7 +52,8 @@ void lm_bpe_scratch_release(struct lm_bpe_scratch *s);
 /* Merges the ids in place; returns how many are left. */
 size_t lm_bpe_merge(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uint32_t *ids, size_t count);
 
-/* The definition, for at least one id.  ret_lens, when not NULL: of how many of the old ids each token is made. */
+/* The definition, for at least one id.  ret_lens, when not NULL: of how many of the old ids each token is
+ * made. */
 size_t lm_bpe_merge_heap(const struct lm_bpe *bpe, struct lm_bpe_scratch *s, uint32_t *ids, size_t count,
                          uint32_t *ret_lens);
 

@@ -1,15 +1,16 @@
 /* token/bpe_avx512.c - one window of ids merged in registers.
  *
- * Lane i of the registers is the best that ids i and its neighbour to the right could do: score << 6 | 63 - i,
- * 0 when they cannot merge.  The largest is the next merge, the leftmost of equal ones.  A bit mask says which
- * ids are left.  Places 0 and count + 1 hold no id, so that every id has neighbours. */
+ * Lane i of the registers is the best that ids i and its neighbour to the right could do: score << 6 | 63 -
+ * i, 0 when they cannot merge.  The largest is the next merge, the leftmost of equal ones.  A bit mask says
+ * which ids are left.  Places 0 and count + 1 hold no id, so that every id has neighbours. */
 #include "token/bpe_wide.h"
 
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The value of a pair, 0: not in the list.  Branchless but for full lines: what is found is as good as random. */
+/* The value of a pair, 0: not in the list.  Branchless but for full lines: what is found is as good as
+ * random. */
 INLINE uint64_t find(const struct lm_bpe_wide *w, uint32_t left, uint32_t right)
 {
     const uint64_t pair = (uint64_t)left << 32 | right;
@@ -66,7 +67,8 @@ INLINE size_t merge(const struct lm_bpe_wide *w, const uint32_t *ids, size_t cou
         const __m512i left_lane = _mm512_set1_epi32((int)lane_of(left_value, before));
         for (size_t r = 0; r < registers; r++) {
             lanes[r] = _mm512_mask_mov_epi32(lanes[r], (__mmask16)((uint64_t)1 << at >> 16 * r), right_lane);
-            lanes[r] = _mm512_mask_mov_epi32(lanes[r], (__mmask16)((uint64_t)1 << before >> 16 * r), left_lane);
+            lanes[r] =
+                _mm512_mask_mov_epi32(lanes[r], (__mmask16)((uint64_t)1 << before >> 16 * r), left_lane);
             lanes[r] = _mm512_maskz_mov_epi32((__mmask16) ~((uint64_t)1 << gone >> 16 * r), lanes[r]);
         }
     }
@@ -83,9 +85,34 @@ INLINE size_t merge(const struct lm_bpe_wide *w, const uint32_t *ids, size_t cou
     return tokens;
 }
 
+/* Two or three ids need no registers. */
+static size_t merge_few(const struct lm_bpe_wide *w, const uint32_t *ids, size_t count, uint32_t *ret_ids,
+                        uint32_t *ret_lens)
+{
+    const uint32_t a = ids[0], b = ids[1], c = count == 3 ? ids[2] : LM_TOKEN_NONE;
+    const uint64_t ab = find(w, a, b), bc = find(w, b, c);
+    const bool first = ab >> 32 >= bc >> 32;
+    if (!(ab | bc)) {
+        memmove(ret_ids, ids, count * sizeof(*ids));
+        ret_lens[0] = ret_lens[1] = ret_lens[count - 1] = 1;
+        return count;
+    }
+    const uint32_t left = first ? (uint32_t)ab : a, right = first ? c : (uint32_t)bc;
+    const uint64_t all = find(w, left, right);
+    ret_ids[0] = all ? (uint32_t)all : left;
+    ret_lens[0] = all ? (uint32_t)count : first ? 2 : 1;
+    if (all || count == 2)
+        return 1;
+    ret_ids[1] = right;
+    ret_lens[1] = first ? 1 : 2;
+    return 2;
+}
+
 size_t lm_bpe_window_avx512(const struct lm_bpe_wide *w, const uint32_t *ids, size_t count, uint32_t *ret_ids,
                             uint32_t *ret_lens)
 {
+    if (count <= 3)
+        return merge_few(w, ids, count, ret_ids, ret_lens);
     if (count <= 14)
         return merge(w, ids, count, ret_ids, ret_lens, 1);
     if (count <= 30)

@@ -117,8 +117,8 @@ static void link_part(struct chain *c, const struct part *part, size_t keep, siz
     c->starts[++c->last] = next;
 }
 
-/* Where the next part does not start as this one goes on, this one takes more; when that changes how it starts
- * itself, the one before it does.  The most that can come of it is one part of all ids. */
+/* Where the next part does not start as this one goes on, this one takes more; when that changes how it
+ * starts itself, the one before it does.  The most that can come of it is one part of all ids. */
 static size_t merge_parts(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, size_t count)
 {
     struct part parts[2] = { 0 }, *part = &parts[0], *next = &parts[1];

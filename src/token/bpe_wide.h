@@ -4,10 +4,11 @@
  * overlapping windows.
  *
  * Why windows are exact: tokens t1 .. tn are the merged form of a text exactly if each two neighbours are the
- * merged form of their own text.  (Whatever is merged next in a part of a text is what is merged next when the
- * part is alone, until a merge crosses its edge; the first merge to cross the edge between ti and ti+1 would
- * do so, too, if the two were alone.)  So when a window's result starts with the token tj that the window
- * before it had at that place, and was followed there by another one, then t1 .. tj-1 and the new result fit. */
+ * merged form of their own text.  (Whatever is merged next in a part of a text is what is merged next when
+ * the part is alone, until a merge crosses its edge; the first merge to cross the edge between ti and ti+1
+ * would do so, too, if the two were alone.)  So when a window's result starts with the token tj that the
+ * window before it had at that place, and was followed there by another one, then t1 .. tj-1 and the new
+ * result fit. */
 
 #include "token/bpe.h"
 
@@ -24,8 +25,8 @@ struct lm_bpe_line {
 struct lm_bpe_wide {
     const struct lm_bpe *bpe;
     struct lm_bpe_line *lines;
-    unsigned shift;      // 64 - log2(number of lines)
-    uint32_t score_max;  // rank 0
+    unsigned shift;       // 64 - log2(number of lines)
+    uint32_t score_max;   // rank 0
 };
 
 /* In the id of the last entry of a line: more entries would belong there; they are in bpe only. */

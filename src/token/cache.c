@@ -75,10 +75,9 @@ static struct lm_cache_entry *free_entry(struct lm_cache *c, struct lm_cache_key
 }
 
 /* Entries that no longer find a place within reach are forgotten: it is a cache. */
-static void grow(struct lm_cache *c)
+static void grow(struct lm_cache *c, size_t count)
 {
     const struct lm_cache old = *c;
-    const size_t count = (old.mask + 1) * 2;
     c->mask = count - 1;
     c->len = 0;
     c->entries = lm_slab_alloc(count * sizeof(*c->entries));
@@ -90,6 +89,16 @@ static void grow(struct lm_cache *c)
         }
     }
     free(old.entries);
+}
+
+void lm_cache_expect(struct lm_cache *c, size_t text_bytes)
+{
+    enum { BYTES_PER_ENTRY = 32, LEVEL_MAX = 1 << 17 };   // 4 MiB; what needs more grows
+    size_t count = c->mask + 1;
+    while (count < LEVEL_MAX && count * BYTES_PER_ENTRY < text_bytes)
+        count *= 2;
+    if (count > c->mask + 1)
+        grow(c, count);
 }
 
 static void forget_all(struct lm_cache *c)
@@ -106,7 +115,7 @@ void lm_cache_put(struct lm_cache *c, struct lm_cache_key key, struct lm_str pie
         return;
     /* Half full, so that nearly every key finds a place within reach. */
     if (c->len * 2 > c->mask && c->mask + 1 < LM_CACHE_ENTRIES_MAX)
-        grow(c);
+        grow(c, (c->mask + 1) * 4 <= LM_CACHE_ENTRIES_MAX ? (c->mask + 1) * 4 : LM_CACHE_ENTRIES_MAX);
     else if (c->len * 4 > c->mask * 3 || c->texts.len > LM_CACHE_TEXTS_MAX || c->more_len > LM_CACHE_MORE_MAX)
         forget_all(c);
     struct lm_cache_entry *e = free_entry(c, key);

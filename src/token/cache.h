@@ -39,6 +39,9 @@ struct lm_cache {
 };
 
 void lm_cache_init(struct lm_cache *c);
+
+/* As much text is to come: makes room for what it may hold, instead of growing step by step. */
+void lm_cache_expect(struct lm_cache *c, size_t text_bytes);
 void lm_cache_release(struct lm_cache *c);
 
 /* The key of a piece; `readable` says that 16 bytes may be read at its start. */

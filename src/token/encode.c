@@ -4,12 +4,21 @@
  * batch all keys and hashes come first and the table lines are fetched meanwhile; then one probe a piece.
  * What the cache does not know is merged by the list (bpe.c) and kept. */
 #include "token/cache.h"
+#include "token/cuts.h"
+#include "token/grams.h"
 #include "token/normal.h"
 #include "token/pieces.h"
 #include "token/plan.h"
 #include "token/words.h"
 
 enum { BATCH = 512, AHEAD = 32 };   // pieces: of a batch; whose table lines are on their way
+
+/* In the key of a part, where nothing else of a key is: keeps it apart from a piece of the same bytes, which
+ * may be a token that merges do not reach. */
+static uint64_t part_mark(struct lm_str part)
+{
+    return (uint64_t)1 << (part.len <= LM_CACHE_SHORT_MAX ? 62 : 55);
+}
 
 struct lm_encoder {
     const struct lm_tokenizer *t;
@@ -19,7 +28,9 @@ struct lm_encoder {
     struct lm_buf normal, word;
     uint32_t *ids;   // of one piece, while it is merged
     size_t ids_cap;
+    uint32_t found[BATCH];   // ends of pieces, before long ones are cut
     uint32_t ends[BATCH];
+    bool part[BATCH];   // not a whole piece, and it matters
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
 };
@@ -74,11 +85,11 @@ static size_t bytes_to_ids(const struct lm_bpe *bpe, struct lm_str piece, uint32
 }
 
 /* The ids of a piece that the cache does not know, into e->ids. */
-static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
+static size_t encode_piece(struct lm_encoder *e, struct lm_str piece, bool part)
 {
     const struct lm_tokenizer *t = e->t;
     lm_grow(&e->ids, &e->ids_cap, piece.len * 3, sizeof(*e->ids));
-    if (t->ignore_merges) {
+    if (t->ignore_merges && !part) {
         const uint32_t whole = lm_token_map_find(&t->model, &t->vocab, piece);
         if (whole != LM_TOKEN_NONE && t->vocab.items[whole].kind != LM_TOKEN_SPECIAL) {
             e->ids[0] = whole;
@@ -93,7 +104,8 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
-static uint32_t *emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out)
+static inline __attribute__((always_inline)) uint32_t *
+emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out, const bool parts)
 {
     const struct lm_cache_entry *hit = lm_cache_find(&e->cache, e->keys[i], e->homes[i], piece);
     if (hit && hit->count <= LM_CACHE_INLINE_IDS) {
@@ -104,7 +116,7 @@ static uint32_t *emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint3
         memcpy(out, e->cache.more + hit->ids[0], hit->count * sizeof(*out));
         return out + hit->count;
     }
-    const size_t count = encode_piece(e, piece);
+    const size_t count = encode_piece(e, piece, parts && e->part[i]);
     memcpy(out, e->ids, count * sizeof(*out));
     const size_t mask = e->cache.mask;
     lm_cache_put(&e->cache, e->keys[i], piece, e->ids, count);
@@ -115,11 +127,14 @@ static uint32_t *emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint3
 }
 
 /* Keys, homes and the way of the table lines into the cache, for some pieces of the batch. */
-static size_t prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to)
+static inline __attribute__((always_inline)) size_t
+prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to, const bool parts)
 {
     for (size_t i = from; i < to; i++) {
         const struct lm_str piece = { text.ptr + at, e->ends[i] - at };
         e->keys[i] = lm_cache_key(piece, text.len - at >= sizeof(struct lm_cache_key));
+        if (parts)
+            e->keys[i].hi |= e->part[i] ? part_mark(piece) : 0;
         e->homes[i] = lm_cache_home(&e->cache, e->keys[i]);
         __builtin_prefetch(&e->cache.entries[e->homes[i]]);
         at = e->ends[i];
@@ -127,36 +142,94 @@ static size_t prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_
     return at;
 }
 
-static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
-                         struct lm_tokens *ret)
+/* The pieces that end at e->ends; parts: e->part tells which of them are parts. */
+static inline __attribute__((always_inline)) void encode_pieces(struct lm_encoder *e, struct lm_str text,
+                                                                size_t start, size_t count,
+                                                                struct lm_tokens *ret, const bool parts)
 {
-    const size_t bytes = e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
+    const size_t bytes =
+        e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
     const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
     lm_grow(&ret->ids, &ret->cap, ret->len + room, sizeof(*ret->ids));
     uint32_t *out = ret->ids + ret->len;
-    size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD), at = start;
+    size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD, parts), at = start;
     for (size_t from = 0; from < count; from += AHEAD) {
         const size_t to = from + AHEAD < count ? from + AHEAD : count;
         if (to < count)
-            ahead = prepare(e, text, ahead, to, to + AHEAD < count ? to + AHEAD : count);
+            ahead = prepare(e, text, ahead, to, to + AHEAD < count ? to + AHEAD : count, parts);
         for (size_t i = from; i < to; i++) {
-            out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out);
+            out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out, parts);
             at = e->ends[i];
         }
     }
     ret->len = (size_t)(out - ret->ids);
 }
 
-/* Text without added tokens, normalised. */
+static void encode_whole(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                         struct lm_tokens *ret)
+{
+    encode_pieces(e, text, start, count, ret, false);
+}
+
+static void encode_cut(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                       struct lm_tokens *ret)
+{
+    encode_pieces(e, text, start, count, ret, true);
+}
+
+/* Text without added tokens, normalised, that the plan or the grammar cuts into pieces that are not cut
+ * again. */
+static size_t scan(struct lm_encoder *e, struct lm_str text, size_t *at)
+{
+    return e->plan->cuts ? lm_cuts_scan(e->plan->cuts, text, at, e->ends, BATCH)
+                         : lm_pretoken_scan(e->t->grammar, text, at, e->ends, BATCH);
+}
+
+static bool any_long(const uint32_t *ends, size_t count, size_t start)
+{
+    bool found = ends[0] - start > LM_CACHE_SHORT_MAX;
+    for (size_t i = 1; i < count; i++)
+        found |= ends[i] - ends[i - 1] > LM_CACHE_SHORT_MAX;
+    return found;
+}
+
+/* The pieces that end at e->ends, long ones in parts. */
+static void encode_parts(struct lm_encoder *e, struct lm_str text, size_t start, size_t found,
+                         struct lm_tokens *ret)
+{
+    size_t at = start, count = 0;
+    memcpy(e->found, e->ends, found * sizeof(*e->found));
+    for (size_t i = 0; i < found; i++) {
+        const struct lm_str piece = { text.ptr + at, e->found[i] - at };
+        for (size_t from = 0; from < piece.len;) {
+            const size_t end =
+                piece.len > LM_CACHE_SHORT_MAX ? lm_grams_next(e->plan->grams, piece, from) : piece.len;
+            e->ends[count] = (uint32_t)(at + end);
+            e->part[count++] = e->t->ignore_merges && (from > 0 || end < piece.len);
+            from = end;
+            if (count == BATCH) {
+                encode_cut(e, text, start, count, ret);
+                start = at + end;
+                count = 0;
+            }
+        }
+        at = e->found[i];
+    }
+    if (count > 0)
+        encode_cut(e, text, start, count, ret);
+}
+
 static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
 {
     size_t at = 0;
     for (;;) {
-        const size_t start = at;
-        const size_t count = lm_pretoken_scan(e->t->grammar, text, &at, e->ends, BATCH);
+        const size_t start = at, count = scan(e, text, &at);
         if (count == 0)
             return;
-        encode_batch(e, text, start, count, ret);
+        if (e->plan->grams && any_long(e->ends, count, start))
+            encode_parts(e, text, start, count, ret);
+        else
+            encode_whole(e, text, start, count, ret);
     }
 }
 
@@ -220,6 +293,7 @@ static void encode(struct lm_encoder *e, struct lm_str text, struct lm_allow all
     const struct lm_tokenizer *t = e->t;
     struct lm_added_match match;
     size_t at = 0;
+    lm_cache_expect(&e->cache, text.len);
     for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
         encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, at == 0,
                      allow_in(t, allow, at, match.start), ret);

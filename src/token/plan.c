@@ -1,5 +1,8 @@
 #include "token/plan.h"
 
+#include "token/cuts.h"
+#include "token/grams.h"
+
 #include <pthread.h>
 
 static struct lm_token_plan *make(const struct lm_tokenizer *t)
@@ -8,6 +11,8 @@ static struct lm_token_plan *make(const struct lm_tokenizer *t)
     plan->bpe.bpe = &t->bpe;
     if (t->bpe.slots)
         (void)lm_bpe_wide_init(&plan->bpe, &t->bpe);
+    plan->cuts = lm_cuts_make(t);
+    plan->grams = lm_grams_make(t);
     return plan;
 }
 
@@ -33,5 +38,7 @@ void lm_token_plan_free(struct lm_token_plan *plan)
     if (!plan)
         return;
     lm_bpe_wide_release(&plan->bpe);
+    free(plan->cuts);
+    lm_grams_free(plan->grams);
     free(plan);
 }

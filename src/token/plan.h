@@ -7,6 +7,8 @@
 
 struct lm_token_plan {
     struct lm_bpe_wide bpe;
+    uint8_t *cuts;            // token/cuts.h; NULL: the grammar cuts
+    struct lm_grams *grams;   // token/grams.h; NULL: long pieces stay whole
 };
 
 /* The tokenizer's plan, made if need be; any thread may ask. */

@@ -18,7 +18,7 @@ struct lm_window_masks {
 };
 
 struct lm_window {
-    struct lm_window_masks m;           // of all characters
+    struct lm_window_masks m;            // of all characters
     uint64_t two, three, four, inside;   // first bytes by length; bytes that are not the first
 };
 

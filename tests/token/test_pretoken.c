@@ -98,7 +98,8 @@ static void long_text(struct lm_rng *rng, struct lm_buf *ret)
         const size_t len = lm_rng_below(rng, kind == 0 ? 80 : 8);
         if (kind < 3) {
             for (size_t i = 0; i < len; i++)
-                lm_buf_putc(ret, runs[kind == 0 ? len % (sizeof(runs) - 1) : lm_rng_below(rng, sizeof(runs) - 1)]);
+                lm_buf_putc(ret,
+                            runs[kind == 0 ? len % (sizeof(runs) - 1) : lm_rng_below(rng, sizeof(runs) - 1)]);
         } else {
             random_text(rng, kind == 3 ? 40 : 6, &part);
             lm_buf_add_str(ret, lm_buf_str(&part));
