@@ -1,1 +1,2 @@
 loom_bench(train train)
+loom_bench(private train)

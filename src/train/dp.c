@@ -15,22 +15,6 @@
 
 const char *const lm_dp_units[] = { "document", "person", NULL };
 
-/* ---- the streams: block `block` of 64 bytes of a step's sampling or noise ---- */
-
-enum stream { SAMPLING, NOISE };
-enum { BLOCK_BYTES = 64 };
-
-static void stream_read(const uint8_t key[LM_DP_KEY_BYTES], enum stream stream, uint64_t step, uint64_t block,
-                        void *ret, size_t bytes)
-{
-    uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
-    const uint64_t number = 2 * step + stream;
-    for (size_t i = 0; i < sizeof nonce; i++)
-        nonce[i] = (uint8_t)(number >> 8 * i);
-    memset(ret, 0, bytes);
-    crypto_stream_chacha20_xor_ic(ret, ret, bytes, nonce, block, key);
-}
-
 /* ---- the key ---- */
 
 static enum lm_rc key_make(const char *path, uint8_t ret[LM_DP_KEY_BYTES], struct lm_err *err)
@@ -155,7 +139,7 @@ enum lm_rc lm_dp_json(const struct lm_dp *dp, struct lm_buf *ret, struct lm_err 
 struct draw {
     uint64_t join, place;   // 16 bytes of the sampling stream for a unit
 };
-enum { DRAWS = BLOCK_BYTES / sizeof(struct draw) };
+enum { BLOCK_BYTES = 64, DRAWS = BLOCK_BYTES / sizeof(struct draw) };
 
 static bool joins(const struct lm_dp *dp, const struct draw *d)
 {
@@ -165,7 +149,7 @@ static bool joins(const struct lm_dp *dp, const struct draw *d)
 bool lm_dp_takes_part(const struct lm_dp *dp, uint64_t step, uint64_t unit, uint64_t *ret_draw)
 {
     struct draw block[DRAWS];
-    stream_read(dp->key, SAMPLING, step, unit / DRAWS, block, sizeof block);
+    lm_dp_stream(dp->key, LM_DP_SAMPLING, step, unit / DRAWS, block, sizeof block);
     *ret_draw = block[unit % DRAWS].place;
     return joins(dp, &block[unit % DRAWS]);
 }
@@ -175,41 +159,14 @@ void lm_dp_clip_add(float *sum, float *g, size_t count, double norm, double clip
     enum { UNIT = 1 << 14 };
     const double below = 1 - 1e-6;   // the products' rounding must not lift the norm above clip
     const bool finite = isfinite(norm);
+    const struct lm_kernels *kernels = lm_kernels();
     const float factor = norm > clip * below ? (float)(clip / norm * below) : 1;
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t first = 0; first < count; first += UNIT) {
         const size_t end = count - first < UNIT ? count : first + UNIT;
         if (finite)
-            for (size_t i = first; i < end; i++)
-                sum[i] += factor * g[i];
+            kernels->axpy(sum + first, factor, g + first, end - first);
         memset(g + first, 0, (end - first) * sizeof *g);
-    }
-}
-
-/* Box and Muller 1958: two normals of 16 bytes. */
-static void two_normals(const uint64_t bits[2], double ret[2])
-{
-    const double u = ((double)(bits[0] >> 11) + 1) * 0x1p-53;   // (0, 1]
-    const double angle = 2 * M_PI * ((double)(bits[1] >> 11) * 0x1p-53), radius = sqrt(-2 * log(u));
-    ret[0] = radius * cos(angle);
-    ret[1] = radius * sin(angle);
-}
-
-void lm_dp_noise_add(const uint8_t key[LM_DP_KEY_BYTES], uint64_t step, float *values, size_t count,
-                     double deviation, double scale)
-{
-    enum { UNIT = 1 << 10 };   // values at a time, 8 bytes of the stream each
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t first = 0; first < count; first += UNIT) {
-        uint64_t bits[UNIT];
-        double normal[2];
-        const size_t n = count - first < UNIT ? count - first : UNIT;
-        stream_read(key, NOISE, step, first * sizeof *bits / BLOCK_BYTES, bits, sizeof bits);
-        for (size_t i = 0; i < n; i++) {
-            if (i % 2 == 0)
-                two_normals(bits + i, normal);
-            values[first + i] = (float)(((double)values[first + i] + deviation * normal[i % 2]) * scale);
-        }
     }
 }
 
@@ -237,7 +194,7 @@ enum lm_rc lm_dp_step(const struct lm_dp *dp, struct lm_net *net, struct lm_batc
     memset(ret, 0, unit->count * sizeof *ret);
     for (uint64_t u = 0; u < dp->source->units; u++) {
         if (u % DRAWS == 0)
-            stream_read(dp->key, SAMPLING, step, u / DRAWS, block, sizeof block);
+            lm_dp_stream(dp->key, LM_DP_SAMPLING, step, u / DRAWS, block, sizeof block);
         if (joins(dp, &block[u % DRAWS]))
             LM_TRY(add_unit(dp, net, batch, u, block[u % DRAWS].place, unit, ret, err));
     }

@@ -16,6 +16,7 @@
  * Nothing that depends on raw gradients or losses is written to the log: it would not be covered. */
 
 #include "train/account.h"
+#include "train/dp_noise.h"
 #include "train/net.h"
 
 #include "base/hash.h"
@@ -44,8 +45,6 @@ struct lm_dp_source {
     void (*fill)(void *state, uint64_t unit, uint64_t draw, struct lm_batch *ret);
 };
 
-enum { LM_DP_KEY_BYTES = 32 };
-
 struct lm_dp {
     struct lm_dp_options options;
     struct lm_dp_phase phase;   // the whole run
@@ -71,9 +70,6 @@ enum lm_rc lm_dp_step(const struct lm_dp *dp, struct lm_net *net, struct lm_batc
 bool lm_dp_takes_part(const struct lm_dp *dp, uint64_t step, uint64_t unit, uint64_t *ret_draw);
 /* sum += factor * g where the norm of g is cut to clip, and g = 0; a norm that is not finite adds nothing. */
 void lm_dp_clip_add(float *sum, float *g, size_t count, double norm, double clip);
-/* values[i] = (values[i] + deviation * normal) * scale, with the noise of a step. */
-void lm_dp_noise_add(const uint8_t key[LM_DP_KEY_BYTES], uint64_t step, float *values, size_t count,
-                     double deviation, double scale);
 
 /* What the run promises, as an object: {"epsilon":..,"delta":..,"unit":..,...} */
 enum lm_rc lm_dp_json(const struct lm_dp *dp, struct lm_buf *ret, struct lm_err *err);

@@ -185,7 +185,7 @@ static void a_step_without_units_is_noise(void **state)
 static void noise_is_normal_and_its_own_for_every_step(void **state)
 {
     (void)state;
-    enum { COUNT = 100001 };
+    enum { COUNT = 400001 };
     const uint8_t key[LM_DP_KEY_BYTES] = { 1, 2, 3 };
     float *a = lm_slab_alloc(COUNT * sizeof *a), *b = lm_slab_alloc(COUNT * sizeof *b);
     lm_threads_set(2);
@@ -195,18 +195,26 @@ static void noise_is_normal_and_its_own_for_every_step(void **state)
     assert_memory_equal(a, b, COUNT * sizeof *a);   // again, on another number of threads
     memset(b, 0, COUNT * sizeof *b);
     lm_dp_noise_add(key, 8, b, COUNT, 1, 1);
-    double moment[5] = { 0 }, product = 0, beyond = 0;
+    double moment[5] = { 0 }, product = 0, beyond = 0, tail = 0, below[65] = { 0 };
     for (size_t i = 0; i < COUNT; i++) {
         for (int k = 1; k <= 4; k++)
             moment[k] += pow(a[i], k) / COUNT;
         product += (double)a[i] * b[i] / COUNT + (i ? (double)a[i] * a[i - 1] / COUNT : 0);
         beyond += fabs(a[i]) > 3;
+        tail += fabs(a[i]) > 3.6;   // beyond the last layer
+        for (int k = 0; k <= 64; k++)
+            below[k] += a[i] <= (k - 32) / 10.0;
     }
     const double slack = 6 / sqrt(COUNT);
     assert_true(fabs(moment[1]) < slack && fabs(moment[2] - 1) < slack * sqrt(2));
     assert_true(fabs(moment[3]) < slack * sqrt(15) && fabs(moment[4] - 3) < slack * sqrt(96));
     assert_true(fabs(product) < slack * sqrt(2));
     assert_true(fabs(beyond / COUNT - 0.0026998) < slack * 0.052);
+    assert_true(fabs(tail / COUNT - 0.00031822) < slack * 0.0178);
+    for (int k = 0; k <= 64; k++) {   // the whole distribution
+        const double want = 0.5 * erfc(-(k - 32) / 10.0 / sqrt(2));
+        assert_true(fabs(below[k] / COUNT - want) < slack * sqrt(want * (1 - want)) + 1e-5);
+    }
     free(a);
     free(b);
 }
