@@ -78,6 +78,8 @@ static enum lm_rc from_gguf(struct lm_gguf *g, struct lm_tokenizer **ret, struct
     struct lm_tokenizer_parts parts = { 0 };
     LM_TRY(read_parts(g, &parts, err));
     const struct lm_gguf_tensor *embed = lm_gguf_tensor_find(g, "token_embd.weight");
+    if (g->tensor_count == 0)   // a file of a vocabulary alone
+        return lm_tokenizer_from_parts(&parts, g->name, ret, err);
     if (!embed || embed->dims != 2)
         return lm_fail(err, LM_EFORMAT, "%s: tensor 'token_embd.weight' is missing or no matrix", g->name);
     LM_TRY(check_rows(lm_str(g->name), parts.token_count, embed->shape[1], err));

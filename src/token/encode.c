@@ -253,7 +253,7 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
                               struct lm_buf *buf)
 {
     if (t->nfc)
-        return lm_token_nfc(text, buf);
+        return lm_token_form(t->form, text, buf);
     if (t->family == LM_FAMILY_PIECES && !t->pieces.late)
         return lm_pieces_normal(&t->pieces, text, starts, buf);
     if (t->family == LM_FAMILY_WORDS)

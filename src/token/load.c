@@ -3,11 +3,8 @@
  * Strict: what this file does not know it refuses by name, because a tokenizer that is nearly right is worse
  * than none.  The bulk (vocab, merges) goes through the streaming reader, the small parts through
  * load_parts.c. */
-#include "token/load.h"
-#include "base/file.h"
 #include "base/json.h"
-
-enum { FILE_BYTES_MAX = 512 << 20 };
+#include "token/load_other.h"
 
 /* ---- objects as slices: the value of each known key, as text ---- */
 
@@ -117,7 +114,7 @@ static enum lm_rc put_merge(struct lm_token_load *l, size_t line, struct lm_str 
     if (l->made[made] && !lm_bpe_find(&l->t->bpe, id[0], id[1]))
         l->t->bpe.several_ways = true;
     l->made[made] = true;
-    lm_bpe_put(&l->t->bpe, id[0], id[1], (uint32_t)line, made);
+    lm_bpe_put(&l->t->bpe, id[0], id[1], l->ranks ? made : (uint32_t)line, made);
     return LM_OK;
 }
 
@@ -300,10 +297,10 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     return lm_load_post_processor(l, values[POST_PROCESSOR], err);
 }
 
-enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
-                              struct lm_err *err)
+static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct lm_tokenizer **ret,
+                        struct lm_err *err)
 {
-    struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name };
+    struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name, .ranks = ranks };
     memset(l.t->roles, 0xff, sizeof(l.t->roles));   // LM_TOKEN_NONE
     l.t->unknown = LM_TOKEN_NONE;
     memset(l.byte_id, 0xff, sizeof(l.byte_id));
@@ -325,39 +322,14 @@ enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_to
     return LM_OK;
 }
 
-static enum lm_rc load_file(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
+enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                              struct lm_err *err)
 {
-    struct lm_buf json = { 0 };
-    enum lm_rc rc = lm_file_read(path, FILE_BYTES_MAX, &json, err);
-    if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(&json), path, ret, err);
-    lm_buf_release(&json);
-    return rc;
+    return parse(json, name, false, ret, err);
 }
 
-static enum lm_rc load_vocab_txt(const char *dir, const char *path, struct lm_tokenizer **ret,
-                                 struct lm_err *err)
+enum lm_rc lm_tokenizer_parse_ranks(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                                    struct lm_err *err)
 {
-    struct lm_buf json = { 0 };
-    enum lm_rc rc = lm_load_vocab_txt(dir, path, &json, err);
-    if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(&json), path, ret, err);
-    lm_buf_release(&json);
-    return rc;
-}
-
-enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
-{
-    struct lm_tokenizer *t = NULL;
-    if (!lm_path_is_dir(path))
-        return load_file(path, ret, err);
-    LM_FREE char *inside = lm_path_join(path, "tokenizer.json"), *words = lm_path_join(path, "vocab.txt");
-    const bool only_words = !lm_path_exists(inside) && lm_path_exists(words);
-    LM_TRY(only_words ? load_vocab_txt(path, words, &t, err) : load_file(inside, &t, err));
-    const enum lm_rc rc = lm_load_companions(t, path, err);
-    if (rc == LM_OK)
-        *ret = t;
-    else
-        lm_tokenizer_free(t);
-    return rc;
+    return parse(json, name, true, ret, err);
 }

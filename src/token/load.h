@@ -14,6 +14,7 @@ struct lm_token_load {
     const char *name;   // of the file, for messages
     struct lm_arena arena;
     struct lm_buf bytes;     // of one token
+    bool ranks;              // lm_tokenizer_parse_ranks
     bool *made;              // [vocab.size] some merge makes the token
     json_t *unknown;         // unk_token of the model; NULL or null when it has none
     uint32_t byte_id[256];   // of <0x00>.., LM_TOKEN_NONE: not there; LM_FAMILY_PIECES only
@@ -64,6 +65,9 @@ uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes);
 /* unk_token as an id, LM_TOKEN_NONE when the model has none; one that is not in the vocabulary is refused. */
 enum lm_rc lm_load_unknown(struct lm_token_load *l, uint32_t *ret, struct lm_err *err);
 
+/* pre_tokenizer of a byte-level tokenizer: load_splits.c. */
+enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_err *err);
+
 /* Each gets the JSON text of its part ("" when the file has none). */
 enum lm_rc lm_load_options(struct lm_token_load *l, const struct lm_str *values, struct lm_err *err);
 enum lm_rc lm_load_added(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
@@ -71,6 +75,9 @@ enum lm_rc lm_load_post_processor(struct lm_token_load *l, struct lm_str json, s
 
 /* tokenizer_config.json and chat_template.jinja of a folder, where they are: roles and the chat template. */
 enum lm_rc lm_load_companions(struct lm_tokenizer *t, const char *dir, struct lm_err *err);
+
+/* The file as a tree, numbers as real; nothing happens when it is not there. */
+enum lm_rc lm_load_config(const char *path, json_t **ret, struct lm_err *err);
 
 /* vocab.txt of a folder as tokenizer.json: BERT's vocabulary, with the options of tokenizer_config.json. */
 enum lm_rc lm_load_vocab_txt(const char *dir, const char *path, struct lm_buf *ret, struct lm_err *err);

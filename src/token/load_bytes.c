@@ -24,8 +24,20 @@ static enum lm_rc read_option(struct lm_token_load *l, const char *key, struct l
 
 static enum lm_rc read_normalizer(struct lm_token_load *l, const json_t *n, struct lm_err *err)
 {
-    l->t->nfc = lm_load_is(n, "NFC");
-    return json_is_null(n) || l->t->nfc ? LM_OK : lm_load_refuse(l, "normalizer", n, err);
+    static const char *const forms[LM_FORM_COUNT] = {
+        [LM_FORM_NFC] = "NFC", [LM_FORM_NFD] = "NFD", [LM_FORM_NFKC] = "NFKC", [LM_FORM_NFKD] = "NFKD"
+    };
+    const json_t *item;
+    for (size_t i = 0; !json_is_null(n) && (item = lm_load_item(n, "normalizers", i)); i++) {
+        size_t form = 0;
+        while (form < LM_FORM_COUNT && !lm_load_is(item, forms[form]))
+            form++;
+        if (form == LM_FORM_COUNT || l->t->nfc)
+            return lm_load_refuse(l, l->t->nfc ? "after another form, normalizer" : "normalizer", item, err);
+        l->t->nfc = true;
+        l->t->form = (enum lm_normal_form)form;
+    }
+    return LM_OK;
 }
 
 static enum lm_rc read_decoder(struct lm_token_load *l, const json_t *d, struct lm_err *err)
@@ -42,78 +54,6 @@ static bool spell(struct lm_token_load *l, struct lm_str text, struct lm_buf *re
         return true;
     lm_buf_add_str(ret, text);
     return false;
-}
-
-/* ---- pre_tokenizer: a Sequence is flattened, then compared with the rows of lm_grammars ---- */
-
-struct stages {
-    bool digits, byte_level, use_regex;
-    const char *pattern;   // of a Split
-};
-
-static enum lm_rc refuse_option(struct lm_token_load *l, const json_t *c, const char *option,
-                                struct lm_err *err)
-{
-    return lm_load_refuse_option(l, "pre_tokenizer", c, option, err);
-}
-
-static enum lm_rc read_split(struct lm_token_load *l, const json_t *c, struct stages *s, struct lm_err *err)
-{
-    const char *behavior = json_string_value(json_object_get(c, "behavior"));
-    const char *pattern = json_string_value(json_object_get(json_object_get(c, "pattern"), "Regex"));
-    if (!behavior || strcmp(behavior, "Isolated") != 0)
-        return refuse_option(l, c, "behavior", err);
-    if (json_is_true(json_object_get(c, "invert")))
-        return refuse_option(l, c, "invert", err);
-    if (!pattern || s->pattern)
-        return refuse_option(l, c, "pattern", err);
-    s->pattern = pattern;
-    return LM_OK;
-}
-
-static enum lm_rc read_stage(struct lm_token_load *l, const json_t *c, struct stages *s, struct lm_err *err)
-{
-    if (s->byte_level)
-        return lm_load_refuse(l, "after ByteLevel, pre_tokenizer", c, err);
-    if (lm_load_is(c, "Split"))
-        return read_split(l, c, s, err);
-    if (lm_load_is(c, "Digits") && !s->digits && !s->pattern) {
-        s->digits = true;
-        return json_is_true(json_object_get(c, "individual_digits"))
-                   ? LM_OK
-                   : refuse_option(l, c, "individual_digits", err);
-    }
-    if (lm_load_is(c, "ByteLevel")) {
-        s->byte_level = true;
-        s->use_regex = !json_is_false(json_object_get(c, "use_regex"));
-        return json_is_false(json_object_get(c, "add_prefix_space"))
-                   ? LM_OK
-                   : refuse_option(l, c, "add_prefix_space", err);
-    }
-    return lm_load_refuse(l, "pre_tokenizer", c, err);
-}
-
-static enum lm_rc read_pre_tokenizer(struct lm_token_load *l, const json_t *p, struct lm_err *err)
-{
-    struct stages s = { 0 };
-    const json_t *c;
-    for (size_t i = 0; (c = lm_load_item(p, "pretokenizers", i)); i++)
-        LM_TRY(read_stage(l, c, &s, err));
-    for (size_t g = 0; g < LM_GRAMMAR_COUNT && s.byte_level; g++) {
-        const struct lm_grammar *row = &lm_grammars[g];
-        const bool same_split = row->pattern
-                                    ? s.pattern && strcmp(row->pattern, s.pattern) == 0 && !s.use_regex
-                                    : !s.pattern && s.use_regex;
-        if (same_split && row->digits_apart == s.digits) {
-            l->t->grammar = row;
-            return LM_OK;
-        }
-    }
-    if (s.pattern)
-        return lm_fail(err, LM_EFORMAT,
-                       "%s: pre_tokenizer Split: the pattern '%s' is not one of those supported", l->name,
-                       s.pattern);
-    return lm_fail(err, LM_EFORMAT, "%s: this combination in pre_tokenizer is not supported", l->name);
 }
 
 /* ---- bytes ---- */
@@ -152,7 +92,7 @@ const struct lm_load_family lm_load_bytes = {
     .options = options,
     .has_merges = true,
     .normalizer = read_normalizer,
-    .pre_tokenizer = read_pre_tokenizer,
+    .pre_tokenizer = lm_load_splits,
     .decode = read_decoder,
     .option = read_option,
     .spell = spell,

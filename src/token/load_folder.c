@@ -52,7 +52,7 @@ static enum lm_rc read_roles(struct lm_tokenizer *t, const json_t *config, const
 }
 
 /* The file as a tree, or NULL when it is not there. */
-static enum lm_rc open_config(const char *path, json_t **ret, struct lm_err *err)
+enum lm_rc lm_load_config(const char *path, json_t **ret, struct lm_err *err)
 {
     struct lm_buf file = { 0 };
     json_error_t problem;
@@ -70,7 +70,7 @@ static enum lm_rc open_config(const char *path, json_t **ret, struct lm_err *err
 static enum lm_rc read_config(struct lm_tokenizer *t, const char *path, struct lm_err *err)
 {
     LM_TREE_FREE json_t *config = NULL;
-    LM_TRY(open_config(path, &config, err));
+    LM_TRY(lm_load_config(path, &config, err));
     LM_TRY(read_roles(t, config, path, err));
     const json_t *text = find_template(json_object_get(config, "chat_template"));
     if (text && !json_is_null(text) && !json_is_string(text))
@@ -163,7 +163,7 @@ enum lm_rc lm_load_vocab_txt(const char *dir, const char *path, struct lm_buf *r
     LM_FREE char *config_path = lm_path_join(dir, "tokenizer_config.json");
     LM_TREE_FREE json_t *config = NULL;
     struct lm_buf text = { 0 };
-    LM_TRY(open_config(config_path, &config, err));
+    LM_TRY(lm_load_config(config_path, &config, err));
     enum lm_rc rc = lm_file_read(path, VOCAB_TXT_BYTES_MAX, &text, err);
     if (rc == LM_OK)
         rc = write_vocab_txt(lm_buf_str(&text), config, path, ret, err);

@@ -40,7 +40,26 @@ static struct lm_str to_utf8(const UChar *wide, int32_t wide_len, struct lm_buf 
     return lm_buf_str(buf);
 }
 
+static const UNormalizer2 *normalizer(enum lm_normal_form form, UErrorCode *code)
+{
+    switch (form) {
+    case LM_FORM_NFD:
+        return unorm2_getNFDInstance(code);
+    case LM_FORM_NFKC:
+        return unorm2_getNFKCInstance(code);
+    case LM_FORM_NFKD:
+        return unorm2_getNFKDInstance(code);
+    default:
+        return unorm2_getNFCInstance(code);
+    }
+}
+
 struct lm_str lm_token_nfc(struct lm_str text, struct lm_buf *buf)
+{
+    return lm_token_form(LM_FORM_NFC, text, buf);
+}
+
+struct lm_str lm_token_form(enum lm_normal_form form, struct lm_str text, struct lm_buf *buf)
 {
     int32_t wide_len = 0;
     if (is_ascii(text))
@@ -50,11 +69,14 @@ struct lm_str lm_token_nfc(struct lm_str text, struct lm_buf *buf)
         return text;
 
     UErrorCode code = U_ZERO_ERROR;
-    const UNormalizer2 *nfc = unorm2_getNFCInstance(&code);
+    const UNormalizer2 *nfc = normalizer(form, &code);
     LM_ASSERT(U_SUCCESS(code));
     if (unorm2_isNormalized(nfc, wide, wide_len, &code) && U_SUCCESS(code))
         return text;
-    const int32_t room = wide_len * 3 + 1;   // NFC expands a UTF-16 unit threefold at most (UAX #15)
+    const int32_t expansion = form == LM_FORM_NFC ? 3 : form == LM_FORM_NFD ? 4 : 18;   // of a unit (UAX #15)
+    if (wide_len > INT32_MAX / expansion / 4)
+        return text;
+    const int32_t room = wide_len * expansion + 1;
     LM_FREE UChar *normal = lm_alloc((size_t)room * sizeof(*normal));
     const int32_t normal_len = unorm2_normalize(nfc, wide, wide_len, normal, room, &code);
     LM_ASSERT(U_SUCCESS(code));

@@ -6,21 +6,70 @@
 
 #include "text/text.h"
 
+#define SPLIT(pattern)                                                                                       \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\",\"invert\":"      \
+                                                            "false}"
+#define BYTES(regex)                                                                                         \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" regex "}"
+#define SEQUENCE(items) "{\"type\":\"Sequence\",\"pretokenizers\":[" items "]}"
+
+#define BLANKS "|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define SHORT "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define UPPER "[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
+#define LOWER "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
+#define CASED(short, digits)                                                                                 \
+    "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "*" LOWER                                                         \
+    "+" short "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "+" LOWER                                              \
+              "*" short "|" digits "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*" BLANKS
+
+static const char o200k[] = SEQUENCE(SPLIT(CASED(SHORT "?", "\\\\p{N}{1,3}")) "," BYTES("false"));
+static const char tekken[] = SEQUENCE(SPLIT(CASED("", "\\\\p{N}")) "," BYTES("false"));
+static const char qwen35[] =
+    SEQUENCE(SPLIT(SHORT "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{L}\\\\p{M}]+|\\\\p{N}"
+                         "| ?[^\\\\s\\\\p{L}\\\\p{M}\\\\p{N}]+[\\\\r\\\\n]*" BLANKS) "," BYTES("false"));
+static const char deepseek3[] =
+    SEQUENCE(SPLIT("\\\\p{N}{1,3}") "," SPLIT("[\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]+") "," SPLIT(
+        "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+"
+        "|[^\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| "
+        "?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*" BLANKS) "," BYTES("false"));
+static const char falcon[] =
+    SEQUENCE(SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]+") "," SPLIT("'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| "
+                                                                     "?\\\\p{N}+| "
+                                                                     "?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!"
+                                                                     "\\\\S)") "," SPLIT(
+        "[0-9][0-9][0-9]") "," BYTES("false"));
+
 // clang-format off
 const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {
-    { "gpt-2",            LM_GRAMMAR_GPT2,   .nfc = false },
-    { "phi-2",            LM_GRAMMAR_GPT2,   .nfc = false },
+    { "gpt-2",            LM_GRAMMAR_GPT2 },
+    { "phi-2",            LM_GRAMMAR_GPT2 },
     { "mpt",              LM_GRAMMAR_GPT2,   .nfc = true },
     { "olmo",             LM_GRAMMAR_GPT2,   .nfc = true },
-    { "smollm",           LM_GRAMMAR_SMOLLM, .nfc = false },
-    { "starcoder",        LM_GRAMMAR_SMOLLM, .nfc = false },
-    { "refact",           LM_GRAMMAR_SMOLLM, .nfc = false },
+    { "smollm",           LM_GRAMMAR_SMOLLM },
+    { "starcoder",        LM_GRAMMAR_SMOLLM },
+    { "refact",           LM_GRAMMAR_SMOLLM },
+    { "codeshell",        LM_GRAMMAR_SMOLLM },
     { "command-r",        LM_GRAMMAR_SMOLLM, .nfc = true },
-    { "llama-bpe",        LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
-    { "llama3",           LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
-    { "llama-v3",         LM_GRAMMAR_LLAMA3, .nfc = false, .ignore_merges = true, .add_bos = true },
+    { "llama-bpe",        LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "llama3",           LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "llama-v3",         LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "falcon3",          LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "dbrx",             LM_GRAMMAR_LLAMA3 },
+    { "smaug-bpe",        LM_GRAMMAR_LLAMA3 },
+    { "glm4",             LM_GRAMMAR_LLAMA3 },
+    { "chatglm-bpe",      LM_GRAMMAR_LLAMA3 },
     { "qwen2",            LM_GRAMMAR_QWEN2,  .nfc = true },
     { "deepseek-r1-qwen", LM_GRAMMAR_QWEN2,  .nfc = true },
+    { "megrez",           LM_GRAMMAR_QWEN2,  .nfc = true },
+    { "qwen35",           LM_GRAMMAR_COUNT,  qwen35, .nfc = true },
+    { "gpt-4o",           LM_GRAMMAR_COUNT,  o200k },
+    { "llama4",           LM_GRAMMAR_COUNT,  o200k },
+    { "minimax-m2",       LM_GRAMMAR_COUNT,  o200k },
+    { "tekken",           LM_GRAMMAR_COUNT,  tekken, .ignore_merges = true, .add_bos = true },
+    { "deepseek-v3",      LM_GRAMMAR_COUNT,  deepseek3 },
+    { "deepseek-r1",      LM_GRAMMAR_COUNT,  deepseek3 },
+    { "hunyuan-dense",    LM_GRAMMAR_COUNT,  deepseek3 },
+    { "falcon",           LM_GRAMMAR_COUNT,  falcon },
 };
 // clang-format on
 

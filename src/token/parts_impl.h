@@ -11,11 +11,12 @@
 struct lm_parts_pre {
     const char *name;
     enum lm_grammar_id grammar;
+    const char *splits;   // NULL, or pre_tokenizer of tokenizer.json instead of the grammar
     bool nfc;             // the family normalises first
     bool ignore_merges;   // a piece that is a token is that token
     bool add_bos;         // when the file does not say
 };
-enum { LM_PARTS_PRE_COUNT = 13 };
+enum { LM_PARTS_PRE_COUNT = 29 };
 extern const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT];
 
 /* Where the ids of roles are, by enum lm_token_role. */

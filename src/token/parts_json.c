@@ -155,7 +155,10 @@ enum lm_rc lm_parts_write_bytes(const struct lm_tokenizer_parts *p, const char *
     lm_parts_write_start(p, ret);
     lm_buf_puts(ret, pre->nfc ? ",\"normalizer\":{\"type\":\"NFC\"}" : ",\"normalizer\":null");
     lm_buf_puts(ret, ",\"pre_tokenizer\":");
-    lm_write_pre_tokenizer(&lm_grammars[pre->grammar], ret);
+    if (pre->splits)
+        lm_buf_puts(ret, pre->splits);
+    else
+        lm_write_pre_tokenizer(&lm_grammars[pre->grammar], ret);
     lm_buf_puts(ret, ",\"post_processor\":");
     if (around.before < 0 && around.after < 0)
         lm_write_byte_level(true, ret);

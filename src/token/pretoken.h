@@ -26,6 +26,7 @@ struct lm_grammar {
     int number_max;   // characters of a number; LM_NUMBER_UNLIMITED: all, after an optional space
     bool newlines;    // [\r\n]* after punctuation, and \s*[\r\n]+ before other blanks
     size_t (*scan)(struct lm_str text, size_t *at, uint32_t *ret_ends, size_t ends_max);
+    const struct lm_split *split;   // NULL, or what cuts instead of scan
 };
 
 enum lm_grammar_id {

@@ -11,6 +11,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_added_release(&t->later);
     lm_token_plan_free(t->plan);
     lm_bpe_release(&t->bpe);
+    lm_split_free(t->split);
     lm_buf_release(&t->json);
     lm_chat_release(t);
     lm_buf_release(&t->chat_template);

@@ -5,7 +5,9 @@
 
 #include "base/hash.h"
 #include "token/bpe.h"
+#include "token/normal.h"
 #include "token/pretoken.h"
+#include "token/split.h"
 #include "token/tokenizer.h"
 #include "token/vocab.h"
 
@@ -99,7 +101,10 @@ struct lm_tokenizer {
     uint32_t unknown;   // for what has no token; LM_TOKEN_NONE: there is none
     struct lm_bpe bpe;
     const struct lm_grammar *grammar;
-    bool nfc;             // normalise before cutting
+    struct lm_grammar own;     // when the file has a pre-tokeniser of its own
+    struct lm_split *split;    // of `own`
+    bool nfc;                  // normalise before cutting,
+    enum lm_normal_form form;  // to this form
     bool ignore_merges;   // a piece that is a token is that token, whatever the merges say
     bool bytes_missing;   // some byte is no token
     struct lm_around around;

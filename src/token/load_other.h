@@ -1,0 +1,26 @@
+#ifndef LM_TOKEN_LOAD_OTHER_H
+#define LM_TOKEN_LOAD_OTHER_H
+/* token/load_other.h - files that are not tokenizer.json, written as one. */
+
+#include "token/load.h"
+#include "token/parts_impl.h"
+
+/* BASE64 RANK lines of tiktoken.  encoding: cl100k_base, o200k_base, ...: the file says nothing of its
+ * pattern and its special tokens, and they are not guessed; NULL or unknown ones are refused with a list. */
+enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char *name, struct lm_buf *ret,
+                            struct lm_err *err);
+bool lm_load_looks_like_tiktoken(struct lm_str file);
+
+/* A sentencepiece model (protobuf) as GGUF's arrays; strings are borrowed from the file. */
+enum lm_rc lm_load_spm(struct lm_str file, const char *name, struct lm_arena *arena,
+                       struct lm_tokenizer_parts *ret, struct lm_err *err);
+bool lm_load_looks_like_spm(struct lm_str file);
+
+/* vocab.json and merges.txt; tokenizer_config.json of the folder says which special tokens are added. */
+enum lm_rc lm_load_merges_txt(const char *dir, struct lm_buf *ret, struct lm_err *err);
+
+/* As lm_tokenizer_parse, but all merges that make one token have its rank, its id: tiktoken's rule. */
+enum lm_rc lm_tokenizer_parse_ranks(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                                    struct lm_err *err);
+
+#endif
