@@ -165,10 +165,13 @@ static enum lm_rc compile(struct lm_token_load *l, const struct stage *s, struct
     else
         escape(s->text, &pattern);
     enum lm_rc rc = lm_split_compile(lm_buf_str(&pattern), &ret->dfa, err);
-    if (rc != LM_OK)
-        rc = lm_err_prefix(err, LM_EFORMAT, "%s: pre_tokenizer: the pattern '%.*s' is not supported", l->name,
-                           pattern.len < 200 ? (int)pattern.len : 200, pattern.ptr);
-    else if (s->removed && !ret->dfa.total)
+    if (rc != LM_OK) {
+        lm_err_prefix(err, rc, "%s: pre_tokenizer: the pattern '%.*s' is not supported", l->name,
+                      pattern.len < 200 ? (int)pattern.len : 200, pattern.ptr);
+        rc = LM_EFORMAT;   // of the file, whatever it is of the pattern
+        if (err)
+            err->rc = rc;
+    } else if (s->removed && !ret->dfa.total)
         rc = lm_fail(err, LM_EFORMAT,
                      "%s: pre_tokenizer Split: text that the pattern '%.*s' does not match would be removed, "
                      "which is not supported",

@@ -8,7 +8,7 @@
 
 #define SPLIT(pattern)                                                                                       \
     "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\",\"invert\":"      \
-                                                            "false}"
+    "false}"
 #define BYTES(regex)                                                                                         \
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" regex "}"
 #define SEQUENCE(items) "{\"type\":\"Sequence\",\"pretokenizers\":[" items "]}"
@@ -32,12 +32,11 @@ static const char deepseek3[] =
         "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+"
         "|[^\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| "
         "?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*" BLANKS) "," BYTES("false"));
-static const char falcon[] =
-    SEQUENCE(SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]+") "," SPLIT("'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| "
-                                                                     "?\\\\p{N}+| "
-                                                                     "?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!"
-                                                                     "\\\\S)") "," SPLIT(
-        "[0-9][0-9][0-9]") "," BYTES("false"));
+static const char falcon[] = SEQUENCE(SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]+") "," SPLIT(
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| "
+    "?\\\\p{N}+| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!"
+    "\\\\S)") "," SPLIT("[0-9][0-9][0-9]") "," BYTES("false"));
 
 // clang-format off
 const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {

@@ -48,13 +48,9 @@ size_t lm_pretoken_scan(const struct lm_grammar *g, struct lm_str text, size_t *
 {
     LM_ASSERT(*at <= text.len && text.len <= LM_TOKEN_TEXT_MAX);
     LM_ASSERT(ends_max > 0);
-<<<<<<< HEAD
-    const size_t count = scanner(g)(text, at, ret_ends, ends_max);
-=======
     if (g->split)
         return lm_split_scan(g->split, text, at, ret_ends, ends_max);
-    const size_t count = g->scan(text, at, ret_ends, ends_max);
->>>>>>> 938de62 (token: any Split pattern, tiktoken and sentencepiece files, GGUF names)
+    const size_t count = scanner(g)(text, at, ret_ends, ends_max);
     LM_ASSERT(*at <= text.len);
     return count;
 }

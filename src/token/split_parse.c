@@ -474,7 +474,7 @@ static enum lm_rc compile(struct parser *p, const struct node *n, uint16_t next,
 
 enum { PATTERN_BYTES_MAX = 16 << 10 };
 
-enum lm_rc split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err)
+enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err)
 {
     struct parser p = { .rest = pattern, .p = ret, .err = err };
     struct node *tree = NULL;

@@ -162,9 +162,9 @@ enum lm_rc lm_split_compile(struct lm_str pattern, struct lm_split_dfa *ret, str
     struct lm_split_dfa d = { 0 };
     struct split_program *p = lm_zalloc(1, sizeof(*p));
     struct builder b = { .p = p, .members = members, .d = &d };
-    enum lm_rc rc = split_parse(pattern, p, err);
+    enum lm_rc rc = lm_split_parse(pattern, p, err);
     if (rc == LM_OK)
-        rc = split_classify(p, &d, members, err);
+        rc = lm_split_classify(p, &d, members, err);
     if (rc == LM_OK) {
         b.out = lm_alloc((p->len + 1) * sizeof(*b.out));
         b.seen = lm_zalloc(p->len + 1, sizeof(*b.seen));

@@ -43,11 +43,11 @@ struct split_program {
     uint16_t start;
 };
 
-enum lm_rc split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err);
+enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err);
 
 /* Fills classes and pages of ret; members[class] has a bit for each set that its characters are of. LM_EINVAL
  * when there are more than 254 classes. */
-enum lm_rc split_classify(const struct split_program *p, struct lm_split_dfa *ret, uint64_t members[256],
-                          struct lm_err *err);
+enum lm_rc lm_split_classify(const struct split_program *p, struct lm_split_dfa *ret, uint64_t members[256],
+                             struct lm_err *err);
 
 #endif

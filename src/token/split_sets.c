@@ -96,8 +96,8 @@ static void fill_page(const struct split_program *p, uint32_t page, struct class
     }
 }
 
-enum lm_rc split_classify(const struct split_program *p, struct lm_split_dfa *ret, uint64_t members[256],
-                          struct lm_err *err)
+enum lm_rc lm_split_classify(const struct split_program *p, struct lm_split_dfa *ret, uint64_t members[256],
+                             struct lm_err *err)
 {
     struct classes *c = lm_zalloc(1, sizeof(*c));
     size_t count = 0, cap = 0;

@@ -101,12 +101,12 @@ struct lm_tokenizer {
     uint32_t unknown;   // for what has no token; LM_TOKEN_NONE: there is none
     struct lm_bpe bpe;
     const struct lm_grammar *grammar;
-    struct lm_grammar own;     // when the file has a pre-tokeniser of its own
-    struct lm_split *split;    // of `own`
-    bool nfc;                  // normalise before cutting,
-    enum lm_normal_form form;  // to this form
-    bool ignore_merges;   // a piece that is a token is that token, whatever the merges say
-    bool bytes_missing;   // some byte is no token
+    struct lm_grammar own;      // when the file has a pre-tokeniser of its own
+    struct lm_split *split;     // of `own`
+    bool nfc;                   // normalise before cutting,
+    enum lm_normal_form form;   // to this form
+    bool ignore_merges;         // a piece that is a token is that token, whatever the merges say
+    bool bytes_missing;         // some byte is no token
     struct lm_around around;
     uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
