@@ -40,6 +40,12 @@ static inline const struct lm_merge *lm_bpe_find(const struct lm_bpe *bpe, uint3
     }
 }
 
+static inline void lm_bpe_fetch(const struct lm_bpe *bpe, uint32_t left, uint32_t right)
+{
+    const uint64_t pair = (uint64_t)left << 32 | right;
+    __builtin_prefetch(&bpe->slots[(pair * 0x9e3779b97f4a7c15) >> bpe->shift]);
+}
+
 /* Memory that merging needs; zero-initialised is ready.  Owner: one thread. */
 struct lm_bpe_scratch {
     struct lm_bpe_node *nodes;

@@ -6,32 +6,117 @@
 #include "base/json.h"
 #include "token/load_other.h"
 
-/* ---- objects as slices: the value of each known key, as text ---- */
+/* ---- objects as slices: the value of each known key, as text ----
+ *
+ * Where a value ends is found by its brackets and quotes alone; what is in it is checked when it is read. */
 
-/* *ret_unknown: the first key that is not in the list. */
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+        at++;
+    return at;
+}
+
+/* Behind the string that starts at `at`; NULL: it does not end. */
+static const char *string_end(const char *at, const char *end)
+{
+    for (const char *quote = at; (quote = memchr(quote + 1, '"', (size_t)(end - quote - 1)));) {
+        size_t slashes = 0;
+        while (quote[-1 - (ptrdiff_t)slashes] == '\\')
+            slashes++;
+        if (slashes % 2 == 0)
+            return quote + 1;
+    }
+    return NULL;
+}
+
+/* Behind the value that starts at `at`; NULL: there is none, or it does not end. */
+static const char *value_end(const char *at, const char *end)
+{
+    size_t depth = 0;
+    while (at && at < end) {
+        const char c = *at;
+        if (c == '"') {
+            at = string_end(at, end);
+        } else if (c == '{' || c == '[') {
+            depth++;
+            at++;
+        } else if (c == '}' || c == ']') {
+            if (depth == 0)
+                return NULL;
+            depth--;
+            at++;
+        } else if (depth == 0) {
+            const char *start = at;
+            while (at < end && !strchr(",}] \t\r\n", *at))
+                at++;
+            return at > start ? at : NULL;
+        } else {
+            at++;
+            continue;
+        }
+        if (depth == 0)
+            return at;
+    }
+    return NULL;
+}
+
+/* One member; *at moves behind it.  False at damage. */
+static bool next_member(const char **at, const char *end, struct lm_str *ret_key, struct lm_str *ret_value)
+{
+    const char *start = skip_blanks(*at, end);
+    const char *stop = start < end && *start == '"' ? string_end(start, end) : NULL;
+    if (!stop)
+        return false;
+    *ret_key = (struct lm_str){ start + 1, (size_t)(stop - start) - 2 };
+    start = skip_blanks(stop, end);
+    if (start == end || *start != ':')
+        return false;
+    start = skip_blanks(start + 1, end);
+    stop = value_end(start, end);
+    if (!stop)
+        return false;
+    *ret_value = (struct lm_str){ start, (size_t)(stop - start) };
+    *at = skip_blanks(stop, end);
+    return *at < end && (**at == ',' || **at == '}');
+}
+
+/* *ret_unknown: the first key that is not in the list.  some: the first of them is enough. */
 static enum lm_rc slice_object(struct lm_token_load *l, struct lm_str json, const char *const *keys,
-                               size_t key_count, struct lm_str *ret, struct lm_str *ret_unknown,
+                               size_t key_count, bool some, struct lm_str *ret, struct lm_str *ret_unknown,
                                struct lm_err *err)
 {
-    struct lm_json_reader r;
-    lm_json_open(&r, json, l->name, &l->arena);
-    LM_TRY(lm_json_want(&r, LM_JSON_OBJECT, err));
-    for (;;) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r, &kind, err));
-        if (kind == LM_JSON_OBJECT_END)
-            break;
+    const char *end = json.ptr + json.len, *at = skip_blanks(json.ptr, end);
+    struct lm_str key, value;
+    bool more = at < end && *at == '{';
+    const char *first = more ? skip_blanks(at + 1, end) : at;
+    if (more && first < end && *first == '}') {
+        at = first;
+        more = false;
+    }
+    if (!more && !(at < end && *at == '}'))
+        return lm_fail(err, LM_EFORMAT, "%s: not JSON at byte %zu: an object is expected", l->name,
+                       (size_t)(at - json.ptr));
+    while (more) {
+        at++;   // behind { or ,
+        if (!next_member(&at, end, &key, &value))
+            return lm_fail(err, LM_EFORMAT, "%s: not JSON at byte %zu: a member of an object is expected",
+                           l->name, (size_t)(at - json.ptr));
         size_t k = 0;
-        while (k < key_count && !lm_str_eq(r.text, lm_str(keys[k])))
+        while (k < key_count && !lm_str_eq(key, lm_str(keys[k])))
             k++;
         if (k == key_count && ret_unknown->len == 0)
-            *ret_unknown = r.text;
-        const char *start = r.at;
-        LM_TRY(lm_json_skip(&r, err));
+            *ret_unknown = key;
         if (k < key_count)
-            ret[k] = lm_str_trim((struct lm_str){ start, (size_t)(r.at - start) });
+            ret[k] = value;
+        if (some && k == 0)
+            return LM_OK;
+        more = *at == ',';
     }
-    return lm_json_want(&r, LM_JSON_END, err);
+    at = skip_blanks(at + 1, end);
+    return at == end ? LM_OK
+                     : lm_fail(err, LM_EFORMAT, "%s: not JSON at byte %zu: the object has ended", l->name,
+                               (size_t)(at - json.ptr));
 }
 
 /* ---- model.vocab ---- */
@@ -78,102 +163,6 @@ static enum lm_rc read_vocab(struct lm_token_load *l, struct lm_str json, struct
     }
 }
 
-/* ---- model.merges ---- */
-
-uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes)
-{
-    const uint32_t id = lm_token_map_find(&l->t->model, &l->t->vocab, bytes);
-    return id != LM_TOKEN_NONE && l->t->vocab.items[id].kind != LM_TOKEN_SPECIAL ? id : LM_TOKEN_NONE;
-}
-
-static enum lm_rc fail_merge(struct lm_token_load *l, size_t line, struct lm_str side, struct lm_err *err)
-{
-    return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is no ordinary token of the vocabulary", l->name,
-                   line, (int)side.len, side.ptr);
-}
-
-static enum lm_rc put_merge(struct lm_token_load *l, size_t line, struct lm_str left, struct lm_str right,
-                            struct lm_err *err)
-{
-    uint32_t id[2];
-    const struct lm_str side[2] = { left, right };
-    lm_buf_reset(&l->bytes);
-    for (size_t i = 0; i < 2; i++) {
-        const size_t start = l->bytes.len;
-        if (!l->family->spell(l, side[i], &l->bytes))
-            return fail_merge(l, line, side[i], err);
-        id[i] = lm_load_find(l, (struct lm_str){ l->bytes.ptr + start, l->bytes.len - start });
-        if (id[i] == LM_TOKEN_NONE)
-            return fail_merge(l, line, side[i], err);
-    }
-    const uint32_t made = lm_load_find(l, lm_buf_str(&l->bytes));
-    if (made == LM_TOKEN_NONE)
-        return lm_fail(err, LM_EFORMAT,
-                       "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
-                       line, (int)left.len, left.ptr, (int)right.len, right.ptr);
-    if (l->made[made] && !lm_bpe_find(&l->t->bpe, id[0], id[1]))
-        l->t->bpe.several_ways = true;
-    l->made[made] = true;
-    lm_bpe_put(&l->t->bpe, id[0], id[1], l->ranks ? made : (uint32_t)line, made);
-    return LM_OK;
-}
-
-/* Both notations: "a b" and ["a","b"]. */
-static enum lm_rc read_merge(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
-                             size_t line, struct lm_err *err)
-{
-    struct lm_str left = { 0 }, right = r->text;
-    if (kind == LM_JSON_STRING) {
-        if (!lm_str_split(&right, ' ', &left) || left.len == 0 || right.len == 0 ||
-            lm_str_find(right, LM_STR(" ")) >= 0)
-            return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
-                           line, (int)r->text.len, r->text.ptr);
-        return put_merge(l, line, left, right, err);
-    }
-    if (kind != LM_JSON_ARRAY)
-        return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, line);
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    left = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    right = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
-    return put_merge(l, line, left, right, err);
-}
-
-/* Lines in a list of merges, for the size of the table; never more than bytes / 5. */
-static enum lm_rc count_merges(struct lm_token_load *l, struct lm_str json, size_t *ret, struct lm_err *err)
-{
-    struct lm_json_reader r;
-    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), NULL);
-    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
-    for (*ret = 0;; ++*ret) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r, &kind, err));
-        if (kind == LM_JSON_ARRAY_END)
-            return LM_OK;
-        while (r.depth > 1)
-            LM_TRY(lm_json_next(&r, &kind, err));
-    }
-}
-
-static enum lm_rc read_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
-{
-    size_t count = 0;
-    LM_TRY(count_merges(l, json, &count, err));
-    lm_bpe_init(&l->t->bpe, count);
-    l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
-    struct lm_json_reader r;
-    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), &l->arena);
-    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
-    for (size_t line = 0;; line++) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r, &kind, err));
-        if (kind == LM_JSON_ARRAY_END)
-            return LM_OK;
-        LM_TRY(read_merge(l, &r, kind, line, err));
-    }
-}
-
 /* ---- the whole ---- */
 
 static enum lm_rc check_unknown(struct lm_token_load *l, const char *where, struct lm_str unknown,
@@ -199,7 +188,7 @@ static enum lm_rc slice_model(struct lm_token_load *l, struct lm_str json, struc
     LM_ASSERT(count <= OPTIONS_MAX);
     keys[count] = "vocab";
     keys[count + 1] = "merges";
-    LM_TRY(slice_object(l, json, keys, count + l->family->has_merges + 1, values, &unknown, err));
+    LM_TRY(slice_object(l, json, keys, count + l->family->has_merges + 1, false, values, &unknown, err));
     LM_TRY(check_unknown(l, "in the model", unknown, err));
     memcpy(ret_options, values, count * sizeof(*values));
     *ret_vocab = values[count];
@@ -218,7 +207,7 @@ static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct
     LM_TRY(read_vocab(l, vocab, err));
     LM_TRY(lm_load_added(l, added, err));
     if (l->family->has_merges)
-        LM_TRY(read_merges(l, merges, err));
+        LM_TRY(lm_load_merges(l, merges, err));
     return l->family->finish(l, err);
 }
 
@@ -231,7 +220,7 @@ static enum lm_rc find_family(struct lm_token_load *l, struct lm_str model, cons
     static const char *const keys[] = { "type" };
     struct lm_str type = { 0 }, unknown = { 0 };
     bool known = false;
-    LM_TRY(slice_object(l, model, keys, 1, &type, &unknown, err));
+    LM_TRY(slice_object(l, model, keys, 1, true, &type, &unknown, err));
     const struct lm_str bare = type.len < 2 ? LM_STR("BPE") : (struct lm_str){ type.ptr + 1, type.len - 2 };
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         if (!lm_str_eq(bare, lm_str(families[i]->model)))
@@ -281,12 +270,16 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     };
     // clang-format on
     struct lm_str values[COUNT] = { 0 }, unknown = { 0 };
-    LM_TRY(slice_object(l, json, keys, COUNT, values, &unknown, err));
+    LM_TRY(slice_object(l, json, keys, COUNT, false, values, &unknown, err));
     if (!lm_str_eq(values[VERSION], LM_STR("\"1.0\"")))
         return lm_fail(err, LM_EFORMAT, "%s: not a tokenizer.json of version \"1.0\"", l->name);
     if (values[MODEL].len == 0)
         return lm_fail(err, LM_EFORMAT, "%s: it has no model", l->name);
     LM_TRY(check_unknown(l, "", unknown, err));
+    for (size_t i = TRUNCATION; i <= PADDING; i++) {
+        LM_TREE_FREE json_t *unused = NULL;
+        LM_TRY(lm_load_part(l, keys[i], values[i], &unused, err));
+    }
     LM_TREE_FREE json_t *decoder = NULL;
     LM_TRY(lm_load_part(l, "decoder", values[DECODER], &decoder, err));
     LM_TRY(find_family(l, values[MODEL], decoder, err));

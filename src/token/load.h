@@ -68,6 +68,9 @@ enum lm_rc lm_load_unknown(struct lm_token_load *l, uint32_t *ret, struct lm_err
 /* pre_tokenizer of a byte-level tokenizer: load_splits.c. */
 enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_err *err);
 
+/* model.merges: load_merge_list.c. */
+enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
+
 /* Each gets the JSON text of its part ("" when the file has none). */
 enum lm_rc lm_load_options(struct lm_token_load *l, const struct lm_str *values, struct lm_err *err);
 enum lm_rc lm_load_added(struct lm_token_load *l, struct lm_str json, struct lm_err *err);

@@ -26,15 +26,30 @@ void lm_vocab_release(struct lm_vocab *v)
 
 /* ---- bytes to id ---- */
 
-/* The slot that holds equal bytes, or the free one where they would go. */
-static uint32_t *find_slot(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes)
+uint32_t lm_token_hash(struct lm_str bytes)
 {
-    for (size_t i = lm_hash64(bytes.ptr, bytes.len) & m->mask;; i = (i + 1) & m->mask)
-        if (m->slots[i] == LM_TOKEN_NONE || lm_str_eq(lm_vocab_bytes(v, m->slots[i]), bytes))
-            return &m->slots[i];
+    return (uint32_t)(lm_hash64(bytes.ptr, bytes.len) >> 32);
 }
 
-static void grow(struct lm_token_map *m, const struct lm_vocab *v)
+static uint32_t id_in(uint64_t slot)
+{
+    return (uint32_t)slot;
+}
+
+/* The slot that holds equal bytes, or the free one where they would go. */
+static uint64_t *find_slot(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes,
+                           uint32_t hash)
+{
+    for (size_t i = hash & m->mask;; i = (i + 1) & m->mask) {
+        const uint64_t slot = m->slots[i];
+        if (id_in(slot) == LM_TOKEN_NONE ||
+            (slot >> 32 == hash && lm_str_eq(lm_vocab_bytes(v, id_in(slot)), bytes)))
+            return &m->slots[i];
+    }
+}
+
+/* All that are there differ, so their hashes say where they go. */
+static void grow(struct lm_token_map *m)
 {
     enum { SLOTS_MIN = 1024 };
     const struct lm_token_map old = *m;
@@ -42,9 +57,14 @@ static void grow(struct lm_token_map *m, const struct lm_vocab *v)
     m->mask = count - 1;
     m->slots = lm_alloc(count * sizeof(*m->slots));
     memset(m->slots, 0xff, count * sizeof(*m->slots));
-    for (size_t i = 0; old.slots && i <= old.mask; i++)
-        if (old.slots[i] != LM_TOKEN_NONE)
-            *find_slot(m, v, lm_vocab_bytes(v, old.slots[i])) = old.slots[i];
+    for (size_t i = 0; old.slots && i <= old.mask; i++) {
+        if (id_in(old.slots[i]) == LM_TOKEN_NONE)
+            continue;
+        size_t at = (old.slots[i] >> 32) & m->mask;
+        while (id_in(m->slots[at]) != LM_TOKEN_NONE)
+            at = (at + 1) & m->mask;
+        m->slots[at] = old.slots[i];
+    }
     free(old.slots);
 }
 
@@ -52,15 +72,23 @@ void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v, uint32_t
 {
     LM_ASSERT(id < v->size);
     if (!m->slots || (m->len + 1) * 2 > m->mask)
-        grow(m, v);
-    uint32_t *slot = find_slot(m, v, lm_vocab_bytes(v, id));
-    m->len += *slot == LM_TOKEN_NONE;
-    *slot = id;
+        grow(m);
+    const struct lm_str bytes = lm_vocab_bytes(v, id);
+    const uint32_t hash = lm_token_hash(bytes);
+    uint64_t *slot = find_slot(m, v, bytes, hash);
+    m->len += id_in(*slot) == LM_TOKEN_NONE;
+    *slot = (uint64_t)hash << 32 | id;
+}
+
+uint32_t lm_token_map_find_hashed(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes,
+                                  uint32_t hash)
+{
+    return m->slots ? id_in(*find_slot(m, v, bytes, hash)) : LM_TOKEN_NONE;
 }
 
 uint32_t lm_token_map_find(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes)
 {
-    return m->slots ? *find_slot(m, v, bytes) : LM_TOKEN_NONE;
+    return lm_token_map_find_hashed(m, v, bytes, lm_token_hash(bytes));
 }
 
 void lm_token_map_release(struct lm_token_map *m)
@@ -130,19 +158,25 @@ void lm_bytes_to_text(struct lm_str bytes, struct lm_buf *ret)
 
 bool lm_text_to_bytes(struct lm_str text, struct lm_buf *ret)
 {
-    const size_t before = ret->len;
+    char *out = lm_buf_space(ret, text.len + 1);
+    size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         uint32_t cp = (uint8_t)text.ptr[i];
+        if (cp > 32 && cp < 127) {   // nearly all of them
+            out[len++] = (char)cp;
+            continue;
+        }
         if (cp >= 0xc0 && cp < 0xe0 && i + 1 < text.len)   // all of them are below U+0800
             cp = (cp & 0x1f) << 6 | ((uint8_t)text.ptr[++i] & 0x3f);
         else if (cp >= 128)
-            cp = UINT32_MAX;
-        const int byte = cp == UINT32_MAX ? -1 : char_to_byte(cp);
-        if (byte < 0) {
-            ret->len = before;
             return false;
-        }
-        lm_buf_putc(ret, (char)byte);
+        const int byte = char_to_byte(cp);
+        if (byte < 0)
+            return false;
+        out[len++] = (char)byte;
     }
+    ret->len += len;
+    if (ret->ptr)
+        ret->ptr[ret->len] = 0;
     return true;
 }

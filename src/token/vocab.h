@@ -39,13 +39,37 @@ static inline struct lm_str lm_vocab_bytes(const struct lm_vocab *v, uint32_t id
 
 /* Bytes to id, for some of a vocabulary's tokens.  Zero-initialised is empty. */
 struct lm_token_map {
-    uint32_t *slots;   // id, or LM_TOKEN_NONE
+    uint64_t *slots;   // upper half of the hash << 32 | id, or LM_TOKEN_NONE: free
     size_t mask, len;
 };
 
 void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v,
                       uint32_t id);   // replaces equal bytes
 uint32_t lm_token_map_find(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes);
+/* For many look-ups at a time: each step of one waits for memory while the others go on. */
+uint32_t lm_token_hash(struct lm_str bytes);
+uint32_t lm_token_map_find_hashed(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes,
+                                  uint32_t hash);
+static inline void lm_token_map_fetch_slot(const struct lm_token_map *m, uint32_t hash)
+{
+    if (m->slots)
+        __builtin_prefetch(&m->slots[hash & m->mask]);
+}
+static inline void lm_token_map_fetch_item(const struct lm_token_map *m, const struct lm_vocab *v,
+                                           uint32_t hash)
+{
+    const uint32_t id = m->slots ? (uint32_t)m->slots[hash & m->mask] : LM_TOKEN_NONE;
+    if (id < v->size)
+        __builtin_prefetch(&v->items[id]);
+}
+static inline void lm_token_map_fetch_bytes(const struct lm_token_map *m, const struct lm_vocab *v,
+                                            uint32_t hash)
+{
+    const uint32_t id = m->slots ? (uint32_t)m->slots[hash & m->mask] : LM_TOKEN_NONE;
+    if (id < v->size)
+        __builtin_prefetch(v->bytes.ptr + v->items[id].at);
+}
+
 void lm_token_map_release(struct lm_token_map *m);
 
 /* ---- GPT-2's printable form of bytes, in which vocabularies are written ----

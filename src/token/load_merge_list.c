@@ -1,0 +1,162 @@
+/* token/load_merge_list.c - model.merges of tokenizer.json.
+ *
+ * A line needs three look-ups in tables larger than the caches, so lines are taken in batches and each step
+ * is done for a whole batch: the memory of one line is on its way while the others are worked on. */
+#include "token/load.h"
+
+#include "base/json.h"
+
+enum { BATCH = 64, SIDES = 3 };   // left, right, both together
+
+struct line {
+    struct lm_str spelt[2];
+    size_t at[SIDES];   // in l->bytes: left, right, the end
+    uint32_t hash[SIDES], id[SIDES];
+};
+
+struct batch {
+    struct line lines[BATCH];
+    size_t len, first;   // first: number of the first line
+};
+
+uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes)
+{
+    const uint32_t id = lm_token_map_find(&l->t->model, &l->t->vocab, bytes);
+    return id != LM_TOKEN_NONE && l->t->vocab.items[id].kind != LM_TOKEN_SPECIAL ? id : LM_TOKEN_NONE;
+}
+
+static struct lm_str side_bytes(const struct lm_token_load *l, const struct line *line, size_t side)
+{
+    const size_t from = line->at[side % 2], to = side == 0 ? line->at[1] : line->at[2];
+    return (struct lm_str){ l->bytes.ptr + from, to - from };
+}
+
+static enum lm_rc fail_side(const struct lm_token_load *l, size_t number, struct lm_str side,
+                            struct lm_err *err)
+{
+    return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is no ordinary token of the vocabulary", l->name,
+                   number, (int)side.len, side.ptr);
+}
+
+static enum lm_rc put_line(struct lm_token_load *l, const struct line *line, size_t number,
+                           struct lm_err *err)
+{
+    const uint32_t made = line->id[2];
+    for (size_t i = 0; i < 2; i++)
+        if (line->id[i] == LM_TOKEN_NONE)
+            return fail_side(l, number, line->spelt[i], err);
+    if (made == LM_TOKEN_NONE)
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
+                       number, (int)line->spelt[0].len, line->spelt[0].ptr, (int)line->spelt[1].len,
+                       line->spelt[1].ptr);
+    if (l->made[made] && !lm_bpe_find(&l->t->bpe, line->id[0], line->id[1]))
+        l->t->bpe.several_ways = true;
+    l->made[made] = true;
+    lm_bpe_put(&l->t->bpe, line->id[0], line->id[1], l->ranks ? made : (uint32_t)number, made);
+    return LM_OK;
+}
+
+static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_err *err)
+{
+    const struct lm_token_map *m = &l->t->model;
+    const struct lm_vocab *v = &l->t->vocab;
+    for (size_t i = 0; i < b->len; i++)
+        for (size_t k = 0; k < SIDES; k++) {
+            b->lines[i].hash[k] = lm_token_hash(side_bytes(l, &b->lines[i], k));
+            lm_token_map_fetch_slot(m, b->lines[i].hash[k]);
+        }
+    for (size_t i = 0; i < b->len; i++)
+        for (size_t k = 0; k < SIDES; k++)
+            lm_token_map_fetch_item(m, v, b->lines[i].hash[k]);
+    for (size_t i = 0; i < b->len; i++)
+        for (size_t k = 0; k < SIDES; k++)
+            lm_token_map_fetch_bytes(m, v, b->lines[i].hash[k]);
+    for (size_t i = 0; i < b->len; i++) {
+        struct line *line = &b->lines[i];
+        for (size_t k = 0; k < SIDES; k++) {
+            line->id[k] = lm_token_map_find_hashed(m, v, side_bytes(l, line, k), line->hash[k]);
+            if (line->id[k] != LM_TOKEN_NONE && v->items[line->id[k]].kind == LM_TOKEN_SPECIAL)
+                line->id[k] = LM_TOKEN_NONE;
+        }
+        lm_bpe_fetch(&l->t->bpe, line->id[0], line->id[1]);
+    }
+    for (size_t i = 0; i < b->len; i++)
+        LM_TRY(put_line(l, &b->lines[i], b->first + i, err));
+    b->first += b->len;
+    b->len = 0;
+    lm_buf_reset(&l->bytes);
+    return LM_OK;
+}
+
+static enum lm_rc add_line(struct lm_token_load *l, struct batch *b, struct lm_str left, struct lm_str right,
+                           struct lm_err *err)
+{
+    struct line *line = &b->lines[b->len];
+    line->spelt[0] = left;
+    line->spelt[1] = right;
+    for (size_t i = 0; i < 2; i++) {
+        line->at[i] = l->bytes.len;
+        if (!l->family->spell(l, line->spelt[i], &l->bytes))
+            return fail_side(l, b->first + b->len, line->spelt[i], err);
+    }
+    line->at[2] = l->bytes.len;
+    return ++b->len == BATCH ? put_batch(l, b, err) : LM_OK;
+}
+
+/* Both notations: "a b" and ["a","b"]. */
+static enum lm_rc read_line(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
+                            struct batch *b, struct lm_err *err)
+{
+    struct lm_str left = { 0 }, right = r->text;
+    const size_t number = b->first + b->len;
+    if (kind == LM_JSON_STRING) {
+        const char *blank = right.len ? memchr(right.ptr, ' ', right.len) : NULL;
+        left = (struct lm_str){ right.ptr, blank ? (size_t)(blank - right.ptr) : 0 };
+        right = (struct lm_str){ right.ptr + left.len + 1, blank ? right.len - left.len - 1 : 0 };
+        if (left.len == 0 || right.len == 0 || memchr(right.ptr, ' ', right.len))
+            return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
+                           number, (int)r->text.len, r->text.ptr);
+        return add_line(l, b, left, right, err);
+    }
+    if (kind != LM_JSON_ARRAY)
+        return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, number);
+    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+    left = r->text;
+    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+    right = r->text;
+    LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
+    return add_line(l, b, left, right, err);
+}
+
+/* At least the number of lines, all written as the first: a text has two quotes, a list one bracket. */
+static size_t count_lines(struct lm_str json)
+{
+    const struct lm_str inside = lm_str_trim((struct lm_str){ json.ptr + 1, json.len ? json.len - 1 : 0 });
+    const bool lists = lm_str_starts(inside, LM_STR("["));
+    size_t count = 0;
+    for (size_t i = 0; i < inside.len; i++)
+        count += inside.ptr[i] == (lists ? '[' : '"');
+    return lists ? count : count / 2 + 1;
+}
+
+enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+{
+    struct lm_json_reader r;
+    struct batch *b = lm_arena_alloc(&l->arena, sizeof(*b));
+    const size_t room = count_lines(json);
+    lm_bpe_init(&l->t->bpe, room);
+    l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
+    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), &l->arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
+    lm_buf_reset(&l->bytes);
+    for (;;) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        if (kind == LM_JSON_ARRAY_END)
+            return put_batch(l, b, err);
+        if (b->first + b->len == room)
+            return lm_fail(err, LM_EFORMAT, "%s: the merges are written in two notations", l->name);
+        LM_TRY(read_line(l, &r, kind, b, err));
+    }
+}
