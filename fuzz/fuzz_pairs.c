@@ -32,6 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         LM_ASSERT(lm_str_eq(pair.id, again.id) && lm_str_eq(pair.snapshot, again.snapshot));
         LM_ASSERT(lm_str_eq(pair.question, again.question) && lm_str_eq(pair.answer, again.answer));
         LM_ASSERT(pair.heldout == again.heldout);
+        for (size_t i = 0; i < pair.message_count; i++)
+            LM_ASSERT(pair.messages[i].role.ptr && pair.messages[i].content.ptr);
         lm_buf_release(&text);
     } else {
         LM_ASSERT(err.text[0] != 0);

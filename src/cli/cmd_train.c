@@ -1,10 +1,15 @@
 /* cli/cmd_train.c - pretrain and finetune as commands of their own. */
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "store/db.h"
+#include "train/pairs.h"
 #include "train/train.h"
+
+#include <stdlib.h>
+#include <unistd.h>
 
 struct pretrain_paths {
     const char *tokens, *tokenizer, *out;
@@ -22,14 +27,16 @@ const struct lm_opt_table lm_pretrain_path_options =
 
 struct finetune_paths {
     const char *model, *pairs, *out;
+    int64_t show;
 };
 static const struct lm_opt finetune_rows[] = {
     { "model", LM_OPT_STRING, LM_OPT_AT(struct finetune_paths, model), NULL,
       .help = "model folder to start from", .required = true },
     { "pairs", LM_OPT_STRING, LM_OPT_AT(struct finetune_paths, pairs), NULL,
-      .help = "pairs.jsonl: question, answer, split", .required = true },
-    { "out", LM_OPT_STRING, LM_OPT_AT(struct finetune_paths, out), NULL, .help = "model folder to make",
-      .required = true },
+      .help = "pairs.jsonl: question and answer, or messages; split", .required = true },
+    { "out", LM_OPT_STRING, LM_OPT_AT(struct finetune_paths, out), NULL, .help = "model folder to make" },
+    { "show-samples", LM_OPT_INT, LM_OPT_AT(struct finetune_paths, show), "0", 0, 1e6, "samples",
+      "print the first ones, what is trained in colour, and train nothing" },
 };
 const struct lm_opt_table lm_finetune_path_options =
     LM_OPT_TABLE("paths", struct finetune_paths, finetune_rows);
@@ -69,12 +76,31 @@ enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
     return end(cli, &out, rc, &metrics, err);
 }
 
+static enum lm_rc show_samples(struct lm_cli *cli, const struct finetune_paths *p, struct lm_err *err)
+{
+    struct lm_buf text = { 0 };
+    const bool color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    const enum lm_rc rc =
+        lm_pairs_show(cli->config[0], p->model, p->pairs, (size_t)p->show, color, &text, err);
+    if (rc == LM_OK && !cli->globals.json)
+        fwrite(text.ptr, 1, text.len, stdout);
+    if (rc == LM_OK) {
+        lm_buf_putc(&cli->result, '{');
+        lm_json_key_str(&cli->result, "samples", lm_buf_str(&text));
+        lm_buf_putc(&cli->result, '}');
+    }
+    lm_buf_release(&text);
+    return rc;
+}
+
 enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
 {
     struct lm_finetune_config *c = cli->config[0];
     const struct finetune_paths *p = cli->config[1];
     struct lm_cli_out out;
     struct lm_buf metrics = { 0 };
+    if (p->show > 0)
+        return show_samples(cli, p, err);
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));

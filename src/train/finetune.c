@@ -47,8 +47,7 @@ static struct lm_optim_config optim_config(const struct lm_finetune_config *c, u
     };
 }
 
-/* Windows no longer than the model can see. */
-static struct lm_pair_spec spec_of(const struct lm_finetune_config *c, const struct lm_llama_config *model)
+struct lm_pair_spec lm_finetune_spec(const struct lm_finetune_config *c, const struct lm_llama_config *model)
 {
     const int64_t size = c->window_size < model->context ? c->window_size : model->context;
     const int64_t stride = c->window_size > size && c->window_stride > size ? size : c->window_stride;
@@ -127,7 +126,7 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
                        lm_tokenizer_vocab_size(tokenizer), (long long)model->config.vocab_size);
     struct lm_pair_set pairs = { 0 };
     struct lm_trainer_result result = { 0 };
-    const struct lm_pair_spec spec = spec_of(c, &model->config);
+    const struct lm_pair_spec spec = lm_finetune_spec(c, &model->config);
     struct lm_lora lora = { 0 };
     enum lm_rc rc = lm_pair_set_read(&pairs, pairs_path, tokenizer, &spec, err);
     if (rc == LM_OK && c->lora_rank > 0)

@@ -4,8 +4,94 @@
 #include "base/line.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { LINE_BYTES_MAX = 16 << 20 };
+enum { LINE_BYTES_MAX = 16 << 20, MESSAGES_MAX = 512 };
+
+/* JSON without the blanks between its parts. */
+static struct lm_str compact(struct lm_str json, struct lm_arena *arena)
+{
+    char *to = lm_arena_alloc(arena, json.len + 1);
+    size_t len = 0;
+    bool inside = false;
+    for (size_t i = 0; i < json.len; i++) {
+        const char c = json.ptr[i];
+        if (!inside && (c == ' ' || c == '\t' || c == '\n' || c == '\r'))
+            continue;
+        to[len++] = c;
+        if (inside && c == '\\' && i + 1 < json.len)
+            to[len++] = json.ptr[++i];
+        else if (c == '"')
+            inside = !inside;
+    }
+    return (struct lm_str){ to, len };
+}
+
+/* A string, or an object or array as compact JSON. */
+static enum lm_rc read_text(struct lm_json_reader *r, struct lm_str *ret, struct lm_err *err)
+{
+    const char *at = r->at;
+    while (at < r->end && strchr(" \t\n\r:", *at) && *at)
+        at++;
+    if (at == r->end || (*at != '{' && *at != '[')) {
+        LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+        *ret = r->text;
+        return LM_OK;
+    }
+    LM_TRY(lm_json_skip(r, err));
+    *ret = compact((struct lm_str){ at, (size_t)(r->at - at) }, r->arena);
+    return LM_OK;
+}
+
+static enum lm_rc read_message(struct lm_json_reader *r, struct lm_chat_message *ret, struct lm_err *err)
+{
+    enum lm_json_kind kind;
+    for (;;) {
+        LM_TRY(lm_json_next(r, &kind, err));
+        if (kind == LM_JSON_OBJECT_END)
+            break;
+        if (lm_str_eq(r->text, LM_STR("role")))
+            LM_TRY(read_text(r, &ret->role, err));
+        else if (lm_str_eq(r->text, LM_STR("content")))
+            LM_TRY(read_text(r, &ret->content, err));
+        else
+            LM_TRY(lm_json_skip(r, err));
+    }
+    if (!ret->role.ptr || !ret->content.ptr)
+        return lm_fail(err, LM_EFORMAT, "%s: a message needs a role and a content", r->name);
+    return LM_OK;
+}
+
+static enum lm_rc read_messages(struct lm_json_reader *r, struct lm_pair *pair, struct lm_err *err)
+{
+    struct lm_chat_message *list = lm_arena_alloc(r->arena, MESSAGES_MAX * sizeof *list);
+    enum lm_json_kind kind;
+    LM_TRY(lm_json_want(r, LM_JSON_ARRAY, err));
+    pair->messages = list;
+    for (pair->message_count = 0;;) {
+        LM_TRY(lm_json_next(r, &kind, err));
+        if (kind == LM_JSON_ARRAY_END)
+            return LM_OK;
+        if (kind != LM_JSON_OBJECT)
+            return lm_fail(err, LM_EFORMAT, "%s: a message is an object with role and content", r->name);
+        if (pair->message_count == MESSAGES_MAX)
+            return lm_fail(err, LM_ELIMIT, "%s: a chat has more than %d messages", r->name, MESSAGES_MAX);
+        LM_TRY(read_message(r, &list[pair->message_count++], err));
+    }
+}
+
+/* What stands for question and answer of a chat. */
+static void summarize(struct lm_pair *pair)
+{
+    pair->question = pair->answer = LM_STR("");
+    for (size_t i = 0; i < pair->message_count; i++) {
+        const struct lm_chat_message *m = &pair->messages[i];
+        if (lm_str_eq(m->role, LM_STR("user")))
+            pair->question = m->content;
+        if (lm_str_eq(m->role, LM_STR("assistant")))
+            pair->answer = m->content;
+    }
+}
 
 static enum lm_rc read_member(struct lm_json_reader *r, struct lm_str key, struct lm_pair *pair,
                               struct lm_str *split, struct lm_err *err)
@@ -20,11 +106,9 @@ static enum lm_rc read_member(struct lm_json_reader *r, struct lm_str key, struc
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         if (lm_str_eq(key, lm_str(members[i].name))) {
-            LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-            *members[i].to = r->text;
-            return LM_OK;
+            return read_text(r, members[i].to, err);
         }
-    return lm_json_skip(r, err);
+    return lm_str_eq(key, LM_STR("messages")) ? read_messages(r, pair, err) : lm_json_skip(r, err);
 }
 
 enum lm_rc lm_pair_parse(struct lm_str line, const char *name, struct lm_arena *arena, struct lm_pair *ret,
@@ -43,8 +127,11 @@ enum lm_rc lm_pair_parse(struct lm_str line, const char *name, struct lm_arena *
         LM_TRY(read_member(&r, r.text, &pair, &split, err));
     }
     LM_TRY(lm_json_want(&r, LM_JSON_END, err));
+    if (pair.message_count > 0)
+        summarize(&pair);
     if (!pair.question.ptr || !pair.answer.ptr)
-        return lm_fail(err, LM_EFORMAT, "%s: a pair needs a question and an answer", name);
+        return lm_fail(err, LM_EFORMAT, "%s: a pair needs a question and an answer, a chat needs messages",
+                       name);
     pair.heldout = lm_str_eq(split, LM_STR("heldout"));
     if (!pair.heldout && !lm_str_eq(split, LM_STR("train")))
         return lm_fail(err, LM_EFORMAT, "%s: split must be \"train\" or \"heldout\"", name);
@@ -52,18 +139,31 @@ enum lm_rc lm_pair_parse(struct lm_str line, const char *name, struct lm_arena *
     return LM_OK;
 }
 
-/* The chat of a pair: ids and, for each, whether the assistant says it. */
+/* The conversation: ids and, for each, whether the assistant says it. */
 static enum lm_rc encode(const struct lm_pair *pair, struct lm_encoder *encoder, const char *system,
                          struct lm_tokens *ret_ids, struct lm_buf *ret_mask, struct lm_err *err)
 {
-    const struct lm_chat_message messages[] = {
-        { LM_STR("system"), lm_str(system) },
+    const struct lm_chat_message of_pair[] = {
         { LM_STR("user"), pair->question },
         { LM_STR("assistant"), pair->answer },
     };
-    const size_t skip = system ? 0 : 1;
-    return lm_chat_encode(encoder, messages + skip, sizeof messages / sizeof messages[0] - skip, false,
-                          ret_ids, ret_mask, err);
+    const struct lm_chat_message *said = pair->message_count ? pair->messages : of_pair;
+    const size_t count = pair->message_count ? pair->message_count : 2;
+    struct lm_chat_message messages[MESSAGES_MAX + 1];
+    const size_t first = system && !lm_str_eq(said[0].role, LM_STR("system")) ? 1 : 0;
+    messages[0] = (struct lm_chat_message){ LM_STR("system"), lm_str(system ? system : "") };
+    memcpy(messages + first, said, count * sizeof *said);
+    return lm_chat_encode(encoder, messages, first + count, false, ret_ids, ret_mask, err);
+}
+
+/* What the assistant says, in bytes. */
+static uint64_t answer_bytes(const struct lm_pair *pair)
+{
+    uint64_t bytes = pair->message_count ? 0 : pair->answer.len;
+    for (size_t i = 0; i < pair->message_count; i++)
+        if (lm_str_eq(pair->messages[i].role, LM_STR("assistant")))
+            bytes += pair->messages[i].content.len;
+    return bytes;
 }
 
 /* One window: position i reads token i and has token i + 1 as target, where that is fresh and the
@@ -132,7 +232,7 @@ enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, 
     }
     if (!pair->heldout && to->count > first)
         add_owner(set, pair, first);
-    to->text_bytes += pair->answer.len;
+    to->text_bytes += answer_bytes(pair);
     set->pairs += rc == LM_OK;
     lm_tokens_release(&ids);
     lm_buf_release(&mask);

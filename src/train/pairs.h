@@ -11,11 +11,17 @@
 #include "token/tokenizer.h"
 #include "train/feed.h"
 
-/* One line of pairs.jsonl; borrows from the line or the arena. */
+/* One line of pairs.jsonl; borrows from the line or the arena.  Two forms, each with "split":
+ *     {"question":"..","answer":".."}                  a pair; an answer that is an object or an array is
+ * trained as compact JSON
+ *     {"messages":[{"role":"user","content":".."},..]} a chat: every turn of the assistant is trained
+ * Of a chat, question and answer are the last user's and the last assistant's message. */
 struct lm_pair {
     struct lm_str id, snapshot, question, answer;
-    struct lm_str document, person;   // where it comes from; empty when it does not say
-    bool heldout;                     // split "heldout", else "train"
+    struct lm_str document, person;           // where it comes from; empty when it does not say
+    const struct lm_chat_message *messages;   // of a chat
+    size_t message_count;                     // 0: a pair
+    bool heldout;                             // split "heldout", else "train"
 };
 
 /* LM_EFORMAT, with `name` and the offset, for what is not an object with question, answer and split. */
@@ -50,6 +56,17 @@ void lm_pair_set_release(struct lm_pair_set *set);
 /* Adds one pair; exposed for tests of the mask. */
 enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, struct lm_encoder *encoder,
                            const struct lm_pair_spec *spec, struct lm_err *err);
+
+/* train/show.c: the first `count` pieces to train on, as text; what has a target stands in colour, or between
+ * guillemets without.  model_dir is loaded for its tokenizer and context only. */
+struct lm_finetune_config;
+enum lm_rc lm_pairs_show(const struct lm_finetune_config *config, const char *model_dir,
+                         const char *pairs_path, size_t count, bool color, struct lm_buf *ret,
+                         struct lm_err *err);
+/* The windows that fine-tuning cuts: no longer than the model's context. */
+struct lm_llama_config;
+struct lm_pair_spec lm_finetune_spec(const struct lm_finetune_config *config,
+                                     const struct lm_llama_config *model);
 
 /* Every epoch in an order of its own, packed; the last batch of an epoch may be partly empty. */
 struct lm_pair_feed;

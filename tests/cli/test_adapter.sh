@@ -31,3 +31,8 @@ tune --out=bad --lora-rank=2 --lora-targets=embed 2> err || rc=$?
 rc=0
 "$loom" model merge-adapter "$base" "$base" --out=bad2 2> err || rc=$?
 [ $rc != 0 ] && grep -q "adapter_config.json" err || fail "a folder without adapter ended with $rc: $(cat err)"
+
+# What is trained is shown, and nothing is trained.
+"$loom" finetune --model="$base" --pairs=pairs.jsonl --window-size=64 --window-stride=32 --show-samples=1 --quiet > shown
+grep -q '«The table 3.<|im_end|>»' shown && grep -q 'Which table is 3?' shown || fail "$(cat shown)"
+[ "$(grep -c '^-- sample' shown)" = 1 ] || fail "more than one sample is shown"

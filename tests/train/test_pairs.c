@@ -124,6 +124,45 @@ static void epochs_show_everything_once_and_steps_are_pure(void **state)
     lm_pair_set_release(&set);
 }
 
+/* The targets of a set, decoded. */
+static void trained_text(const struct lm_pair_set *set, struct lm_buf *ret)
+{
+    for (size_t p = 0; p < set->train.count; p++)
+        for (size_t i = 0; i < set->train.pieces[p].len; i++) {
+            const int32_t target = set->train.pieces[p].target[i];
+            const uint32_t id = (uint32_t)target;
+            if (target != LM_TARGET_NONE)
+                assert_int_equal(lm_decode(tokenizer, &id, 1, false, ret, NULL), LM_OK);
+        }
+}
+
+static void every_turn_of_the_assistant_is_trained(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u1\"},"
+        "{\"role\":\"assistant\",\"content\":\"The "
+        "table.\"},{\"content\":\"u2\",\"role\":\"user\",\"x\":[1]},"
+        "{\"role\":\"assistant\",\"content\":\"The view.\"}],\"split\":\"train\"}",
+        "{\"question\":\"q\",\"answer\": {\"a b\": [1, \"x \\\" y\"] },\"split\":\"train\"}",
+    };
+    static const char *const wanted[] = { "The table.<|im_end|>The view.<|im_end|>",
+                                          "{\"a b\":[1,\"x \\\" y\"]}<|im_end|>" };
+    for (size_t i = 0; i < 2; i++) {
+        struct lm_arena arena = { 0 };
+        struct lm_pair pair;
+        struct lm_pair_set set = { 0 };
+        struct lm_buf text = { 0 };
+        assert_int_equal(lm_pair_parse(lm_str(lines[i]), "line", &arena, &pair, NULL), LM_OK);
+        add(&set, pair, (struct lm_pair_spec){ NULL, NULL, { 96, 48 } });
+        trained_text(&set, &text);
+        assert_string_equal(text.ptr, wanted[i]);
+        lm_buf_release(&text);
+        lm_pair_set_release(&set);
+        lm_arena_release(&arena);
+    }
+}
+
 static void lines_that_are_no_pairs_are_refused(void **state)
 {
     (void)state;
@@ -133,6 +172,8 @@ static void lines_that_are_no_pairs_are_refused(void **state)
                                        "{\"question\":\"a\",\"answer\":\"b\"}",
                                        "{\"question\":1,\"answer\":\"b\",\"split\":\"train\"}",
                                        "{\"question\":\"a\",\"answer\":\"b\",\"split\":\"test\"}",
+                                       "{\"messages\":[{\"role\":\"user\"}],\"split\":\"train\"}",
+                                       "{\"messages\":[\"a\"],\"split\":\"train\"}",
                                        "{\"question\":\"a\",\"answer\":\"b\",\"split\":\"train\"} x" };
     struct lm_arena arena = { 0 };
     struct lm_pair pair;
@@ -156,6 +197,7 @@ int main(void)
         cmocka_unit_test(only_the_answer_and_its_end_are_trained),
         cmocka_unit_test(what_would_train_nothing_is_left_out_and_counted),
         cmocka_unit_test(epochs_show_everything_once_and_steps_are_pure),
+        cmocka_unit_test(every_turn_of_the_assistant_is_trained),
         cmocka_unit_test(lines_that_are_no_pairs_are_refused),
     };
     return cmocka_run_group_tests(tests, make_tokenizer, free_tokenizer) != 0;
