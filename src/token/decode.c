@@ -1,4 +1,5 @@
 /* token/decode.c - ids to bytes, at once or one at a time. */
+#include "token/plan.h"
 #include "token/words.h"
 
 static bool is_left_out(const struct lm_tokenizer *t, uint32_t id, bool skip_special)
@@ -6,8 +7,7 @@ static bool is_left_out(const struct lm_tokenizer *t, uint32_t id, bool skip_spe
     return skip_special && t->vocab.items[id].kind == LM_TOKEN_SPECIAL;
 }
 
-/* What the id adds to a text, perhaps behind a blank; *inside: some text is before it. */
-static struct lm_str bytes_here(const struct lm_tokenizer *t, uint32_t id, bool *inside, bool *blank)
+struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *inside, bool *blank)
 {
     struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
     *blank = false;
@@ -19,21 +19,66 @@ static struct lm_str bytes_here(const struct lm_tokenizer *t, uint32_t id, bool 
     return bytes;
 }
 
+static enum lm_rc refuse(const struct lm_tokenizer *t, const uint32_t *ids, size_t at, struct lm_err *err)
+{
+    return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids", ids[at], at,
+                   t->vocab.size);
+}
+
+/* One id the plain way. */
+static void add(const struct lm_tokenizer *t, uint32_t id, bool *inside, struct lm_buf *ret)
+{
+    bool blank;
+    const struct lm_str bytes = lm_decode_bytes(t, id, inside, &blank);
+    if (blank)
+        lm_buf_putc(ret, ' ');
+    lm_buf_add_str(ret, bytes);
+}
+
+/* Ids inside a text up to a long one, at most `count`: each is copied whole, as many bytes as it has count.
+ * ret has room for LM_SLICE_MAX bytes an id; returns how many ids were taken. */
+static size_t add_slices(const struct lm_token_slices *s, bool skip_special, const uint32_t *ids, size_t count,
+                         char *ret, size_t *ret_len)
+{
+    const uint8_t *lens = s->lens[skip_special];
+    char *out = ret;
+    size_t i = 0;
+    for (; i < count && ids[i] < s->size; i++) {
+        const size_t len = lens[ids[i]];
+        if (len > LM_SLICE_MAX)
+            break;
+        memcpy(out, s->bytes[ids[i]], LM_SLICE_MAX);
+        out += len;
+    }
+    *ret_len = (size_t)(out - ret);
+    return i;
+}
+
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] >= t->vocab.size || t->vocab.items[ids[i]].kind == LM_TOKEN_HOLE)
-            return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids",
-                           ids[i], i, t->vocab.size);
-    bool inside = false, blank;
-    for (size_t i = 0; i < count; i++) {
-        if (is_left_out(t, ids[i], skip_special))
-            continue;
-        const struct lm_str bytes = bytes_here(t, ids[i], &inside, &blank);
-        if (blank)
-            lm_buf_putc(ret, ' ');
-        lm_buf_add_str(ret, bytes);
+    enum { STEP = 4096 };   // ids
+    const struct lm_token_slices *slices = count > 0 ? lm_token_slices(t) : NULL;
+    const size_t before = ret->len;
+    bool inside = false;
+    for (size_t at = 0; at < count;) {
+        const size_t step = count - at < STEP ? count - at : STEP;
+        if (inside && (ret->len_max == 0 || ret->len_max - ret->len > step * LM_SLICE_MAX)) {
+            size_t len = 0;
+            char *room = lm_buf_space(ret, step * LM_SLICE_MAX);
+            at += add_slices(slices, skip_special, ids + at, step, room, &len);
+            ret->len += len;
+            ret->ptr[ret->len] = '\0';
+        }
+        if (at == count)
+            break;
+        if (ids[at] >= t->vocab.size || t->vocab.items[ids[at]].kind == LM_TOKEN_HOLE) {
+            ret->len = before;
+            return refuse(t, ids, at, err);
+        }
+        if (!is_left_out(t, ids[at], skip_special))
+            add(t, ids[at], &inside, ret);
+        at++;
     }
     return LM_OK;
 }
@@ -96,7 +141,7 @@ void lm_decode_step(const struct lm_tokenizer *t, struct lm_decode_stream *s, ui
     bool blank;
     if (is_left_out(t, id, skip_special))
         return;
-    const struct lm_str bytes = bytes_here(t, id, &s->inside, &blank);
+    const struct lm_str bytes = lm_decode_bytes(t, id, &s->inside, &blank);
     if (blank)
         push_byte(s, ' ', ret);
     for (size_t i = 0; i < bytes.len; i++)

@@ -16,15 +16,16 @@ static struct lm_token_plan *make(const struct lm_tokenizer *t)
     return plan;
 }
 
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+
 const struct lm_token_plan *lm_token_plan(const struct lm_tokenizer *t)
 {
-    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-    struct lm_token_plan **place = &((struct lm_tokenizer *)t)->plan;   // the one part that is made later
+    struct lm_token_plan **place = &((struct lm_tokenizer *)t)->plan;   // a part that is made later
     struct lm_token_plan *plan = __atomic_load_n(place, __ATOMIC_ACQUIRE);
     if (plan)
         return plan;
     pthread_mutex_lock(&making);
-    plan = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+    plan = *place;
     if (!plan) {
         plan = make(t);
         __atomic_store_n(place, plan, __ATOMIC_RELEASE);
@@ -41,4 +42,54 @@ void lm_token_plan_free(struct lm_token_plan *plan)
     free(plan->cuts);
     lm_grams_free(plan->grams);
     free(plan);
+}
+
+/* ---- decoding ---- */
+
+static struct lm_token_slices *make_slices(const struct lm_tokenizer *t)
+{
+    struct lm_token_slices *s = lm_zalloc(1, sizeof(*s));
+    s->size = t->vocab.size;
+    s->bytes = lm_slab_alloc(s->size * sizeof(*s->bytes));
+    for (size_t skip = 0; skip < 2; skip++)
+        s->lens[skip] = lm_zalloc(s->size, 1);
+    for (uint32_t id = 0; id < s->size; id++) {
+        bool inside = true, blank;
+        const struct lm_str text = lm_decode_bytes(t, id, &inside, &blank);
+        const enum lm_token_kind kind = t->vocab.items[id].kind;
+        const size_t len = text.len + blank;
+        if (len <= LM_SLICE_MAX) {
+            s->bytes[id][0] = ' ';
+            memcpy(s->bytes[id] + blank, text.ptr, text.len);
+        }
+        s->lens[0][id] = kind == LM_TOKEN_HOLE ? LM_SLICE_HOLE : len > LM_SLICE_MAX ? LM_SLICE_LONG : (uint8_t)len;
+        s->lens[1][id] = kind == LM_TOKEN_SPECIAL ? 0 : s->lens[0][id];
+    }
+    return s;
+}
+
+const struct lm_token_slices *lm_token_slices(const struct lm_tokenizer *t)
+{
+    struct lm_token_slices **place = &((struct lm_tokenizer *)t)->slices;
+    struct lm_token_slices *slices = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+    if (slices)
+        return slices;
+    pthread_mutex_lock(&making);
+    slices = *place;
+    if (!slices) {
+        slices = make_slices(t);
+        __atomic_store_n(place, slices, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&making);
+    return slices;
+}
+
+void lm_token_slices_free(struct lm_token_slices *slices)
+{
+    if (!slices)
+        return;
+    free(slices->bytes);
+    free(slices->lens[0]);
+    free(slices->lens[1]);
+    free(slices);
 }

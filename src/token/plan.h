@@ -5,11 +5,24 @@
 #include "token/bpe_wide.h"
 #include "token/tokenizer_impl.h"
 
+enum { LM_SLICE_MAX = 16 };
+
 struct lm_token_plan {
     struct lm_bpe_wide bpe;
     uint8_t *cuts;            // token/cuts.h; NULL: the grammar cuts
     struct lm_grams *grams;   // token/grams.h; NULL: long pieces stay whole
 };
+
+/* What ids add to a text that has begun. */
+struct lm_token_slices {
+    uint8_t (*bytes)[LM_SLICE_MAX];   // [size], then zeros
+    uint8_t *lens[2];                 // [skip_special][size]; LM_SLICE_LONG: not in here; LM_SLICE_HOLE: no token
+    size_t size;
+};
+enum { LM_SLICE_LONG = 254, LM_SLICE_HOLE = 255 };
+
+const struct lm_token_slices *lm_token_slices(const struct lm_tokenizer *t);   // as lm_token_plan
+void lm_token_slices_free(struct lm_token_slices *slices);
 
 /* The tokenizer's plan, made if need be; any thread may ask. */
 const struct lm_token_plan *lm_token_plan(const struct lm_tokenizer *t);

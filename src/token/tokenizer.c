@@ -10,6 +10,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_added_release(&t->added);
     lm_added_release(&t->later);
     lm_token_plan_free(t->plan);
+    lm_token_slices_free(t->slices);
     lm_bpe_release(&t->bpe);
     lm_split_free(t->split);
     lm_buf_release(&t->json);

@@ -114,7 +114,8 @@ struct lm_tokenizer {
     struct lm_chat chat;
     uint8_t sha256[LM_SHA256_BYTES];
     struct lm_buf json;
-    struct lm_token_plan *plan;   // token/plan.h; NULL until the first encoder
+    struct lm_token_plan *plan;       // token/plan.h; NULL until the first encoder
+    struct lm_token_slices *slices;   // NULL until something is decoded
 };
 
 static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can hold the byte
@@ -133,6 +134,9 @@ void lm_chat_release(struct lm_tokenizer *t);
  * the start of the text. */
 struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, bool starts,
                               struct lm_buf *buf);
+
+/* What the id adds to a text, perhaps behind a blank; *inside: some text is before it. */
+struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *inside, bool *blank);
 
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 
