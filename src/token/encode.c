@@ -28,9 +28,7 @@ struct lm_encoder {
     struct lm_buf normal, word;
     uint32_t *ids;   // of one piece, while it is merged
     size_t ids_cap;
-    uint32_t found[BATCH];   // ends of pieces, before long ones are cut
     uint32_t ends[BATCH];
-    bool part[BATCH];   // not a whole piece, and it matters
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
 };
@@ -84,12 +82,40 @@ static size_t bytes_to_ids(const struct lm_bpe *bpe, struct lm_str piece, uint32
     return count;
 }
 
+/* A part of a long piece, which the cache knows or gets to know; ids has room for one a byte. */
+static size_t encode_part(struct lm_encoder *e, struct lm_str part, bool readable, uint32_t *ids)
+{
+    struct lm_cache_key key = lm_cache_key(part, readable);
+    key.hi |= part_mark(part);
+    const struct lm_cache_entry *hit = lm_cache_find(&e->cache, key, lm_cache_home(&e->cache, key), part);
+    if (hit) {
+        memcpy(ids, hit->count <= LM_CACHE_INLINE_IDS ? hit->ids : e->cache.more + hit->ids[0],
+               hit->count * sizeof(*ids));
+        return hit->count;
+    }
+    size_t count = bytes_to_ids(&e->t->bpe, part, ids);
+    count = lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, ids, count);
+    lm_cache_put(&e->cache, key, part, ids, count);
+    return count;
+}
+
+static size_t encode_parts(struct lm_encoder *e, struct lm_str piece)
+{
+    size_t count = 0;
+    for (size_t from = 0, end; from < piece.len; from = end) {
+        end = lm_grams_next(e->plan->grams, piece, from);
+        count += encode_part(e, (struct lm_str){ piece.ptr + from, end - from },
+                             piece.len - from >= sizeof(struct lm_cache_key), e->ids + count);
+    }
+    return count;
+}
+
 /* The ids of a piece that the cache does not know, into e->ids. */
-static size_t encode_piece(struct lm_encoder *e, struct lm_str piece, bool part)
+static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
 {
     const struct lm_tokenizer *t = e->t;
-    lm_grow(&e->ids, &e->ids_cap, piece.len * 3, sizeof(*e->ids));
-    if (t->ignore_merges && !part) {
+    lm_grow(&e->ids, &e->ids_cap, t->bytes_missing ? piece.len * 3 : piece.len, sizeof(*e->ids));
+    if (t->ignore_merges) {
         const uint32_t whole = lm_token_map_find(&t->model, &t->vocab, piece);
         if (whole != LM_TOKEN_NONE && t->vocab.items[whole].kind != LM_TOKEN_SPECIAL) {
             e->ids[0] = whole;
@@ -98,6 +124,8 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece, bool part)
     }
     if (t->family == LM_FAMILY_WORDS)
         return lm_words_ids(t, piece, &e->word, e->ids);
+    if (e->plan->grams && piece.len > LM_CACHE_SHORT_MAX)
+        return encode_parts(e, piece);
     const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)
                                                        : bytes_to_ids(&t->bpe, piece, e->ids);
     return lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, e->ids, count);
@@ -105,7 +133,7 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece, bool part)
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
 static inline __attribute__((always_inline)) uint32_t *
-emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out, const bool parts)
+emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out)
 {
     const struct lm_cache_entry *hit = lm_cache_find(&e->cache, e->keys[i], e->homes[i], piece);
     if (hit && hit->count <= LM_CACHE_INLINE_IDS) {
@@ -116,9 +144,8 @@ emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out, const b
         memcpy(out, e->cache.more + hit->ids[0], hit->count * sizeof(*out));
         return out + hit->count;
     }
-    const size_t count = encode_piece(e, piece, parts && e->part[i]);
+    const size_t mask = e->cache.mask, count = encode_piece(e, piece);
     memcpy(out, e->ids, count * sizeof(*out));
-    const size_t mask = e->cache.mask;
     lm_cache_put(&e->cache, e->keys[i], piece, e->ids, count);
     if (e->cache.mask != mask)   // grown: the homes of the rest of the batch have moved
         for (size_t k = i + 1; k < BATCH; k++)
@@ -128,13 +155,11 @@ emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out, const b
 
 /* Keys, homes and the way of the table lines into the cache, for some pieces of the batch. */
 static inline __attribute__((always_inline)) size_t
-prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to, const bool parts)
+prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         const struct lm_str piece = { text.ptr + at, e->ends[i] - at };
         e->keys[i] = lm_cache_key(piece, text.len - at >= sizeof(struct lm_cache_key));
-        if (parts)
-            e->keys[i].hi |= e->part[i] ? part_mark(piece) : 0;
         e->homes[i] = lm_cache_home(&e->cache, e->keys[i]);
         __builtin_prefetch(&e->cache.entries[e->homes[i]]);
         at = e->ends[i];
@@ -142,39 +167,26 @@ prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t
     return at;
 }
 
-/* The pieces that end at e->ends; parts: e->part tells which of them are parts. */
-static inline __attribute__((always_inline)) void encode_pieces(struct lm_encoder *e, struct lm_str text,
-                                                                size_t start, size_t count,
-                                                                struct lm_tokens *ret, const bool parts)
+/* The pieces that end at e->ends. */
+static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                         struct lm_tokens *ret)
 {
     const size_t bytes =
         e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
     const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
     lm_grow(&ret->ids, &ret->cap, ret->len + room, sizeof(*ret->ids));
     uint32_t *out = ret->ids + ret->len;
-    size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD, parts), at = start;
+    size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD), at = start;
     for (size_t from = 0; from < count; from += AHEAD) {
         const size_t to = from + AHEAD < count ? from + AHEAD : count;
         if (to < count)
-            ahead = prepare(e, text, ahead, to, to + AHEAD < count ? to + AHEAD : count, parts);
+            ahead = prepare(e, text, ahead, to, to + AHEAD < count ? to + AHEAD : count);
         for (size_t i = from; i < to; i++) {
-            out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out, parts);
+            out = emit(e, i, (struct lm_str){ text.ptr + at, e->ends[i] - at }, out);
             at = e->ends[i];
         }
     }
     ret->len = (size_t)(out - ret->ids);
-}
-
-static void encode_whole(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
-                         struct lm_tokens *ret)
-{
-    encode_pieces(e, text, start, count, ret, false);
-}
-
-static void encode_cut(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
-                       struct lm_tokens *ret)
-{
-    encode_pieces(e, text, start, count, ret, true);
 }
 
 /* Text without added tokens, normalised, that the plan or the grammar cuts into pieces that are not cut
@@ -185,40 +197,6 @@ static size_t scan(struct lm_encoder *e, struct lm_str text, size_t *at)
                          : lm_pretoken_scan(e->t->grammar, text, at, e->ends, BATCH);
 }
 
-static bool any_long(const uint32_t *ends, size_t count, size_t start)
-{
-    bool found = ends[0] - start > LM_CACHE_SHORT_MAX;
-    for (size_t i = 1; i < count; i++)
-        found |= ends[i] - ends[i - 1] > LM_CACHE_SHORT_MAX;
-    return found;
-}
-
-/* The pieces that end at e->ends, long ones in parts. */
-static void encode_parts(struct lm_encoder *e, struct lm_str text, size_t start, size_t found,
-                         struct lm_tokens *ret)
-{
-    size_t at = start, count = 0;
-    memcpy(e->found, e->ends, found * sizeof(*e->found));
-    for (size_t i = 0; i < found; i++) {
-        const struct lm_str piece = { text.ptr + at, e->found[i] - at };
-        for (size_t from = 0; from < piece.len;) {
-            const size_t end =
-                piece.len > LM_CACHE_SHORT_MAX ? lm_grams_next(e->plan->grams, piece, from) : piece.len;
-            e->ends[count] = (uint32_t)(at + end);
-            e->part[count++] = e->t->ignore_merges && (from > 0 || end < piece.len);
-            from = end;
-            if (count == BATCH) {
-                encode_cut(e, text, start, count, ret);
-                start = at + end;
-                count = 0;
-            }
-        }
-        at = e->found[i];
-    }
-    if (count > 0)
-        encode_cut(e, text, start, count, ret);
-}
-
 static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
 {
     size_t at = 0;
@@ -226,10 +204,7 @@ static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_token
         const size_t start = at, count = scan(e, text, &at);
         if (count == 0)
             return;
-        if (e->plan->grams && any_long(e->ends, count, start))
-            encode_parts(e, text, start, count, ret);
-        else
-            encode_whole(e, text, start, count, ret);
+        encode_batch(e, text, start, count, ret);
     }
 }
 

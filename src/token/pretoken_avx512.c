@@ -3,11 +3,36 @@
 
 #include <immintrin.h>
 
+INLINE uint64_t within(__m512i v, int first, int last)
+{
+    return _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8((char)first)),
+                                  _mm512_set1_epi8((char)(last - first)));
+}
+
+INLINE uint64_t equal(__m512i v, int c)
+{
+    return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8((char)c));
+}
+
+/* First bytes of Han (U+4E00 to U+9FFF), kana and Hangul, all of them letters but for a few among the kana. */
+INLINE uint64_t asian_letters(__m512i v)
+{
+    const uint64_t han = within(v, 0xe5, 0xe9) | (equal(v, 0xe4) & within(v, 0xb8, 0xbf) >> 1);
+    const uint64_t hangul = within(v, 0xeb, 0xec) | (equal(v, 0xea) & within(v, 0xb0, 0xbf) >> 1) |
+                            (equal(v, 0xed) & within(v, 0x80, 0x9d) >> 1);
+    const uint64_t kana = equal(v, 0xe3) & ((equal(v, 0x81) >> 1 & ~(equal(v, 0x80) >> 2)) |
+                                            (equal(v, 0x82) >> 1 & ~((within(v, 0x97, 0x9c) | equal(v, 0xa0)) >> 2)) |
+                                            (equal(v, 0x83) >> 1 & ~(equal(v, 0xbb) >> 2)));
+    const uint64_t tail = within(v, 0x80, 0xbf);
+    return (han | hangul | kana) & tail >> 1 & tail >> 2;
+}
+
 INLINE struct lm_window_masks classify(const uint8_t *s)
 {
     const __m512i v = _mm512_loadu_si512(s);
     const __m512i lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
     const uint64_t space = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(' '));
+    const uint64_t wide = _mm512_movepi8_mask(v);
     return (struct lm_window_masks){
         .letter = _mm512_cmple_epu8_mask(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')),
                                          _mm512_set1_epi8('z' - 'a')),
@@ -19,7 +44,8 @@ INLINE struct lm_window_masks classify(const uint8_t *s)
         .newline = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\n')) |
                    _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\r')),
         .quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\'')),
-        .wide = _mm512_movepi8_mask(v),
+        .wide = wide,
+        .letters3 = wide ? asian_letters(v) : 0,
     };
 }
 

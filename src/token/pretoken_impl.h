@@ -32,7 +32,7 @@ static const uint8_t classes[256] = {
 // clang-format on
 
 /* A character of two to four bytes; whatever is not UTF-8 counts as one byte of no class. */
-static struct glyph long_glyph(const uint8_t *s, size_t left)
+static struct glyph any_glyph(const uint8_t *s, size_t left)
 {
     static const struct {
         uint8_t len, mask;
@@ -54,6 +54,23 @@ static struct glyph long_glyph(const uint8_t *s, size_t left)
     if (cp < lead[s[0] >> 4].min || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000) || s[0] >= 0xf8)
         return bad;
     return (struct glyph){ lm_unicode_class(cp), len };
+}
+
+/* The same, quick for two and three bytes. */
+INLINE struct glyph long_glyph(const uint8_t *s, size_t left)
+{
+    uint32_t four;
+    if (left < sizeof(four))
+        return any_glyph(s, left);
+    memcpy(&four, s, sizeof(four));
+    if ((four & 0xc0c0f0) == 0x8080e0) {
+        const uint32_t cp = (four & 0xf) << 12 | (four >> 2 & 0xfc0) | (four >> 16 & 0x3f);
+        if (cp >= 0x800 && (cp < 0xd800 || cp >= 0xe000))
+            return (struct glyph){ lm_unicode_class(cp), 3 };
+    } else if ((four & 0xc0e0) == 0x80c0 && (four & 0x1e) != 0) {
+        return (struct glyph){ lm_unicode_class((four & 0x1f) << 6 | (four >> 8 & 0x3f)), 2 };
+    }
+    return any_glyph(s, left);
 }
 
 INLINE struct glyph glyph_at(const uint8_t *s, size_t at, size_t len)

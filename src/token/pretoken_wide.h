@@ -15,6 +15,7 @@ enum { LM_WINDOW = 64, LM_WINDOW_TRUSTED = 60 };   // bits above depend on what 
 /* The classes of the ASCII characters of a window. */
 struct lm_window_masks {
     uint64_t letter, number, space, blank, newline, quote, wide;   // wide: bytes of longer characters
+    uint64_t letters3;   // first bytes of letters of three bytes, as far as masks tell; the rest is painted
 };
 
 struct lm_window {
@@ -22,30 +23,17 @@ struct lm_window {
     uint64_t two, three, four, inside;   // first bytes by length; bytes that are not the first
 };
 
-/* A character of several bytes at s, of which `left` may be read. */
-INLINE struct glyph window_glyph(const uint8_t *s, size_t left)
-{
-    if (left < 4)
-        return long_glyph(s, left);
-    uint32_t four;
-    memcpy(&four, s, sizeof(four));
-    if ((four & 0xc0c0f0) == 0x8080e0) {
-        const uint32_t cp = (four & 0xf) << 12 | (four >> 2 & 0xfc0) | (four >> 16 & 0x3f);
-        if (cp >= 0x800 && (cp < 0xd800 || cp >= 0xe000))
-            return (struct glyph){ lm_unicode_class(cp), 3 };
-    } else if ((four & 0xc0e0) == 0x80c0 && (four & 0x1e) != 0) {
-        return (struct glyph){ lm_unicode_class((four & 0x1f) << 6 | (four >> 8 & 0x3f)), 2 };
-    }
-    return long_glyph(s, left);
-}
-
 /* Gives the bytes of longer characters their classes; a character cut by the end of the window gets the class
  * of a byte that is not UTF-8, which is not used. */
 static inline void window_paint(struct lm_window *w, const uint8_t *s)
 {
-    for (uint64_t rest = w->m.wide; rest;) {
+    const uint64_t tails = w->m.letters3 << 1 | w->m.letters3 << 2;
+    w->three = w->m.letters3;
+    w->inside = tails;
+    w->m.letter |= w->m.letters3 | tails;
+    for (uint64_t rest = w->m.wide & ~(w->m.letters3 | tails); rest;) {
         const size_t at = (size_t)__builtin_ctzll(rest);
-        const struct glyph g = window_glyph(s + at, LM_WINDOW - at);
+        const struct glyph g = long_glyph(s + at, LM_WINDOW - at);
         const uint64_t first = (uint64_t)1 << at, bits = (((uint64_t)1 << g.len) - 1) << at;
         w->inside |= bits & ~first;
         w->two |= g.len == 2 ? first : 0;
