@@ -21,8 +21,8 @@ struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *i
 
 static enum lm_rc refuse(const struct lm_tokenizer *t, const uint32_t *ids, size_t at, struct lm_err *err)
 {
-    return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids", ids[at], at,
-                   t->vocab.size);
+    return lm_fail(err, LM_EINVAL, "token id %u (number %zu) is not in the vocabulary of %zu ids", ids[at],
+                   at, t->vocab.size);
 }
 
 /* One id the plain way. */
@@ -37,8 +37,8 @@ static void add(const struct lm_tokenizer *t, uint32_t id, bool *inside, struct 
 
 /* Ids inside a text up to a long one, at most `count`: each is copied whole, as many bytes as it has count.
  * ret has room for LM_SLICE_MAX bytes an id; returns how many ids were taken. */
-static size_t add_slices(const struct lm_token_slices *s, bool skip_special, const uint32_t *ids, size_t count,
-                         char *ret, size_t *ret_len)
+static size_t add_slices(const struct lm_token_slices *s, bool skip_special, const uint32_t *ids,
+                         size_t count, char *ret, size_t *ret_len)
 {
     const uint8_t *lens = s->lens[skip_special];
     char *out = ret;
@@ -74,6 +74,8 @@ enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t c
             break;
         if (ids[at] >= t->vocab.size || t->vocab.items[ids[at]].kind == LM_TOKEN_HOLE) {
             ret->len = before;
+            if (ret->ptr)
+                ret->ptr[before] = '\0';
             return refuse(t, ids, at, err);
         }
         if (!is_left_out(t, ids[at], skip_special))

@@ -11,7 +11,10 @@
 #include "token/plan.h"
 #include "token/words.h"
 
-enum { BATCH = 512, AHEAD = 32 };   // pieces: of a batch; whose table lines are on their way
+#include <sys/mman.h>
+
+enum { LARGE = 1 << 20, BYTES_PER_ID = 3 };   // a text for which room is made beforehand, and how much
+enum { BATCH = 512, AHEAD = 32 };             // pieces: of a batch; whose table lines are on their way
 
 /* In the key of a part, where nothing else of a key is: keeps it apart from a piece of the same bytes, which
  * may be a token that merges do not reach. */
@@ -57,6 +60,32 @@ void lm_encoder_free(struct lm_encoder *e)
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e)
 {
     return e->t;
+}
+
+/* Large arrays on huge pages: each page is touched for the first time, and small ones cost as much as
+ * encoding. */
+void lm_tokens_room(struct lm_tokens *tokens, size_t count)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    if (count <= tokens->cap)
+        return;
+    if (count * sizeof(*tokens->ids) < 2 * (size_t)HUGE_PAGE) {
+        lm_grow(&tokens->ids, &tokens->cap, count, sizeof(*tokens->ids));
+        return;
+    }
+    const size_t want = count > tokens->cap * 2 ? count : tokens->cap * 2;
+    const size_t bytes = (want * sizeof(*tokens->ids) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uint32_t *ids = aligned_alloc(HUGE_PAGE, bytes);
+    if (!ids) {   // then perhaps not with so much to spare
+        lm_grow(&tokens->ids, &tokens->cap, count, sizeof(*tokens->ids));
+        return;
+    }
+    (void)madvise(ids, bytes, MADV_HUGEPAGE);   // a hint
+    if (tokens->len > 0)
+        memcpy(ids, tokens->ids, tokens->len * sizeof(*ids));
+    free(tokens->ids);
+    tokens->ids = ids;
+    tokens->cap = bytes / sizeof(*ids);
 }
 
 void lm_tokens_release(struct lm_tokens *tokens)
@@ -132,8 +161,8 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
-static inline __attribute__((always_inline)) uint32_t *
-emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out)
+static inline __attribute__((always_inline)) uint32_t *emit(struct lm_encoder *e, size_t i,
+                                                            struct lm_str piece, uint32_t *out)
 {
     const struct lm_cache_entry *hit = lm_cache_find(&e->cache, e->keys[i], e->homes[i], piece);
     if (hit && hit->count <= LM_CACHE_INLINE_IDS) {
@@ -154,8 +183,8 @@ emit(struct lm_encoder *e, size_t i, struct lm_str piece, uint32_t *out)
 }
 
 /* Keys, homes and the way of the table lines into the cache, for some pieces of the batch. */
-static inline __attribute__((always_inline)) size_t
-prepare(struct lm_encoder *e, struct lm_str text, size_t at, size_t from, size_t to)
+static inline __attribute__((always_inline)) size_t prepare(struct lm_encoder *e, struct lm_str text,
+                                                            size_t at, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         const struct lm_str piece = { text.ptr + at, e->ends[i] - at };
@@ -174,7 +203,7 @@ static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start,
     const size_t bytes =
         e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
     const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
-    lm_grow(&ret->ids, &ret->cap, ret->len + room, sizeof(*ret->ids));
+    lm_tokens_room(ret, ret->len + room);
     uint32_t *out = ret->ids + ret->len;
     size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD), at = start;
     for (size_t from = 0; from < count; from += AHEAD) {
@@ -210,7 +239,7 @@ static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_token
 
 static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
 {
-    lm_grow(&ret->ids, &ret->cap, ret->len + count, sizeof(*ret->ids));
+    lm_tokens_room(ret, ret->len + count);
     for (size_t i = 0; i < count; i++)
         ret->ids[ret->len++] = ids[i];
 }
@@ -236,13 +265,15 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
     return text;
 }
 
-/* What lies between the added tokens of text as it comes. */
-static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_allow allow,
-                         struct lm_tokens *ret)
+/* What lies between the added tokens of text as it comes.  whole: it is not the rest of what was cut. */
+static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, bool whole,
+                         struct lm_allow allow, struct lm_tokens *ret)
 {
+    static const struct lm_piece_rules no_prefix = { .prefix = LM_BLANK_NEVER };
     const struct lm_tokenizer *t = e->t;
     struct lm_added_match match;
-    text = lm_token_normal(t, text, starts, &e->normal);
+    text = whole || t->family != LM_FAMILY_PIECES ? lm_token_normal(t, text, starts, &e->normal)
+                                                  : lm_pieces_normal(&no_prefix, text, false, &e->normal);
     size_t at = 0;
     for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
         encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
@@ -262,25 +293,37 @@ static struct lm_allow allow_in(const struct lm_tokenizer *t, struct lm_allow al
     return (struct lm_allow){ .special = allow.special };
 }
 
-static void encode(struct lm_encoder *e, struct lm_str text, struct lm_allow allow, struct lm_tokens *ret)
+/* starts: text starts where the whole text does. */
+static void encode(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_allow allow,
+                   struct lm_tokens *ret)
 {
     LM_ASSERT(text.len <= LM_TOKEN_TEXT_MAX);
     const struct lm_tokenizer *t = e->t;
     struct lm_added_match match;
     size_t at = 0;
     lm_cache_expect(&e->cache, text.len);
+    if (text.len > LARGE)
+        lm_tokens_room(ret, ret->len + text.len / BYTES_PER_ID);
     for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
-        encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, at == 0,
-                     allow_in(t, allow, at, match.start), ret);
+        encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0,
+                     at > 0 || starts, allow_in(t, allow, at, match.start), ret);
         append(ret, &match.id, 1);
     }
-    encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, at == 0,
+    encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, starts && at == 0, at > 0 || starts,
                  allow_in(t, allow, at, text.len), ret);
+}
+
+void lm_encode_part(struct lm_encoder *e, struct lm_str text, size_t start, size_t end, bool allow_special,
+                    struct lm_tokens *ret)
+{
+    LM_ASSERT(start <= end && end <= text.len);
+    encode(e, (struct lm_str){ text.ptr + start, end - start }, start == 0,
+           (struct lm_allow){ .special = allow_special }, ret);
 }
 
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret)
 {
-    encode(e, text, (struct lm_allow){ .special = allow_special }, ret);
+    encode(e, text, true, (struct lm_allow){ .special = allow_special }, ret);
 }
 
 void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_span *plain, size_t count,
@@ -288,7 +331,7 @@ void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_
 {
     for (size_t i = 0; i < count; i++)
         LM_ASSERT(plain[i].start <= plain[i].end && (i == 0 || plain[i - 1].end <= plain[i].start));
-    encode(e, text, (struct lm_allow){ .special = true, .plain = plain, .plain_count = count }, ret);
+    encode(e, text, true, (struct lm_allow){ .special = true, .plain = plain, .plain_count = count }, ret);
 }
 
 void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,

@@ -62,7 +62,9 @@ static struct lm_token_slices *make_slices(const struct lm_tokenizer *t)
             s->bytes[id][0] = ' ';
             memcpy(s->bytes[id] + blank, text.ptr, text.len);
         }
-        s->lens[0][id] = kind == LM_TOKEN_HOLE ? LM_SLICE_HOLE : len > LM_SLICE_MAX ? LM_SLICE_LONG : (uint8_t)len;
+        s->lens[0][id] = kind == LM_TOKEN_HOLE ? LM_SLICE_HOLE
+                         : len > LM_SLICE_MAX  ? LM_SLICE_LONG
+                                               : (uint8_t)len;
         s->lens[1][id] = kind == LM_TOKEN_SPECIAL ? 0 : s->lens[0][id];
     }
     return s;

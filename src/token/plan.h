@@ -16,7 +16,7 @@ struct lm_token_plan {
 /* What ids add to a text that has begun. */
 struct lm_token_slices {
     uint8_t (*bytes)[LM_SLICE_MAX];   // [size], then zeros
-    uint8_t *lens[2];                 // [skip_special][size]; LM_SLICE_LONG: not in here; LM_SLICE_HOLE: no token
+    uint8_t *lens[2];   // [skip_special][size]; LM_SLICE_LONG: not in here; LM_SLICE_HOLE: no token
     size_t size;
 };
 enum { LM_SLICE_LONG = 254, LM_SLICE_HOLE = 255 };

@@ -14,15 +14,17 @@ INLINE uint64_t equal(__m512i v, int c)
     return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8((char)c));
 }
 
-/* First bytes of Han (U+4E00 to U+9FFF), kana and Hangul, all of them letters but for a few among the kana. */
+/* First bytes of Han (U+4E00 to U+9FFF), kana and Hangul, all of them letters but for a few among the kana.
+ */
 INLINE uint64_t asian_letters(__m512i v)
 {
     const uint64_t han = within(v, 0xe5, 0xe9) | (equal(v, 0xe4) & within(v, 0xb8, 0xbf) >> 1);
     const uint64_t hangul = within(v, 0xeb, 0xec) | (equal(v, 0xea) & within(v, 0xb0, 0xbf) >> 1) |
                             (equal(v, 0xed) & within(v, 0x80, 0x9d) >> 1);
-    const uint64_t kana = equal(v, 0xe3) & ((equal(v, 0x81) >> 1 & ~(equal(v, 0x80) >> 2)) |
-                                            (equal(v, 0x82) >> 1 & ~((within(v, 0x97, 0x9c) | equal(v, 0xa0)) >> 2)) |
-                                            (equal(v, 0x83) >> 1 & ~(equal(v, 0xbb) >> 2)));
+    const uint64_t kana =
+        equal(v, 0xe3) & ((equal(v, 0x81) >> 1 & ~(equal(v, 0x80) >> 2)) |
+                          (equal(v, 0x82) >> 1 & ~((within(v, 0x97, 0x9c) | equal(v, 0xa0)) >> 2)) |
+                          (equal(v, 0x83) >> 1 & ~(equal(v, 0xbb) >> 2)));
     const uint64_t tail = within(v, 0x80, 0xbf);
     return (han | hangul | kana) & tail >> 1 & tail >> 2;
 }

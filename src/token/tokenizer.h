@@ -64,6 +64,12 @@ void lm_encoder_free(struct lm_encoder *e);
  * it stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret);
 
+/* As many texts at once, with lm_threads() threads; large texts are cut where that makes no difference.  The
+ * ids are those of lm_encode, appended in order; ret_ends[i], when ret_ends is not NULL, is the place in
+ * ret->ids behind text i.  Needs no encoder. */
+void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, size_t count,
+                     bool allow_special, struct lm_tokens *ret, size_t *ret_ends);
+
 /* The same with special tokens allowed everywhere but in the ranges of `plain`, which ascend and do not
  * overlap: what users wrote inside a chat template.  A special token that touches one is ordinary text. */
 struct lm_span {

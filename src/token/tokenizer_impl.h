@@ -138,6 +138,12 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
 /* What the id adds to a text, perhaps behind a blank; *inside: some text is before it. */
 struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *inside, bool *blank);
 
+void lm_tokens_room(struct lm_tokens *tokens, size_t count);   // for as many ids in all
+
+/* lm_encode of bytes start to end of a text, which were cut where that makes no difference. */
+void lm_encode_part(struct lm_encoder *e, struct lm_str text, size_t start, size_t end, bool allow_special,
+                    struct lm_tokens *ret);
+
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 
 #endif

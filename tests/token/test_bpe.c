@@ -1,7 +1,7 @@
 /* Merging one piece: both ways of doing it against the rule as dumb as possible. */
 #include "check.h"
 
-#include "token/bpe.h"
+#include "token/bpe_wide.h"
 
 enum { LETTERS = 4, MERGES = 60, IDS_MAX = 100 };
 
@@ -60,6 +60,65 @@ static void both_ways_of_merging_follow_the_rule(void **state)
             assert_memory_equal(scanned, want, left * sizeof(*want));
             assert_memory_equal(heaped, want, left * sizeof(*want));
         }
+        lm_bpe_release(&bpe);
+    }
+    lm_bpe_scratch_release(&scratch);
+}
+
+enum { WORDS = 400, WORD_MAX = 70 };
+
+/* A list of strings over two letters, each made in every way that the strings before it allow: many lines
+ * make the same token, as in vocabularies without a list of their own. */
+static void merges_of_strings(struct lm_rng *rng, struct lm_bpe *bpe)
+{
+    static char words[WORDS][WORD_MAX + 1];
+    uint32_t known = 2, rank = 0;
+    snprintf(words[0], sizeof(words[0]), "a");
+    snprintf(words[1], sizeof(words[1]), "b");
+    lm_bpe_init(bpe, WORDS * WORD_MAX);
+    for (size_t round = 0; round < WORDS * 3 && known < WORDS; round++) {
+        char made[2 * WORD_MAX + 1];
+        snprintf(made, sizeof(made), "%s%s", words[lm_rng_below(rng, known)],
+                 words[lm_rng_below(rng, known)]);
+        bool new = strlen(made) <= WORD_MAX;
+        for (uint32_t i = 0; i < known && new; i++)
+            new = strcmp(words[i], made) != 0;
+        if (!new)
+            continue;
+        memcpy(words[known], made, strlen(made) + 1);
+        for (uint32_t l = 0; l < known; l++)
+            for (uint32_t r = 0; r < known; r++)
+                if (strlen(words[l]) + strlen(words[r]) == strlen(made) &&
+                    strncmp(made, words[l], strlen(words[l])) == 0 &&
+                    strcmp(made + strlen(words[l]), words[r]) == 0)
+                    lm_bpe_put(bpe, l, r, rank++, known);
+        known++;
+    }
+}
+
+/* Windows, and windows that do not fit at once: runs of one letter become tokens longer than a window. */
+static void registers_and_windows_follow_the_heap(void **state)
+{
+    (void)state;
+    enum { LISTS = 40, ROUNDS = 120, LEN_MAX = 700 };
+    struct lm_rng rng = lm_rng_make(5, 0);
+    struct lm_bpe_scratch scratch = { 0 };
+    for (size_t list = 0; list < LISTS; list++) {
+        struct lm_bpe bpe;
+        struct lm_bpe_wide wide;
+        merges_of_strings(&rng, &bpe);
+        assert_true(lm_bpe_wide_init(&wide, &bpe));
+        for (size_t round = 0; round < ROUNDS; round++) {
+            uint32_t want[LEN_MAX], got[LEN_MAX];
+            const size_t len = 1 + lm_rng_below(&rng, round % 2 ? LEN_MAX : 70);
+            const uint64_t ones = round % 3 ? 2 : 1 + lm_rng_below(&rng, 100);
+            for (size_t i = 0; i < len; i++)
+                want[i] = got[i] = lm_rng_below(&rng, ones) == 0;
+            const size_t left = lm_bpe_merge_heap(&bpe, &scratch, want, len, NULL);
+            assert_int_equal(lm_bpe_wide_merge(&wide, &scratch, got, len), left);
+            assert_memory_equal(got, want, left * sizeof(*want));
+        }
+        lm_bpe_wide_release(&wide);
         lm_bpe_release(&bpe);
     }
     lm_bpe_scratch_release(&scratch);
@@ -128,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_of_merging_follow_the_rule),
+        cmocka_unit_test(registers_and_windows_follow_the_heap),
         cmocka_unit_test(of_equal_lines_the_last_counts),
         cmocka_unit_test(a_megabyte_of_one_letter_takes_no_quadratic_time),
         cmocka_unit_test(bytes_and_their_printable_form_are_one_to_one),

@@ -229,6 +229,7 @@ static void an_id_outside_the_vocabulary_is_refused(void **state)
     assert_int_equal(lm_decode(t, ids, 2, false, &out, &err), LM_EINVAL);
     assert_contains(err.text, "token id 420 (number 1)");
     assert_int_equal(out.len, 0);
+    lm_buf_release(&out);
     lm_tokenizer_free(t);
 }
 
