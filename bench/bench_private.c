@@ -56,7 +56,7 @@ static void plain_step(void)
 {
     double loss;
     memset(gradient.slab, 0, gradient.count * sizeof(float));
-    lm_gemm_pack(gemm);
+    lm_net_refresh(net);
     for (size_t u = 0; u < UNITS; u++) {
         lm_batch_clear(&batch);
         fill(NULL, u, 0, &batch);
@@ -67,7 +67,7 @@ static void plain_step(void)
 
 static void private_step(void)
 {
-    lm_gemm_pack(gemm);
+    lm_net_refresh(net);
     LM_ASSERT(lm_dp_step(&dp, net, &batch, 0, &gradient, noisy.slab, NULL) == LM_OK);
     update(&noisy);
 }
@@ -91,7 +91,8 @@ static void setup(void)
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
         for (size_t l = 0; lm_llama_tensors[kind].is_matrix && l < lm_llama_layer_count(&config, kind); l++)
             lm_gemm_weight(gemm, lm_llama_at(&model, kind, l));
-    net = lm_net_new(&model, gemm, CONTEXT);
+    net = lm_net_new(&model, gemm,
+                     &(struct lm_net_config){ .positions = CONTEXT, .bf16 = lm_net_bf16_works() });
     lm_gradient_init(&gradient, &model, NULL);
     lm_gradient_init(&noisy, &model, NULL);
     lm_optim_init(&optim, &adamw, &model, NULL, gemm);

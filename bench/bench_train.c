@@ -71,7 +71,7 @@ static void run_gradient(void *context)
 {
     struct step *s = context;
     memset(s->gradient.slab, 0, s->model.parameter_count * sizeof(float));
-    lm_gemm_pack(s->gemm);
+    lm_net_refresh(s->net);
     LM_ASSERT(lm_net_train(s->net, &s->batch, &s->gradient, &s->loss, NULL) == LM_OK);
 }
 
@@ -92,7 +92,8 @@ static void bench_step(enum lm_gemm_type type, const char *name)
     LM_ASSERT(lm_gemm_new(type, &s.gemm, NULL) == LM_OK);
     lm_llama_init(&s.model, &config);
     lm_llama_random(&s.model, 1);
-    s.net = lm_net_new(&s.model, s.gemm, CONTEXT);
+    s.net = lm_net_new(&s.model, s.gemm,
+                       &(struct lm_net_config){ .positions = CONTEXT, .bf16 = type == LM_GEMM_BF16 });
     lm_gradient_init(&s.gradient, &s.model, NULL);
     lm_optim_init(&s.optim, &optim, &s.model, NULL, s.gemm);
     lm_batch_init(&s.batch, ROWS, CONTEXT);

@@ -1,249 +1,30 @@
-/* Forward and backward, from embedding to loss.  Everything but the products is split by rows, columns or
- * heads into units that share nothing. */
+/* Through a batch, micro-batch by micro-batch; embedding and targets, which both ways share. */
 #include "train/net_impl.h"
 
 #include "base/sys.h"
 
-#include <omp.h>
 #include <string.h>
 
-enum { UNIT_ROWS = 32, UNIT_COLS = 64 };   // what one thread takes at a time; no sum crosses a unit
-
-/* ---- row by row, threaded ---- */
-
-/* Runs the statement for units of rows [r, r + rows) of all N; nothing in it crosses rows. */
-#define FOR_UNITS(n, r, len)                                                                                 \
-    _Pragma("omp parallel for schedule(static) num_threads(lm_threads())") for (                             \
-        size_t r = 0; r < (n)->count;                                                                        \
-        r += UNIT_ROWS) for (size_t len = (n)->count - r < UNIT_ROWS ? (n)->count - r : UNIT_ROWS, once = 1; \
-                             once; once = 0)
-
-static void norm(const struct lm_net *n, float *y, const float *x, const float *gain)
+bool lm_net_bf16_works(void)
 {
-    FOR_UNITS(n, r, len)
-    {
-        n->kernels->rmsnorm(y + r * n->width, x + r * n->width, gain, len, n->width, n->eps);
-    }
+    return lm_isa_has(LM_ISA_AVX512_BF16);
 }
 
-/* dx += the gradient through the norm; dgain += its gain's, unless that is frozen: NULL. */
-static void norm_back(const struct lm_net *n, float *dx, float *dgain, const float *dy, const float *x,
-                      const float *gain)
+void lm_net_refresh(struct lm_net *n)
 {
-    FOR_UNITS(n, r, len)
-    {
-        const size_t at = r * n->width;
-        n->kernels->rmsnorm_back(dx + at, n->scale + r, dy + at, x + at, gain, len, n->width, n->eps);
-    }
-    if (!dgain)
-        return;
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < n->width; i += UNIT_COLS) {
-        const size_t cols = n->width - i < UNIT_COLS ? n->width - i : UNIT_COLS;
-        n->kernels->rmsnorm_gain_back(dgain + i, dy + i, x + i, n->scale, n->count, cols, n->width);
-    }
+    n->way->refresh(n);
 }
 
-/* y = a + b, or y += b when a is y. */
-static void add_rows(const struct lm_net *n, float *y, const float *a, const float *b)
-{
-    FOR_UNITS(n, r, len)
-    {
-        const size_t at = r * n->width;
-        if (y != a)
-            memcpy(y + at, a + at, len * n->width * sizeof *y);
-        n->kernels->add(y + at, b + at, len * n->width);
-    }
-}
-
-static void swiglu(const struct lm_net *n, const struct kept *k)
-{
-    FOR_UNITS(n, r, len)
-    {
-        const size_t at = r * n->ffn;
-        n->kernels->swiglu(n->act + at, k->gate + at, k->up + at, len * n->ffn);
-    }
-}
-
-static void swiglu_back(const struct lm_net *n, const struct kept *k)
-{
-    FOR_UNITS(n, r, len)
-    {
-        const size_t at = r * n->ffn;
-        n->kernels->swiglu_back(k->gate + at, k->up + at, n->act + at, len * n->ffn);
-    }
-}
-
-static void rotate(const struct lm_net *n, const struct lm_batch *b, size_t first, float *q, float *k,
-                   float direction)
-{
-    FOR_UNITS(n, r, len)
-    {
-        for (size_t i = r; i < r + len; i++) {
-            const size_t position = i % n->positions - b->start[first + i];
-            const float *angles = n->angles + position * n->head_dim;
-            n->kernels->rope(q + i * n->width, angles, n->heads, n->head_dim, direction);
-            n->kernels->rope(k + i * n->kv_width, angles, n->kv_heads, n->head_dim, direction);
-        }
-    }
-}
-
-/* Attention of every sequence and KV head; the units share nothing.  back: gradients instead. */
-static void attend(const struct lm_net *n, const struct lm_batch *b, size_t first, const struct kept *k,
-                   bool back)
-{
-    const size_t t_q = n->positions * n->width, t_kv = n->positions * n->kv_width;
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t unit = 0; unit < n->rows * n->kv_heads; unit++) {
-        const size_t row = unit / n->kv_heads, kv = unit % n->kv_heads;
-        const struct lm_attention shape = { n->positions, n->heads, n->kv_heads, n->head_dim,
-                                            b->start + first + row * n->positions };
-        const float *q = k->q + row * t_q, *keys = k->k + row * t_kv, *values = k->v + row * t_kv;
-        float *lse = k->lse + row * n->heads * n->positions, *out = k->att + row * t_q;
-        float *scratch = n->attention + (size_t)omp_get_thread_num() * n->attention_floats;
-        if (back)
-            n->kernels->attention_back(&shape, kv, n->dq + row * t_q, n->dk + row * t_kv, n->dv + row * t_kv,
-                                       n->datt + row * t_q, out, lse, q, keys, values, scratch);
-        else
-            n->kernels->attention(&shape, kv, out, lse, q, keys, values, scratch);
-    }
-}
-
-/* ---- products ---- */
-
-/* y (N, out) = x (N, in) w^T */
-static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, const float *w, size_t out,
-                          size_t in, struct lm_err *err)
-{
-    const struct lm_product p = { .c = y, .a = x, .b = w, .m = n->count, .n = out, .k = in, .b_t = true };
-    return lm_gemm_run(n->gemm, &p, err);
-}
-
-/* The gradient of a matrix w (out, in), given y (N, out) = x (N, in) w^T: dw += dy^T x, or the adapter's. */
-struct weight_back {
-    enum lm_llama_tensor kind;
-    size_t layer, rows, out, in;
-    const float *dy, *x;
-};
-
-static float *gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
+float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
                           size_t layer)
 {
     return g->lora ? NULL : g->tensor[kind] + (lm_llama_at(n->model, kind, layer) - n->model->tensor[kind]);
 }
 
-static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradient *g,
-                                  const struct weight_back *w, struct lm_err *err)
-{
-    if (g->lora) {
-        const struct lm_lora_back back = { w->kind, w->layer, w->rows, w->dy, w->x };
-        return lm_lora_backward(g->lora, n->gemm, &back, g->slab, err);
-    }
-    const struct lm_product to_w = { .c = gradient_at(n, g, w->kind, w->layer),
-                                     .a = w->dy,
-                                     .b = w->x,
-                                     .m = w->out,
-                                     .n = w->in,
-                                     .k = w->rows,
-                                     .a_t = true,
-                                     .accumulate = true };
-    return lm_gemm_run(n->gemm, &to_w, err);
-}
-
-/* That, and dx (N, in) = or += dy w. */
-static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, const struct weight_back *w,
-                           float *dx, bool add_to_dx, struct lm_err *err)
-{
-    const struct lm_product to_x = { .c = dx,
-                                     .a = w->dy,
-                                     .b = lm_llama_at(n->model, w->kind, w->layer),
-                                     .m = w->rows,
-                                     .n = w->in,
-                                     .k = w->out,
-                                     .accumulate = add_to_dx };
-    LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
-    return backward_weight(n, g, w, err);
-}
-
-/* ---- a layer ---- */
-
-#define WEIGHT(kind) lm_llama_at(n->model, LM_LLAMA_##kind, layer)
-
-static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size_t first, size_t layer,
-                                float *x_next, struct lm_err *err)
-{
-    const struct kept *k = &n->kept[layer];
-    const size_t c = n->width;
-    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
-    LM_TRY(forward(n, k->q, n->normed, WEIGHT(WQ), c, c, err));
-    LM_TRY(forward(n, k->k, n->normed, WEIGHT(WK), n->kv_width, c, err));
-    LM_TRY(forward(n, k->v, n->normed, WEIGHT(WV), n->kv_width, c, err));
-    rotate(n, b, first, k->q, k->k, 1);
-    attend(n, b, first, k, false);
-    LM_TRY(forward(n, n->dx, k->att, WEIGHT(WO), c, c, err));
-    add_rows(n, k->x_mid, k->x, n->dx);
-
-    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
-    LM_TRY(forward(n, k->gate, n->normed, WEIGHT(W_GATE), n->ffn, c, err));
-    LM_TRY(forward(n, k->up, n->normed, WEIGHT(W_UP), n->ffn, c, err));
-    swiglu(n, k);
-    LM_TRY(forward(n, n->dx, n->act, WEIGHT(W_DOWN), c, n->ffn, err));
-    add_rows(n, x_next, k->x_mid, n->dx);
-    return LM_OK;
-}
-
-#define GRADIENT(kind) gradient_at(n, g, LM_LLAMA_##kind, layer)
-
-/* n->dx is the gradient by the layer's result when it is called, by its input when it returns. */
-static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t layer,
-                               struct lm_err *err)
-{
-    const struct kept *k = &n->kept[layer];
-    const size_t c = n->width, f = n->ffn;
-    swiglu(n, k);
-    const struct weight_back down = { LM_LLAMA_W_DOWN, layer, n->count, c, f, n->dx, n->act };
-    const struct lm_product to_act = {
-        .c = n->act, .a = n->dx, .b = WEIGHT(W_DOWN), .m = n->count, .n = f, .k = c
-    };
-    LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
-    LM_TRY(lm_gemm_run(n->gemm, &to_act, err));
-    swiglu_back(n, k);
-    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
-    const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
-    const struct weight_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
-    LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
-    LM_TRY(backward(n, g, &up, n->dnormed, true, err));
-    norm_back(n, n->dx, GRADIENT(FFN_NORM), n->dnormed, k->x_mid, WEIGHT(FFN_NORM));
-    return LM_OK;
-}
-
-static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b, size_t first,
-                                     const struct lm_gradient *g, size_t layer, struct lm_err *err)
-{
-    const struct kept *k = &n->kept[layer];
-    const size_t c = n->width, kv = n->kv_width, count = n->count;
-    const struct weight_back o = { LM_LLAMA_WO, layer, count, c, c, n->dx, k->att };
-    LM_TRY(backward(n, g, &o, n->datt, false, err));
-    attend(n, b, first, k, true);
-    rotate(n, b, first, n->dq, n->dk, -1);
-    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
-    const struct weight_back back[] = {
-        { LM_LLAMA_WQ, layer, count, c, c, n->dq, n->normed },
-        { LM_LLAMA_WK, layer, count, kv, c, n->dk, n->normed },
-        { LM_LLAMA_WV, layer, count, kv, c, n->dv, n->normed },
-    };
-    for (size_t i = 0; i < 3; i++)
-        LM_TRY(backward(n, g, &back[i], n->dnormed, i > 0, err));
-    norm_back(n, n->dx, GRADIENT(ATTN_NORM), n->dnormed, k->x, WEIGHT(ATTN_NORM));
-    return LM_OK;
-}
-
-/* ---- embedding and loss ---- */
-
-static void embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x)
+void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x)
 {
     const float *table = n->model->tensor[LM_LLAMA_EMBED];
-    FOR_UNITS(n, r, len)
+    LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++)
             memcpy(x + i * n->width, table + b->input[first + i] * n->width, n->width * sizeof *x);
@@ -251,20 +32,19 @@ static void embed(const struct lm_net *n, const struct lm_batch *b, size_t first
 }
 
 /* By columns: each unit adds the rows in order, whatever tokens they belong to. */
-static void embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
+void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
                        const struct lm_gradient *g)
 {
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < n->width; i += UNIT_COLS) {
-        const size_t cols = n->width - i < UNIT_COLS ? n->width - i : UNIT_COLS;
+    for (size_t i = 0; i < n->width; i += LM_NET_UNIT_COLS) {
+        const size_t cols = n->width - i < LM_NET_UNIT_COLS ? n->width - i : LM_NET_UNIT_COLS;
         for (size_t r = 0; r < n->count; r++)
             n->kernels->add(g->tensor[LM_LLAMA_EMBED] + b->input[first + r] * n->width + i,
                             n->dx + r * n->width + i, cols);
     }
 }
 
-/* Positions with a target from `from` on, at most loss_rows of them; returns how many, moves *from on. */
-static size_t next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
+size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
                            uint32_t *ret)
 {
     size_t count = 0;
@@ -272,83 +52,6 @@ static size_t next_targets(const struct lm_net *n, const struct lm_batch *b, siz
         if (b->target[first + *from] != LM_TARGET_NONE)
             ret[count++] = (uint32_t)*from;
     return count;
-}
-
-/* Losses of the chosen positions; with grad_scale, logits become gradients.  Rows behind `count` are zero. */
-static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
-                             size_t count, float grad_scale, struct lm_err *err)
-{
-    const size_t c = n->width, v = n->vocab;
-    for (size_t i = 0; i < n->loss_rows; i++)
-        if (i < count)
-            memcpy(n->gathered + i * c, n->normed + rows[i] * c, c * sizeof(float));
-        else
-            memset(n->gathered + i * c, 0, c * sizeof(float));
-    const struct lm_product p = { .c = n->logits,
-                                  .a = n->gathered,
-                                  .b = n->model->tensor[LM_LLAMA_HEAD],
-                                  .m = n->loss_rows,
-                                  .n = v,
-                                  .k = c,
-                                  .b_t = true };
-    LM_TRY(lm_gemm_run(n->gemm, &p, err));
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < n->loss_rows; i++)
-        if (i < count)
-            n->losses[rows[i]] = n->kernels->cross_entropy(n->logits + i * v, v,
-                                                           (uint32_t)b->target[first + rows[i]], grad_scale);
-        else
-            memset(n->logits + i * v, 0, v * sizeof(float));
-    return LM_OK;
-}
-
-/* From the normed end of the residual stream to losses and, with a gradient, back to n->dnormed. */
-static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t first,
-                           const struct lm_gradient *g, float grad_scale, struct lm_err *err)
-{
-    const size_t c = n->width;
-    uint32_t rows[LM_LOSS_ROWS];
-    memset(n->losses, 0, n->count * sizeof *n->losses);
-    if (g)
-        memset(n->dnormed, 0, n->count * c * sizeof *n->dnormed);
-    for (size_t from = 0, count; (count = next_targets(n, b, first, &from, rows)) > 0;) {
-        LM_TRY(loss_chunk(n, b, first, rows, count, grad_scale, err));
-        if (!g)
-            continue;
-        const struct weight_back head = {
-            LM_LLAMA_HEAD, 0, n->loss_rows, n->vocab, c, n->logits, n->gathered
-        };
-        LM_TRY(backward(n, g, &head, n->dgathered, false, err));
-        for (size_t i = 0; i < count; i++)
-            memcpy(n->dnormed + rows[i] * c, n->dgathered + i * c, c * sizeof(float));
-    }
-    return LM_OK;
-}
-
-/* ---- a micro-batch: the rows of the batch whose first position is `first` ---- */
-
-static enum lm_rc run_forward(struct lm_net *n, const struct lm_batch *b, size_t first, struct lm_err *err)
-{
-    embed(n, b, first, n->kept[0].x);
-    for (size_t l = 0; l < n->layers; l++)
-        LM_TRY(layer_forward(n, b, first, l, l + 1 < n->layers ? n->kept[l + 1].x : n->x_end, err));
-    norm(n, n->normed, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
-    return LM_OK;
-}
-
-static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_t first,
-                               const struct lm_gradient *g, struct lm_err *err)
-{
-    memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, n->dx, gradient_at(n, g, LM_LLAMA_NORM, 0), n->dnormed, n->x_end,
-              n->model->tensor[LM_LLAMA_NORM]);
-    for (size_t l = n->layers; l-- > 0;) {
-        LM_TRY(ffn_backward(n, g, l, err));
-        LM_TRY(attention_backward(n, b, first, g, l, err));
-    }
-    if (!g->lora)
-        embed_back(n, b, first, g);
-    return LM_OK;
 }
 
 /* Through the whole batch, micro-batch by micro-batch; the last one may be short of rows.  losses may be
@@ -367,15 +70,15 @@ static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const st
         const size_t first = row * n->positions;
         n->rows = b->rows - row < rows_full ? b->rows - row : rows_full;
         n->count = n->rows * n->positions;
-        rc = run_forward(n, b, first, err);
+        rc = n->way->forward(n, b, first, err);
         if (rc == LM_OK)
-            rc = loss_all(n, b, first, g, grad_scale, err);
+            rc = n->way->loss(n, b, first, g, grad_scale, err);
         for (size_t i = 0; rc == LM_OK && i < n->count; i++)
             sum += n->losses[i];
         if (rc == LM_OK && losses)
             memcpy(losses + first, n->losses, n->count * sizeof *losses);
         if (rc == LM_OK && g)
-            rc = run_backward(n, b, first, g, err);
+            rc = n->way->backward(n, b, first, g, err);
     }
     n->rows = rows_full;
     n->count = rows_full * n->positions;

@@ -2,9 +2,10 @@
 #define LM_TRAIN_NET_H
 /* train/net.h - forward and backward through the Llama family.
  *
- * Works on micro-batches of a fixed number of positions, so memory does not grow with the batch.  What the
- * way back needs and is cheap to make again (norms, SwiGLU) is made again rather than kept.  Logits exist for
- * LM_LOSS_ROWS positions at a time: never B x T x V of them.
+ * Works on micro-batches of a fixed number of positions, so memory does not grow with the batch.  In f32 the
+ * products are oneDNN's.  In bf16 everything that feeds a product is bf16 (tensor/bf16.h), while the residual
+ * stream, sums, weights and gradients stay f32.  Logits exist for LM_LOSS_ROWS positions at a time: never
+ * B x T x V of them.
  *
  * Letters as in model/llama.h; N = rows * T positions of a micro-batch. */
 
@@ -16,16 +17,29 @@
 
 enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
 
+struct lm_net_config {
+    size_t positions;   // T of every batch
+    bool bf16;          // fast where lm_net_bf16_works(), correct everywhere; trains no adapters
+    bool recompute;     // a layer keeps its input only; the rest is computed again on the way back
+};
+
 struct lm_net;
 
-/* Sequences of `positions`; model and gemm are borrowed. */
-struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm, size_t positions);
+/* model and gemm are borrowed. */
+struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm,
+                          const struct lm_net_config *config);
 void lm_net_free(struct lm_net *net);
+
+bool lm_net_bf16_works(void);   // this processor multiplies bf16
+
+/* To be called before the first batch and whenever the weights have changed: products in bf16 read
+ * packed copies of them. */
+void lm_net_refresh(struct lm_net *net);
 
 /* Rows a micro-batch holds: some with LM_MICRO_POSITIONS positions, at least one. */
 size_t lm_net_rows(size_t positions);
-/* What lm_net_new allocates, in bytes: activations kept for the way back, and scratch. */
-size_t lm_net_bytes(const struct lm_llama_config *config, size_t positions, int threads);
+/* What lm_net_new allocates, in bytes: activations kept for the way back, packed weights, scratch. */
+size_t lm_net_bytes(const struct lm_llama_config *model, const struct lm_net_config *config, int threads);
 
 /* The gradient slab of a model: laid out like its parameters. */
 struct lm_gradient {

@@ -1,39 +1,115 @@
 #ifndef LM_TRAIN_NET_IMPL_H
 #define LM_TRAIN_NET_IMPL_H
-/* train/net_impl.h - the inside of struct lm_net, for net.c (what it computes) and net_memory.c (where). */
+/* train/net_impl.h - the inside of struct lm_net: net.c goes through a batch, net_f32.c and net_bf16.c are
+ * the two ways to compute a micro-batch, net_memory.c says where everything lies. */
 
+#include "tensor/bf16.h"
 #include "train/net.h"
 
-/* What the way back reads, for one layer. */
-struct kept {
-    float *x;           // (N, C) residual stream at the start
+enum { LM_NET_UNIT_ROWS = 32, LM_NET_UNIT_COLS = 64 };     // what one thread takes; no sum crosses a unit
+enum { LM_NET_LOSS_UNITS = 16, LM_NET_LOSS_COLS = 256 };   // parts of the vocabulary, at most; block of one
+
+/* What the way back reads, for one layer.  With recompute all layers share everything but x. */
+struct lm_net_kept {
+    float *x;       // (N, C) residual stream at the start
+    float *lse;     // (rows, H, T)
+    float *x_mid;   // (N, C) residual stream between attention and feed-forward
+    /* f32 */
     float *q, *att;     // (N, H*D) after RoPE; the attention's result
     float *k, *v;       // (N, K*D)
-    float *lse;         // (rows, H, T)
-    float *x_mid;       // (N, C) residual stream between attention and feed-forward
     float *gate, *up;   // (N, F)
+    /* bf16: rows padded to whole panels */
+    uint16_t *normed, *normed_mid;   // (N, C) both norms' results
+    uint16_t *qkv, *att16;           // (N, qkv16) after RoPE, (N, C)
+    uint16_t *gate_up;               // (N, 2 F)
+    float *scale, *scale_mid;        // (N) of the norms
 };
+
+/* The weights of one layer as bf16 panels: to the front, to the back. */
+struct lm_net_packed {
+    uint16_t *qkv[2], *out[2], *gate_up[2], *down[2];
+};
+
+/* A micro-batch: the rows of the batch whose first position is `first`. */
+struct lm_net_way {
+    enum lm_rc (*forward)(struct lm_net *n, const struct lm_batch *b, size_t first, struct lm_err *err);
+    /* From the end of the residual stream to n->losses and, with a gradient, back to it. */
+    enum lm_rc (*loss)(struct lm_net *n, const struct lm_batch *b, size_t first, const struct lm_gradient *g,
+                       float grad_scale, struct lm_err *err);
+    enum lm_rc (*backward)(struct lm_net *n, const struct lm_batch *b, size_t first,
+                           const struct lm_gradient *g, struct lm_err *err);
+    void (*refresh)(struct lm_net *n);
+};
+extern const struct lm_net_way lm_net_f32, lm_net_bf16;
 
 struct lm_net {
     const struct lm_llama *model;
     struct lm_gemm *gemm;
+    struct lm_net_config config;
+    const struct lm_net_way *way;
     const struct lm_kernels *kernels;
+    const struct lm_bf16_kernels *kernels16;
     size_t rows, positions, count;   // count = rows * positions = N
     size_t width, heads, kv_heads, head_dim, kv_width, ffn, vocab, layers, loss_rows;
     float eps;
-    struct kept *kept;                      // one per layer
-    float *slab;                            // owns everything below and in kept
-    float *x_end;                           // (N, C) residual stream after the last layer
-    float *normed, *dnormed, *dx;           // (N, C)
+    struct lm_net_kept *kept;   // one per layer
+    char *slab;                 // owns everything below and in kept and packed
+    float *x_end;               // (N, C) residual stream after the last layer
+    float *dx;                  // (N, C)
+    float *angles;              // (T, D)
+    float *losses;              // (N)
+    float *scale;               // (N)
+    char *attention;            // one unit's scratch per thread
+    size_t attention_bytes;
+
+    /* f32 */
+    float *normed, *dnormed;                // (N, C)
     float *dq, *datt;                       // (N, C)
     float *dk, *dv;                         // (N, K*D)
     float *act;                             // (N, F)
-    float *scale;                           // (N)
     float *logits, *gathered, *dgathered;   // (loss_rows, V), (loss_rows, C) twice
-    float *angles;                          // (T, D)
-    float *attention;                       // one unit's scratch per thread
-    size_t attention_floats;
-    float *losses;   // (N)
+
+    /* bf16.  Strides: w16 = C, kv16 = K*D, f16 = F, v16 = V in whole panels, qkv16 = w16 + 2 kv16; k16
+     * positions of a product over them, t16 the stride of transposed operands. */
+    size_t w16, kv16, f16, v16, qkv16, k16, t16, groups, loss_units, loss_unit_cols;
+    struct lm_net_packed *packed;     // one per layer
+    uint16_t *head[2];                // panels of the head
+    uint16_t *normed_end;             // (N, w16)
+    uint16_t *dnormed16;              // (N, w16)
+    uint16_t *dx16, *datt16;          // (N, w16)
+    uint16_t *act16, *dqkv;           // (N, f16), (N, qkv16)
+    uint16_t *left, *right;           // operands of products to weights: transposed, panels
+    float *dgain;                     // (units, C)
+    uint16_t *chosen;                 // (loss_rows, w16): rows that have a target
+    uint16_t *chosen_panels;          // the same as panels
+    uint16_t *share;                  // (loss_rows, v16)
+    float *top, *total, *at_target;   // (loss_rows, groups) twice, (loss_rows)
+    float *dchosen;                   // (loss_units, loss_rows, C)
+    uint16_t *loss_scratch;           // per thread: a block of logit gradients in both layouts
+    size_t loss_scratch_count;
 };
+
+#define LM_NET_WEIGHT(n, kind, layer) lm_llama_at((n)->model, LM_LLAMA_##kind, layer)
+
+/* NULL with an adapter. */
+float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
+                          size_t layer);
+
+/* Runs the statement for units of rows [r, r + len) of all N; nothing in it crosses rows. */
+// clang-format off
+#define LM_NET_FOR_UNITS(n, r, len)                                                                          \
+    _Pragma("omp parallel for schedule(static) num_threads(lm_threads())")                                   \
+    for (size_t r = 0; r < (n)->count; r += LM_NET_UNIT_ROWS)                                                \
+        for (size_t len = (n)->count - r < LM_NET_UNIT_ROWS ? (n)->count - r : LM_NET_UNIT_ROWS, once = 1;   \
+             once; once = 0)
+// clang-format on
+
+/* Shared by both ways. */
+void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);
+void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
+                       const struct lm_gradient *g);
+/* Positions with a target from *from on, at most loss_rows; returns how many, moves *from on. */
+size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
+                           uint32_t *ret);
 
 #endif

@@ -13,62 +13,165 @@ size_t lm_net_rows(size_t positions)
 
 /* Hands out the slab piece by piece; with base NULL it only counts. */
 struct divider {
-    float *base;
+    char *base;
     size_t used;
 };
 
-static float *take(struct divider *d, size_t count)
+static void *take(struct divider *d, size_t bytes)
 {
-    float *at = d->base ? d->base + d->used : NULL;
-    d->used += (count + 15) & ~(size_t)15;   // 64-byte lines
+    void *at = d->base ? d->base + d->used : NULL;
+    d->used += (bytes + 63) / 64 * 64;   // whole lines
     return at;
 }
 
-static void take_layer(struct divider *d, const struct lm_net *n, struct kept *kept)
+#define TAKE(d, field, count) ((field) = take(d, (count) * sizeof *(field)))
+
+static void take_layer_f32(struct divider *d, const struct lm_net *n, struct lm_net_kept *k)
 {
-    struct kept k;
-    k.x = take(d, n->count * n->width);
-    k.q = take(d, n->count * n->width);
-    k.k = take(d, n->count * n->kv_width);
-    k.v = take(d, n->count * n->kv_width);
-    k.att = take(d, n->count * n->width);
-    k.lse = take(d, n->count * n->heads);
-    k.x_mid = take(d, n->count * n->width);
-    k.gate = take(d, n->count * n->ffn);
-    k.up = take(d, n->count * n->ffn);
-    if (kept)
-        *kept = k;
+    TAKE(d, k->q, n->count * n->width);
+    TAKE(d, k->k, n->count * n->kv_width);
+    TAKE(d, k->v, n->count * n->kv_width);
+    TAKE(d, k->att, n->count * n->width);
+    TAKE(d, k->gate, n->count * n->ffn);
+    TAKE(d, k->up, n->count * n->ffn);
 }
 
-static size_t divide(struct lm_net *n, float *base, int threads)
+static void take_layer_bf16(struct divider *d, const struct lm_net *n, struct lm_net_kept *k)
+{
+    TAKE(d, k->normed, n->count * n->w16);
+    TAKE(d, k->normed_mid, n->count * n->w16);
+    TAKE(d, k->qkv, n->count * n->qkv16);
+    TAKE(d, k->att16, n->count * n->w16);
+    TAKE(d, k->gate_up, n->count * 2 * n->f16);
+    TAKE(d, k->scale, n->count);
+    TAKE(d, k->scale_mid, n->count);
+}
+
+static void take_kept(struct divider *d, struct lm_net *n)
+{
+    struct lm_net_kept k = { 0 };
+    for (size_t l = 0; l < n->layers; l++) {
+        if (l == 0 || !n->config.recompute) {
+            TAKE(d, k.x_mid, n->count * n->width);
+            TAKE(d, k.lse, n->count * n->heads);
+            (n->config.bf16 ? take_layer_bf16 : take_layer_f32)(d, n, &k);
+        }
+        TAKE(d, k.x, n->count * n->width);
+        if (n->kept)
+            n->kept[l] = k;
+    }
+}
+
+static void take_f32(struct divider *d, struct lm_net *n)
+{
+    TAKE(d, n->normed, n->count * n->width);
+    TAKE(d, n->dnormed, n->count * n->width);
+    TAKE(d, n->dq, n->count * n->width);
+    TAKE(d, n->datt, n->count * n->width);
+    TAKE(d, n->dk, n->count * n->kv_width);
+    TAKE(d, n->dv, n->count * n->kv_width);
+    TAKE(d, n->act, n->count * n->ffn);
+    TAKE(d, n->logits, n->loss_rows * n->vocab);
+    TAKE(d, n->gathered, n->loss_rows * n->width);
+    TAKE(d, n->dgathered, n->loss_rows * n->width);
+}
+
+/* Both ways of one matrix (out, in), sizes in whole panels. */
+static void take_panels(struct divider *d, uint16_t *ret[2], size_t out, size_t in)
+{
+    TAKE(d, ret[0], out * in);
+    TAKE(d, ret[1], out * in);
+}
+
+static void take_packed(struct divider *d, struct lm_net *n)
+{
+    for (size_t l = 0; l < n->layers; l++) {
+        struct lm_net_packed p;
+        take_panels(d, p.qkv, n->qkv16, n->w16);
+        take_panels(d, p.out, n->w16, n->w16);
+        take_panels(d, p.gate_up, 2 * n->f16, n->w16);
+        take_panels(d, p.down, n->w16, n->f16);
+        if (n->packed)
+            n->packed[l] = p;
+    }
+    take_panels(d, n->head, n->v16, n->w16);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void take_bf16(struct divider *d, struct lm_net *n, size_t threads)
+{
+    const size_t units = (n->count + LM_NET_UNIT_ROWS - 1) / LM_NET_UNIT_ROWS;
+    TAKE(d, n->normed_end, n->count * n->w16);
+    TAKE(d, n->dnormed16, n->count * n->w16);
+    TAKE(d, n->dx16, n->count * n->w16);
+    TAKE(d, n->datt16, n->count * n->w16);
+    TAKE(d, n->act16, n->count * n->f16);
+    TAKE(d, n->dqkv, n->count * n->qkv16);
+    TAKE(d, n->left, n->t16 * larger(2 * n->f16, n->qkv16));
+    TAKE(d, n->right, n->k16 * larger(n->f16, n->w16));
+    TAKE(d, n->dgain, units * n->width);
+    TAKE(d, n->chosen, n->loss_rows * n->w16);
+    TAKE(d, n->chosen_panels, n->loss_rows * n->w16);
+    TAKE(d, n->share, n->loss_rows * n->v16);
+    TAKE(d, n->top, n->loss_rows * n->groups);
+    TAKE(d, n->total, n->loss_rows * n->groups);
+    TAKE(d, n->at_target, n->loss_rows);
+    TAKE(d, n->dchosen, n->loss_units * n->loss_rows * n->width);
+    TAKE(d, n->loss_scratch, threads * n->loss_scratch_count);
+    take_packed(d, n);
+}
+
+static size_t divide(struct lm_net *n, char *base, size_t threads)
 {
     struct divider d = { .base = base };
-    for (size_t l = 0; l < n->layers; l++)
-        take_layer(&d, n, base ? &n->kept[l] : NULL);
-    n->x_end = take(&d, n->count * n->width);
-    n->normed = take(&d, n->count * n->width);
-    n->dnormed = take(&d, n->count * n->width);
-    n->dx = take(&d, n->count * n->width);
-    n->dq = take(&d, n->count * n->width);
-    n->datt = take(&d, n->count * n->width);
-    n->dk = take(&d, n->count * n->kv_width);
-    n->dv = take(&d, n->count * n->kv_width);
-    n->act = take(&d, n->count * n->ffn);
-    n->scale = take(&d, n->count);
-    n->logits = take(&d, n->loss_rows * n->vocab);
-    n->gathered = take(&d, n->loss_rows * n->width);
-    n->dgathered = take(&d, n->loss_rows * n->width);
-    n->angles = take(&d, n->positions * n->head_dim);
-    n->attention = take(&d, n->attention_floats * (size_t)threads);
-    n->losses = take(&d, n->count);
+    take_kept(&d, n);
+    TAKE(&d, n->x_end, n->count * n->width);
+    TAKE(&d, n->dx, n->count * n->width);
+    TAKE(&d, n->scale, n->count);
+    TAKE(&d, n->angles, n->positions * n->head_dim);
+    TAKE(&d, n->losses, n->count);
+    TAKE(&d, n->attention, threads * n->attention_bytes);
+    if (n->config.bf16)
+        take_bf16(&d, n, threads);
+    else
+        take_f32(&d, n);
     return d.used;
 }
 
-static struct lm_net net_of(const struct lm_llama_config *c, size_t positions)
+static size_t whole(size_t n, size_t step)
+{
+    return (n + step - 1) / step * step;
+}
+
+static void set_bf16_sizes(struct lm_net *n)
+{
+    enum { TRANSPOSED = 32 };   // positions of a transposed operand go in whole vectors
+    n->loss_rows = whole(n->loss_rows, TRANSPOSED);
+    n->w16 = lm_bf16_pad(n->width);
+    n->kv16 = lm_bf16_pad(n->kv_width);
+    n->f16 = lm_bf16_pad(n->ffn);
+    n->v16 = lm_bf16_pad(n->vocab);
+    n->qkv16 = n->w16 + 2 * n->kv16;
+    n->k16 = n->count + n->count % 2;
+    n->t16 = whole(n->count, TRANSPOSED);
+    n->groups = (n->vocab + LM_BF16_GROUP - 1) / LM_BF16_GROUP;
+    n->loss_unit_cols = whole(n->groups, LM_NET_LOSS_UNITS) / LM_NET_LOSS_UNITS * LM_BF16_GROUP;
+    n->loss_units = (n->vocab + n->loss_unit_cols - 1) / n->loss_unit_cols;
+    n->loss_scratch_count = 2 * n->loss_rows * LM_NET_LOSS_COLS;
+    n->attention_bytes = whole(lm_bf16_attention_bytes(n->positions, n->head_dim), 64);
+}
+
+static struct lm_net net_of(const struct lm_llama_config *c, const struct lm_net_config *config)
 {
     struct lm_net n = {
-        .rows = lm_net_rows(positions),
-        .positions = positions,
+        .config = *config,
+        .way = config->bf16 ? &lm_net_bf16 : &lm_net_f32,
+        .rows = lm_net_rows(config->positions),
+        .positions = config->positions,
         .width = (size_t)c->dim,
         .heads = (size_t)c->heads,
         .kv_heads = (size_t)c->kv_heads,
@@ -78,31 +181,38 @@ static struct lm_net net_of(const struct lm_llama_config *c, size_t positions)
         .layers = (size_t)c->layers,
         .eps = (float)c->norm_eps,
     };
-    n.count = n.rows * positions;
+    n.count = n.rows * n.positions;
     n.kv_width = n.kv_heads * n.head_dim;
     n.loss_rows = n.count < LM_LOSS_ROWS ? n.count : LM_LOSS_ROWS;
-    n.attention_floats = (lm_attention_scratch(positions, n.head_dim) + 15) & ~(size_t)15;
+    if (config->bf16)
+        set_bf16_sizes(&n);
+    else
+        n.attention_bytes = whole(lm_attention_scratch(n.positions, n.head_dim) * sizeof(float), 64);
     return n;
 }
 
-size_t lm_net_bytes(const struct lm_llama_config *config, size_t positions, int threads)
+size_t lm_net_bytes(const struct lm_llama_config *model, const struct lm_net_config *config, int threads)
 {
-    struct lm_net n = net_of(config, positions);
-    return divide(&n, NULL, threads) * sizeof(float);
+    struct lm_net n = net_of(model, config);
+    return divide(&n, NULL, (size_t)threads);
 }
 
-struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm, size_t positions)
+struct lm_net *lm_net_new(const struct lm_llama *model, struct lm_gemm *gemm,
+                          const struct lm_net_config *config)
 {
+    LM_ASSERT(config->positions > 0);
     struct lm_net *n = lm_alloc(sizeof *n);
-    *n = net_of(&model->config, positions);
+    *n = net_of(&model->config, config);
     n->model = model;
     n->gemm = gemm;
     n->kernels = lm_kernels();
+    n->kernels16 = lm_bf16_kernels();
+    const size_t threads = (size_t)lm_threads();
+    n->slab = lm_slab_alloc(divide(n, NULL, threads));
     n->kept = lm_zalloc(n->layers, sizeof *n->kept);
-    const int threads = lm_threads();
-    n->slab = lm_slab_alloc(divide(n, NULL, threads) * sizeof(float));
+    n->packed = lm_zalloc(n->layers, sizeof *n->packed);
     divide(n, n->slab, threads);
-    for (size_t t = 0; t < positions; t++)
+    for (size_t t = 0; t < n->positions; t++)
         lm_rope_angles(n->angles + t * n->head_dim, t, n->head_dim, model->config.rope_theta);
     return n;
 }
@@ -112,6 +222,7 @@ void lm_net_free(struct lm_net *n)
     if (!n)
         return;
     free(n->kept);
+    free(n->packed);
     free(n->slab);
     free(n);
 }

@@ -27,11 +27,19 @@ struct trainer {
 
 /* ---- memory: planned, printed, refused before the first step ---- */
 
+/* Adapters are trained through the products of tensor/gemm.h. */
+static struct lm_net_config net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
+                                       bool bf16)
+{
+    return (struct lm_net_config){ .positions = feed->positions, .bf16 = bf16 && !config->lora };
+}
+
 static enum lm_rc plan_memory(const struct lm_trainer_config *config, const struct lm_llama *model,
                               const struct lm_feed *feed, const struct lm_eval_set *heldout, bool bf16,
                               struct lm_err *err)
 {
     const size_t weights = model->parameter_count * sizeof(float);
+    const struct lm_net_config net = net_config(config, feed, bf16);
     const struct lm_lora *lora = config->lora;
     size_t eval = 0;
     for (size_t i = 0; i < heldout->count; i++)
@@ -46,8 +54,8 @@ static enum lm_rc plan_memory(const struct lm_trainer_config *config, const stru
         { "sum of gradients",
           config->dp ? (lora ? lora->count : model->parameter_count) * sizeof(float) : 0 },
         { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
-        { "activations and scratch", lm_net_bytes(&model->config, feed->positions, lm_threads()) },
-        { "packed bf16 weights", bf16 ? weights : 0 },   // two copies of two bytes
+        { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
+        { "packed bf16 weights", bf16 && lora ? weights : 0 },   // two copies of two bytes
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
         { "held-out set", eval },
     };
@@ -103,7 +111,7 @@ static enum lm_rc pack_weights(struct trainer *t, struct lm_err *err)
 {
     if (t->config->lora)
         LM_TRY(lm_lora_apply(t->config->lora, t->gemm, err));
-    lm_gemm_pack(t->gemm);
+    lm_net_refresh(t->net);
     return LM_OK;
 }
 
@@ -237,9 +245,10 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
 static enum lm_rc start(struct trainer *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
-    const bool bf16 = lm_gemm_type(t->gemm) == LM_GEMM_BF16;
+    const bool bf16 = c->precision != LM_PRECISION_F32 && lm_net_bf16_works();
+    const struct lm_net_config net = net_config(c, t->feed, bf16);
     LM_TRY(plan_memory(c, t->model, t->feed, t->heldout, bf16, err));
-    t->net = lm_net_new(t->model, t->gemm, t->feed->positions);
+    t->net = lm_net_new(t->model, t->gemm, &net);
     lm_gradient_init(&t->gradient, t->model, c->lora);
     lm_optim_init(&t->optim, &c->optim, t->model, c->lora, t->gemm);
     if (c->dp)
@@ -283,9 +292,9 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     LM_ASSERT(feed->steps > 0);
 
     struct trainer t = { .config = config, .model = model, .feed = feed, .heldout = heldout };
-    const bool f32 = config->precision == LM_PRECISION_F32;
-    enum lm_rc rc = lm_gemm_new(f32 ? LM_GEMM_F32 : LM_GEMM_BF16, &t.gemm, err);
-    if (rc == LM_OK && config->precision == LM_PRECISION_BF16 && lm_gemm_type(t.gemm) == LM_GEMM_F32)
+    const bool rounds = config->precision != LM_PRECISION_F32 && config->lora;
+    enum lm_rc rc = lm_gemm_new(rounds ? LM_GEMM_BF16 : LM_GEMM_F32, &t.gemm, err);
+    if (rc == LM_OK && config->precision == LM_PRECISION_BF16 && !lm_net_bf16_works())
         lm_warn("%s: this processor has no bf16 products; f32 is used", config->what);
     if (rc == LM_OK)
         rc = start(&t, err);

@@ -49,7 +49,7 @@ static void setup(struct setup *s, const char *const *targets, size_t count, boo
     assert_ok(lm_lora_init(&s->lora, &config, &s->model, NULL));
     fill(s->lora.params, s->lora.count, 6, 0.3f);
     assert_ok(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL));
-    s->net = lm_net_new(&s->model, s->gemm, POSITIONS);
+    s->net = lm_net_new(&s->model, s->gemm, &(struct lm_net_config){ .positions = POSITIONS });
     lm_gradient_init(&s->gradient, &s->model, &s->lora);
     lm_batch_init(&s->batch, ROWS, POSITIONS);
     struct lm_rng rng = lm_rng_make(3, 0);

@@ -21,7 +21,7 @@ static const struct lm_llama_config tiny = { .vocab_size = 23,
 static void make_model(struct lm_llama *model, const struct lm_llama_config *config)
 {
     lm_llama_init(model, config);
-    float *values = random_values(7, model->parameter_count, 0.4);
+    float *values = random_values(7, model->parameter_count, 1.4 / sqrt((double)config->dim));
     memcpy(model->params, values, model->parameter_count * sizeof *values);
     free(values);
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
@@ -55,12 +55,18 @@ struct setup {
     struct lm_gradient gradient;
 };
 
-static void setup(struct setup *s, const struct lm_llama_config *config, size_t positions)
+static void setup_way(struct setup *s, const struct lm_llama_config *config, const struct lm_net_config *way)
 {
     make_model(&s->model, config);
     assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL), LM_OK);
-    s->net = lm_net_new(&s->model, s->gemm, positions);
+    s->net = lm_net_new(&s->model, s->gemm, way);
+    lm_net_refresh(s->net);
     lm_gradient_init(&s->gradient, &s->model, NULL);
+}
+
+static void setup(struct setup *s, const struct lm_llama_config *config, size_t positions)
+{
+    setup_way(s, config, &(struct lm_net_config){ .positions = positions });
 }
 
 static void teardown(struct setup *s)
@@ -198,26 +204,27 @@ static void micro_batches_add_up(void **state)
     teardown(&one);
 }
 
-static void gradients_do_not_know_the_threads(void **state)
+static const struct lm_llama_config small = { .vocab_size = 600,
+                                              .dim = 48,
+                                              .layers = 2,
+                                              .heads = 4,
+                                              .kv_heads = 2,
+                                              .ffn_dim = 130,
+                                              .context = 64,
+                                              .rope_theta = 100,
+                                              .norm_eps = 1e-5 };
+
+/* The same bits from one net and another. */
+static void check_same_bits(const struct lm_net_config way[2], const int threads[2])
 {
-    (void)state;
     enum { POSITIONS = 64, ROWS = 10 };
-    const struct lm_llama_config config = { .vocab_size = 600,
-                                            .dim = 48,
-                                            .layers = 2,
-                                            .heads = 4,
-                                            .kv_heads = 2,
-                                            .ffn_dim = 130,
-                                            .context = 64,
-                                            .rope_theta = 100,
-                                            .norm_eps = 1e-5 };
     struct setup s[2];
     struct lm_batch b;
     double loss[2];
     make_batch(&b, ROWS, POSITIONS, 600);
     for (int i = 0; i < 2; i++) {
-        lm_threads_set(i + 1);
-        setup(&s[i], &config, POSITIONS);
+        lm_threads_set(threads[i]);
+        setup_way(&s[i], &small, &way[i]);
         assert_int_equal(lm_net_train(s[i].net, &b, &s[i].gradient, &loss[i], NULL), LM_OK);
     }
     lm_threads_set(0);
@@ -228,6 +235,76 @@ static void gradients_do_not_know_the_threads(void **state)
     lm_batch_release(&b);
 }
 
+static void gradients_do_not_know_the_threads(void **state)
+{
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const struct lm_net_config way = { .positions = 64, .bf16 = bf16 };
+        check_same_bits((struct lm_net_config[]){ way, way }, (int[]){ 1, 2 });
+    }
+}
+
+static void computing_again_changes_nothing(void **state)
+{
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const struct lm_net_config keep = { .positions = 64, .bf16 = bf16 },
+                                   again = { .positions = 64, .bf16 = bf16, .recompute = true };
+        check_same_bits((struct lm_net_config[]){ keep, again }, (int[]){ 2, 2 });
+        assert_true(lm_net_bytes(&small, &again, 2) < lm_net_bytes(&small, &keep, 2));
+    }
+}
+
+/* Length of the difference of two vectors, as a share of the second's. */
+static double distance(const float *a, const float *b, size_t n)
+{
+    double apart = 0, length = 0;
+    for (size_t i = 0; i < n; i++) {
+        apart += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        length += (double)b[i] * b[i];
+    }
+    return sqrt(apart / length);
+}
+
+/* bf16 beside f32: every tensor's gradient. */
+static void check_bf16(const struct lm_llama_config *config, size_t positions)
+{
+    enum { ROWS = 3 };
+    struct setup exact, half;
+    struct lm_batch b;
+    double loss[2];
+    setup(&exact, config, positions);
+    setup_way(&half, config, &(struct lm_net_config){ .positions = positions, .bf16 = true });
+    make_batch(&b, ROWS, positions, (uint32_t)config->vocab_size);
+    assert_int_equal(lm_net_train(exact.net, &b, &exact.gradient, &loss[0], NULL), LM_OK);
+    assert_int_equal(lm_net_train(half.net, &b, &half.gradient, &loss[1], NULL), LM_OK);
+    if (!(fabs(loss[1] - loss[0]) < 0.01 * loss[0]))
+        fail_msg("loss %.6g, in f32 %.6g", loss[1], loss[0]);
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++) {
+        size_t rows, cols;
+        lm_llama_shape(config, kind, &rows, &cols);
+        const size_t count = lm_llama_layer_count(config, kind) * rows * cols;
+        const double apart = distance(half.gradient.tensor[kind], exact.gradient.tensor[kind], count);
+        if (!(apart < 0.08))   // rounding grows through the layers; a wrong term is far more
+            fail_msg("the gradient of %s is %.3g of its length away", lm_llama_tensors[kind].hf_name, apart);
+    }
+    lm_batch_release(&b);
+    teardown(&exact);
+    teardown(&half);
+}
+
+/* Sizes that fit panels and sizes that do not. */
+static void bf16_is_near_f32(void **state)
+{
+    (void)state;
+    struct lm_llama_config tied = small;
+    tied.tied = true;
+    tied.ffn_dim = 131;
+    check_bf16(&tiny, 11);
+    check_bf16(&small, 64);
+    check_bf16(&tied, 33);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +312,8 @@ int main(void)
         cmocka_unit_test(packed_losses_equal_unpacked_ones),
         cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(gradients_do_not_know_the_threads),
+        cmocka_unit_test(computing_again_changes_nothing),
+        cmocka_unit_test(bf16_is_near_f32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -1,0 +1,228 @@
+/* AVX-512 row of bf16.h: products, the loss on top of them, and how operands are laid out. */
+#include "tensor/bf16_simd.h"
+
+enum { PANEL = LM_BF16_PANEL, GROUP = LM_BF16_GROUP };
+
+/* ---- products ---- */
+
+INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, const size_t panels, size_t row,
+                         size_t col)
+{
+    __m512 sums[TILE_SUMS];
+    const size_t at = row * p->c_stride + col;
+    const __mmask16 last = first_lanes(p->n - col - (panels - 1) * PANEL);   // of the last panel
+    if (p->base)
+        EACH (i, rows)
+            EACH (j, panels)
+                sums[i * panels + j] = _mm512_maskz_loadu_ps(j + 1 == panels ? last : (__mmask16)0xffff,
+                                                             p->base + at + i * p->c_stride + j * PANEL);
+    else
+        EACH (i, rows * panels)
+            sums[i] = _mm512_setzero_ps();
+    tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
+              p->b_stride, p->k);
+    if (p->c16)
+        EACH (i, rows)
+            EACH (j, panels)
+                store_half(p->c16 + at + i * p->c_stride + j * PANEL, sums[i * panels + j]);
+    else
+        EACH (i, rows)
+            EACH (j, panels)
+                _mm512_mask_storeu_ps(p->c + at + i * p->c_stride + j * PANEL,
+                                      j + 1 == panels ? last : (__mmask16)0xffff, sums[i * panels + j]);
+}
+
+void lm_bf16_product_avx512(const struct lm_bf16_product *p, size_t row, size_t rows, size_t col, size_t cols)
+{
+#define TILE(height, width, r, c) product_tile(p, height, width, r, c)
+    LM_FOR_TILES(TILE, row, rows, col, (cols + PANEL - 1) / PANEL);
+#undef TILE
+}
+
+/* ---- the loss ---- */
+
+/* Rows of one group of columns: four panels, or fewer at the end of the vocabulary. */
+INLINE void logits_tile(const struct lm_bf16_logits *l, const size_t rows, const size_t panels, size_t row,
+                        size_t col)
+{
+    const struct lm_bf16_product *p = &l->product;
+    __m512 sums[TILE_SUMS];
+    const __mmask16 last = first_lanes(p->n - col - (panels - 1) * PANEL);
+    EACH (i, rows * panels)
+        sums[i] = _mm512_setzero_ps();
+    tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
+              p->b_stride, p->k);
+    EACH (i, rows) {
+        __m512 *x = sums + i * panels;
+        const size_t r = row + i, place = l->target[r] - col;   // wraps when it lies before
+        if (place < panels * PANEL) {
+            float values[4 * PANEL];
+            EACH (j, panels)
+                _mm512_storeu_ps(values + j * PANEL, x[j]);
+            l->at_target[r] = values[place];
+        }
+        x[panels - 1] = _mm512_mask_blend_ps(last, _mm512_set1_ps(-__builtin_inff()), x[panels - 1]);
+        __m512 most = x[0];
+        EACH (j, panels)
+            most = _mm512_max_ps(most, x[j]);
+        const float top = _mm512_reduce_max_ps(most);
+        const __m512 shift = _mm512_set1_ps(-top * LOG2_E);
+        __m512 total = _mm512_setzero_ps();
+        EACH (j, panels) {
+            const __m512 e = exp2_of(_mm512_fmadd_ps(x[j], _mm512_set1_ps(LOG2_E), shift));
+            total = _mm512_add_ps(total, e);
+            store_half(l->share + r * l->share_stride + col + j * PANEL, e);
+        }
+        l->top[r * l->groups + col / GROUP] = top;
+        l->total[r * l->groups + col / GROUP] = _mm512_reduce_add_ps(total);
+    }
+}
+
+void lm_bf16_logits_avx512(const struct lm_bf16_logits *l, size_t row, size_t rows, size_t col, size_t cols)
+{
+#define TILE(height, width, r, c) logits_tile(l, height, width, r, c)
+    LM_FOR_TILES(TILE, row, rows, col, (cols + PANEL - 1) / PANEL);
+#undef TILE
+}
+
+/* Two rows of bf16 become pairs: the low and the high 16 columns. */
+INLINE void interleave(__m512i even, __m512i odd, __m512i *ret_low, __m512i *ret_high)
+{
+    static const uint16_t low[32] = { 0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47 };
+    const __m512i index = _mm512_loadu_si512(low);
+    *ret_low = _mm512_permutex2var_epi16(even, index, odd);
+    *ret_high = _mm512_permutex2var_epi16(even, _mm512_add_epi16(index, _mm512_set1_epi16(16)), odd);
+}
+
+/* 16 pairs of rows of 16 columns to 16 rows of 32. */
+INLINE void store_transposed(uint16_t *ret, size_t ret_stride, size_t cols, __m512i r[16])
+{
+    transpose_16x16(r);
+    for (size_t i = 0; i < cols && i < 16; i++)
+        _mm512_storeu_si512(ret + i * ret_stride, r[i]);
+}
+
+/* Rows [row, row + 32) of 16 columns from j on, times their factors, less scale at the target. */
+INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, size_t j, size_t row,
+                            __m512i ret_pairs[16])
+{
+    const size_t group = (first + j) / GROUP;
+    const __mmask16 lanes = first_lanes(l->columns - first - j);
+    EACH (i, 16) {
+        __m256i half[2] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+        EACH (s, 2) {
+            const size_t r = row + 2 * i + s;
+            if (r >= l->m)
+                continue;
+            __m512 d = _mm512_mul_ps(load_half_n(l->share + r * l->share_stride + first + j, lanes),
+                                     _mm512_set1_ps(l->factor[r * l->groups + group]));
+            const size_t place = l->target[r] - (first + j);
+            if (place < PANEL)
+                d = _mm512_mask_sub_ps(d, (__mmask16)(1u << place), d, _mm512_set1_ps(l->scale));
+            half[s] = narrow(d);
+            _mm256_storeu_si256((void *)(l->rows + r * l->rows_stride + j), half[s]);
+        }
+        __m512i high;
+        interleave(_mm512_castsi256_si512(half[0]), _mm512_castsi256_si512(half[1]), &ret_pairs[i], &high);
+    }
+}
+
+void lm_bf16_loss_back_avx512(const struct lm_bf16_loss_back *l, size_t first, size_t count)
+{
+    for (size_t row = 0; row < l->m; row += 32)
+        for (size_t j = 0; j < count; j += PANEL) {
+            __m512i pairs[16];
+            loss_back_block(l, first, j, row, pairs);
+            store_transposed(l->transposed + j * l->transposed_stride + row, l->transposed_stride, count - j,
+                             pairs);
+        }
+}
+
+/* ---- layouts ---- */
+
+INLINE __m512i pair_of_floats(__m512 even, __m512 odd)   // 16 pairs
+{
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(narrow(even)),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow(odd)), 16));
+}
+
+/* Up to 32 floats in order, rounded; zeros behind `count`. */
+INLINE __m512i round_32(const float *x, size_t count)
+{
+    const __m512 low = _mm512_maskz_loadu_ps(first_lanes(count), x);
+    const __m512 high =
+        count > LANES ? _mm512_maskz_loadu_ps(first_lanes(count - LANES), x + LANES) : _mm512_setzero_ps();
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+void lm_bf16_pack_forward_avx512(uint16_t *ret, size_t ret_stride, const float *w, size_t out, size_t in,
+                                 size_t first, size_t count)
+{
+    for (size_t j = first; j < first + count; j += PANEL)
+        for (size_t l = 0; l < in; l += 32) {   // 16 rows of w by 16 pairs
+            uint16_t *to = ret + j / PANEL * ret_stride + l * PANEL;
+            __m512i r[16];
+            EACH (i, 16)
+                r[i] = j + i < out ? round_32(w + (j + i) * in + l, in - l) : _mm512_setzero_si512();
+            transpose_16x16(r);
+            const size_t pairs = (in - l + 1) / 2;
+            for (size_t i = 0; i < 16 && i < pairs; i++)
+                _mm512_storeu_si512(to + i * 2 * PANEL, r[i]);
+        }
+}
+
+void lm_bf16_pack_backward_avx512(uint16_t *ret, size_t ret_stride, const float *w, size_t out, size_t in,
+                                  size_t first, size_t count)
+{
+    for (size_t j = first; j < first + count; j += PANEL) {
+        const __mmask16 lanes = first_lanes(in - j);
+        for (size_t l = 0; l < out; l += 2) {
+            const __m512 even = _mm512_maskz_loadu_ps(lanes, w + l * in + j);
+            const __m512 odd =
+                l + 1 < out ? _mm512_maskz_loadu_ps(lanes, w + (l + 1) * in + j) : _mm512_setzero_ps();
+            _mm512_storeu_si512(ret + j / PANEL * ret_stride + l * PANEL, pair_of_floats(even, odd));
+        }
+    }
+}
+
+/* Rows l and l + 1 of x, 32 columns from j on, as pairs; zeros outside. */
+INLINE void load_pairs(const uint16_t *x, size_t stride, size_t rows, size_t cols, size_t l, size_t j,
+                       __m512i *ret_low, __m512i *ret_high)
+{
+    const __mmask32 lanes = cols - j >= 32 ? 0xffffffff : (1u << (cols - j)) - 1;
+    const __m512i even =
+        l < rows ? _mm512_maskz_loadu_epi16(lanes, x + l * stride + j) : _mm512_setzero_si512();
+    const __m512i odd =
+        l + 1 < rows ? _mm512_maskz_loadu_epi16(lanes, x + (l + 1) * stride + j) : _mm512_setzero_si512();
+    interleave(even, odd, ret_low, ret_high);
+}
+
+void lm_bf16_pack_avx512(uint16_t *ret, size_t ret_stride, const uint16_t *x, size_t stride, size_t rows,
+                         size_t cols, size_t first, size_t count)
+{
+    for (size_t j = first; j < first + count; j += 2 * PANEL)   // two panels at a time: whole lines in
+        for (size_t l = 0; l < rows; l += 2) {
+            uint16_t *to = ret + j / PANEL * ret_stride + l * PANEL;
+            __m512i low, high;
+            load_pairs(x, stride, rows, cols, l, j, &low, &high);
+            _mm512_storeu_si512(to, low);
+            if (first + count - j > PANEL)
+                _mm512_storeu_si512(to + ret_stride, high);
+        }
+}
+
+void lm_bf16_transpose_avx512(uint16_t *ret, size_t ret_stride, const uint16_t *x, size_t stride, size_t rows,
+                              size_t cols, size_t first, size_t count)
+{
+    for (size_t l = 0; l < rows; l += 32)
+        for (size_t j = first; j < first + count; j += 2 * PANEL) {
+            __m512i low[16], high[16];
+            EACH (i, 16)
+                load_pairs(x, stride, rows, cols, l + 2 * i, j, &low[i], &high[i]);
+            uint16_t *to = ret + j * ret_stride + l;
+            store_transposed(to, ret_stride, first + count - j, low);
+            if (first + count - j > PANEL)
+                store_transposed(to + PANEL * ret_stride, ret_stride, first + count - j - PANEL, high);
+        }
+}

@@ -1,0 +1,139 @@
+/* AVX-512 row of bf16.h: what is done row by row, and the table. */
+#include "tensor/bf16_simd.h"
+
+#include <math.h>
+
+/* ---- norms ---- */
+
+static float row_scale(const float *x, size_t dim, float eps)
+{
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < dim; i += LANES) {
+        const __m512 v = _mm512_maskz_loadu_ps(first_lanes(dim - i), x + i);
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    return 1 / sqrtf(_mm512_reduce_add_ps(sum) / (float)dim + eps);
+}
+
+static void rmsnorm(uint16_t *y, size_t stride, float *scale, const float *x, const float *gain, size_t rows,
+                    size_t dim, float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, y += stride) {
+        scale[r] = row_scale(x, dim, eps);
+        const __m512 s = _mm512_set1_ps(scale[r]);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 v = _mm512_mul_ps(s, _mm512_maskz_loadu_ps(lanes, x + i));
+            store_half_n(y + i, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, gain + i), v), lanes);
+        }
+    }
+}
+
+static void rmsnorm_back(float *dx, uint16_t *dx16, float *dgain, const uint16_t *dy, size_t stride,
+                         const float *x, const float *scale, const float *gain, size_t rows, size_t dim)
+{
+    memset(dgain, 0, dim * sizeof *dgain);
+    for (size_t r = 0; r < rows; r++, x += dim, dx += dim, dx16 += stride, dy += stride) {
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 d = load_half_n(dy + i, lanes), v = _mm512_maskz_loadu_ps(lanes, x + i);
+            sum = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, gain + i), d), v, sum);
+        }
+        const float s = scale[r], along = -_mm512_reduce_add_ps(sum) * s * s * s / (float)dim;
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 d = _mm512_mul_ps(load_half_n(dy + i, lanes), _mm512_set1_ps(s));
+            const __m512 v = _mm512_maskz_loadu_ps(lanes, x + i);
+            __m512 to = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, gain + i), d,
+                                        _mm512_maskz_loadu_ps(lanes, dx + i));
+            to = _mm512_fmadd_ps(_mm512_set1_ps(along), v, to);
+            _mm512_mask_storeu_ps(dx + i, lanes, to);
+            store_half_n(dx16 + i, to, lanes);
+            const __m512 g = _mm512_maskz_loadu_ps(lanes, dgain + i);
+            _mm512_mask_storeu_ps(dgain + i, lanes, _mm512_fmadd_ps(d, v, g));
+        }
+    }
+}
+
+/* ---- positions and activations ---- */
+
+static void rope(uint16_t *x, const float *cos_sin, size_t heads, size_t head_dim, float direction)
+{
+    const size_t half = head_dim / 2;
+    for (size_t h = 0; h < heads; h++, x += head_dim)
+        for (size_t i = 0; i < half; i += LANES) {
+            const __mmask16 lanes = first_lanes(half - i);
+            const __m512 a = load_half_n(x + i, lanes), b = load_half_n(x + i + half, lanes);
+            const __m512 c = _mm512_maskz_loadu_ps(lanes, cos_sin + i);
+            const __m512 s =
+                _mm512_mul_ps(_mm512_set1_ps(direction), _mm512_maskz_loadu_ps(lanes, cos_sin + half + i));
+            store_half_n(x + i, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)), lanes);
+            store_half_n(x + i + half, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)), lanes);
+        }
+}
+
+static void swiglu(uint16_t *y, const uint16_t *gate, const uint16_t *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = first_lanes(n - i);
+        const __m512 g = load_half_n(gate + i, lanes);
+        store_half_n(y + i, _mm512_mul_ps(_mm512_mul_ps(g, sigmoid(g)), load_half_n(up + i, lanes)), lanes);
+    }
+}
+
+static void swiglu_back(uint16_t *gate, uint16_t *up, uint16_t *dy, size_t n)
+{
+    const __m512 one = _mm512_set1_ps(1);
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = first_lanes(n - i);
+        const __m512 g = load_half_n(gate + i, lanes), u = load_half_n(up + i, lanes);
+        const __m512 d = load_half_n(dy + i, lanes), s = sigmoid(g), silu = _mm512_mul_ps(g, s);
+        const __m512 slope = _mm512_mul_ps(s, _mm512_fmadd_ps(g, _mm512_sub_ps(one, s), one));
+        store_half_n(gate + i, _mm512_mul_ps(_mm512_mul_ps(d, u), slope), lanes);
+        store_half_n(up + i, _mm512_mul_ps(d, silu), lanes);
+        store_half_n(dy + i, _mm512_mul_ps(silu, u), lanes);
+    }
+}
+
+static void round_row(uint16_t *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = first_lanes(n - i);
+        store_half_n(y + i, _mm512_maskz_loadu_ps(lanes, x + i), lanes);
+    }
+}
+
+static double burn(size_t rounds)
+{
+    enum { CHAINS = 12 };   // one unit of latency six wants six
+    __m512 x[CHAINS];
+    EACH (c, CHAINS)
+        x[c] = _mm512_setzero_ps();
+    const __m512i one = _mm512_set1_epi16(0x3f80);
+    for (size_t i = 0; i < rounds; i++)
+        EACH (c, CHAINS) {
+            x[c] = add_pairs(x[c], one, one);
+            __asm__ volatile("" : "+v"(x[c]));   // every one is computed
+        }
+    return 4.0 * CHAINS * LANES * (double)rounds;
+}
+
+const struct lm_bf16_kernels lm_bf16_avx512 = {
+    .product = lm_bf16_product_avx512,
+    .logits = lm_bf16_logits_avx512,
+    .loss_back = lm_bf16_loss_back_avx512,
+    .pack_forward = lm_bf16_pack_forward_avx512,
+    .pack_backward = lm_bf16_pack_backward_avx512,
+    .pack = lm_bf16_pack_avx512,
+    .transpose = lm_bf16_transpose_avx512,
+    .rmsnorm = rmsnorm,
+    .rmsnorm_back = rmsnorm_back,
+    .rope = rope,
+    .swiglu = swiglu,
+    .swiglu_back = swiglu_back,
+    .round = round_row,
+    .attention = lm_bf16_attention_avx512,
+    .attention_back = lm_bf16_attention_back_avx512,
+    .burn = burn,
+};
