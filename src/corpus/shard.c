@@ -99,7 +99,7 @@ static enum lm_rc check_tokens(const struct lm_shard *s, const char *path, struc
     return LM_OK;
 }
 
-static enum lm_rc read_shard(struct lm_shard *s, const char *path, struct lm_err *err)
+static enum lm_rc read_shard(struct lm_shard *s, const char *path, bool whole, struct lm_err *err)
 {
     LM_TRY(lm_map_open(&s->map, path, err));
     if (s->map.len < sizeof(struct header))
@@ -120,19 +120,31 @@ static enum lm_rc read_shard(struct lm_shard *s, const char *path, struct lm_err
     for (size_t i = 0; i < padding(bytes); i++)
         if (((const char *)s->tokens)[bytes + i] != 0)
             return lm_fail(err, LM_EFORMAT, "%s: the padding behind the tokens is not zero", path);
+    if (!whole)
+        return LM_OK;
     LM_TRY(check_documents(s, path, err));
     return check_tokens(s, path, err);
 }
 
-enum lm_rc lm_shard_open(struct lm_shard *shard, const char *path, struct lm_err *err)
+static enum lm_rc open_shard(struct lm_shard *shard, const char *path, bool whole, struct lm_err *err)
 {
     struct lm_shard s = { 0 };
-    const enum lm_rc rc = read_shard(&s, path, err);
+    const enum lm_rc rc = read_shard(&s, path, whole, err);
     if (rc == LM_OK)
         *shard = s;
     else
         lm_shard_close(&s);
     return rc;
+}
+
+enum lm_rc lm_shard_open(struct lm_shard *shard, const char *path, struct lm_err *err)
+{
+    return open_shard(shard, path, true, err);
+}
+
+enum lm_rc lm_shard_open_header(struct lm_shard *shard, const char *path, struct lm_err *err)
+{
+    return open_shard(shard, path, false, err);
 }
 
 void lm_shard_close(struct lm_shard *shard)

@@ -33,6 +33,8 @@ struct lm_shard {
 
 enum lm_rc lm_shard_open(struct lm_shard *shard, const char *path,
                          struct lm_err *err);   // checks everything, every token id too
+/* For looking at a few documents: the header is checked, ends and ids are not; whoever reads them must. */
+enum lm_rc lm_shard_open_header(struct lm_shard *shard, const char *path, struct lm_err *err);
 void lm_shard_close(struct lm_shard *shard);
 
 /* Copies tokens [at, at + count) widened to 32 bit; the range must lie in the shard. */

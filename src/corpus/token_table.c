@@ -1,3 +1,7 @@
+/* corpus/token_table.c - building tokens.db while documents come.
+ *
+ * Postings are collected until there are many, sorted by token, and written as one row a token.  There is no
+ * journal: a file that is not finished is removed. */
 #include "corpus/token_table.h"
 
 #include "base/file.h"
@@ -5,94 +9,41 @@
 #include "store/db.h"
 #include "text/text.h"
 
+enum { COUNT_BITS = 24 };
+
 struct entry {
     uint32_t token, document, count;
 };
 
-struct document {
-    size_t id_at, id_len;   // in `ids`
-    const char *split;
-    size_t tokens;
-};
-
 struct lm_token_table {
     const struct lm_tokenizer *t;
-    struct entry *entries;   // by document, then token
-    size_t entry_count, entry_cap;
-    struct document *documents;
-    size_t document_count, document_cap;
-    struct lm_buf ids;
-    uint64_t *frequency;        // [vocabulary]
-    uint64_t *entries_before;   // [vocabulary + 1], for sorting
+    char *path, *part;
+    struct lm_db *db;
+    struct lm_db_rows *documents, *postings;   // statements to insert with
+    struct entry *entries, *sorted;            // by document, then token; by token, then document
+    size_t entry_count, entry_cap, sorted_cap;
+    uint32_t document_count;
+    uint64_t *frequency;   // [vocabulary]
+    size_t *starts;        // [vocabulary + 1], for sorting
+    struct lm_buf list;
+    struct lm_buf heldout;   // a bit a document
 };
 
-struct lm_token_table *lm_token_table_new(const struct lm_tokenizer *t)
-{
-    struct lm_token_table *table = lm_zalloc(1, sizeof(*table));
-    table->t = t;
-    table->frequency = lm_zalloc(lm_tokenizer_vocab_size(t), sizeof(*table->frequency));
-    table->entries_before = lm_zalloc((size_t)lm_tokenizer_vocab_size(t) + 1, sizeof(*table->entries_before));
-    return table;
-}
-
-void lm_token_table_free(struct lm_token_table *table)
-{
-    if (!table)
-        return;
-    free(table->entries);
-    free(table->documents);
-    free(table->frequency);
-    free(table->entries_before);
-    lm_buf_release(&table->ids);
-    free(table);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str document_id, const char *split,
-                              uint32_t *tokens, size_t count, struct lm_err *err)
-{
-    LM_ASSERT(count < UINT32_MAX && table->document_count < UINT32_MAX);
-    if (count > LM_TABLE_ENTRIES_MAX - table->entry_count)   // the worst case: all different
-        return lm_fail(
-            err, LM_ELIMIT,
-            "the token table would hold more than %d token-document pairs; build without it (table: false)",
-            LM_TABLE_ENTRIES_MAX);
-    lm_grow(&table->documents, &table->document_cap, table->document_count + 1, sizeof(*table->documents));
-    table->documents[table->document_count] =
-        (struct document){ table->ids.len, document_id.len, split, count };
-    lm_buf_add_str(&table->ids, document_id);
-
-    qsort(tokens, count, sizeof(*tokens), compare_ids);
-    for (size_t i = 0; i < count;) {
-        const size_t start = i;
-        while (i < count && tokens[i] == tokens[start])
-            i++;
-        lm_grow(&table->entries, &table->entry_cap, table->entry_count + 1, sizeof(*table->entries));
-        table->entries[table->entry_count++] =
-            (struct entry){ tokens[start], (uint32_t)table->document_count, (uint32_t)(i - start) };
-        table->frequency[tokens[start]] += i - start;
-        table->entries_before[tokens[start] + 1]++;
-    }
-    table->document_count++;
-    return LM_OK;
-}
-
-/* Entries by token, then document: a counting sort, which keeps the order of documents. */
-static struct entry *sort_by_token(struct lm_token_table *table)
-{
-    const uint32_t vocab = lm_tokenizer_vocab_size(table->t);
-    struct entry *sorted = lm_alloc((table->entry_count + 1) * sizeof(*sorted));
-    for (uint32_t id = 0; id < vocab; id++)
-        table->entries_before[id + 1] += table->entries_before[id];
-    for (size_t i = 0; i < table->entry_count; i++)
-        sorted[table->entries_before[table->entries[i].token]++] = table->entries[i];
-    return sorted;
-}
+static const char *const schema[] = {
+    "CREATE TABLE token (id INTEGER PRIMARY KEY, token TEXT NOT NULL, bytes BLOB NOT NULL,"
+    " frequency INTEGER NOT NULL);"
+    "CREATE TABLE document (no INTEGER PRIMARY KEY, id TEXT NOT NULL, split TEXT NOT NULL,"
+    " tokens INTEGER NOT NULL, place INTEGER NOT NULL);"
+    "CREATE TABLE posting (token_id INTEGER NOT NULL, first_document INTEGER NOT NULL,"
+    " documents TEXT NOT NULL, PRIMARY KEY (token_id, first_document)) WITHOUT ROWID;"
+    "CREATE TABLE heldout (bits BLOB NOT NULL);"
+    "CREATE VIEW token_document AS SELECT p.token_id AS token_id, e.value >> 24 AS document_no,"
+    " e.value & 16777215 AS frequency FROM posting p, json_each(p.documents) e;"
+    "CREATE VIEW token_table AS SELECT t.id AS token_id, t.token AS token, t.frequency AS frequency,"
+    " (SELECT group_concat(id, ' ') FROM (SELECT d.id AS id FROM token_document td"
+    " JOIN document d ON d.no = td.document_no WHERE td.token_id = t.id ORDER BY td.document_no))"
+    " AS document_ids FROM token t;",
+};
 
 /* For the eye: text as it is, control characters and bytes of cut characters as \x1f. */
 static void display_text(struct lm_str bytes, struct lm_buf *ret)
@@ -108,27 +59,175 @@ static void display_text(struct lm_str bytes, struct lm_buf *ret)
     }
 }
 
-/* ---- loading: a statement is prepared with no values, then run once a row ---- */
+static void remove_database(const char *path)
+{
+    static const char *const parts[] = { "", "-wal", "-shm", "-journal" };
+    struct lm_buf name = { 0 };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        lm_buf_reset(&name);
+        lm_buf_printf(&name, "%s%s", path, parts[i]);
+        lm_path_remove(name.ptr, NULL);
+    }
+    lm_buf_release(&name);
+}
 
-static const char *const schema[] = {
-    "CREATE TABLE token (id INTEGER PRIMARY KEY, token TEXT NOT NULL, bytes BLOB NOT NULL,"
-    " frequency INTEGER NOT NULL);"
-    "CREATE TABLE document (no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, split TEXT NOT NULL,"
-    " tokens INTEGER NOT NULL);"
-    "CREATE TABLE token_document (token_id INTEGER NOT NULL, document_no INTEGER NOT NULL,"
-    " frequency INTEGER NOT NULL, PRIMARY KEY (token_id, document_no)) WITHOUT ROWID;"
-    "CREATE VIEW token_table AS SELECT t.id AS token_id, t.token AS token, t.frequency AS frequency,"
-    " (SELECT group_concat(id, ' ') FROM (SELECT d.id AS id FROM token_document td"
-    " JOIN document d ON d.no = td.document_no WHERE td.token_id = t.id ORDER BY td.document_no))"
-    " AS document_ids FROM token t;",
-};
+/* ---- start and end ---- */
 
-static enum lm_rc load_tokens(const struct lm_token_table *table, struct lm_db *db, struct lm_err *err)
+static enum lm_rc open_database(struct lm_token_table *table, struct lm_err *err)
+{
+    LM_TRY(lm_db_open(table->part, &table->db, err));
+    LM_TRY(lm_db_schema(table->db, "tokens", schema, sizeof(schema) / sizeof(schema[0]), err));
+    LM_TRY(lm_db_run(table->db, err, "PRAGMA journal_mode = DELETE", ""));
+    LM_TRY(lm_db_run(table->db, err, "PRAGMA journal_mode = OFF", ""));
+    LM_TRY(lm_db_begin(table->db, err));
+    LM_TRY(lm_db_query(table->db, &table->documents, err, "INSERT INTO document VALUES (?, ?, ?, ?, ?)",
+                       "issii", (int64_t)0, NULL, NULL, (int64_t)0, (int64_t)0));
+    return lm_db_query(table->db, &table->postings, err, "INSERT INTO posting VALUES (?, ?, ?)", "iis",
+                       (int64_t)0, (int64_t)0, NULL);
+}
+
+enum lm_rc lm_token_table_new(const struct lm_tokenizer *t, const char *path, struct lm_token_table **ret,
+                              struct lm_err *err)
+{
+    struct lm_token_table *table = lm_zalloc(1, sizeof(*table));
+    struct lm_buf part = { 0 };
+    lm_buf_printf(&part, "%s.part", path);
+    table->t = t;
+    table->path = lm_strdup(path);
+    table->part = lm_buf_take(&part);
+    table->frequency = lm_zalloc(lm_tokenizer_vocab_size(t), sizeof(*table->frequency));
+    table->starts = lm_zalloc((size_t)lm_tokenizer_vocab_size(t) + 1, sizeof(*table->starts));
+    remove_database(table->part);   // of a run that was killed
+    const enum lm_rc rc = open_database(table, err);
+    if (rc == LM_OK)
+        *ret = table;
+    else
+        lm_token_table_free(table);
+    return rc;
+}
+
+static void close_database(struct lm_token_table *table)
+{
+    lm_db_end(table->documents);
+    lm_db_end(table->postings);
+    lm_db_close(table->db);
+    table->documents = table->postings = NULL;
+    table->db = NULL;
+}
+
+void lm_token_table_free(struct lm_token_table *table)
+{
+    if (!table)
+        return;
+    close_database(table);
+    if (table->part)
+        remove_database(table->part);
+    free(table->part);
+    free(table->path);
+    free(table->entries);
+    free(table->sorted);
+    free(table->frequency);
+    free(table->starts);
+    lm_buf_release(&table->list);
+    lm_buf_release(&table->heldout);
+    free(table);
+}
+
+/* ---- postings ---- */
+
+static void put_number(struct lm_buf *list, uint64_t value)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    lm_buf_add(list, digits + at, sizeof(digits) - at);
+}
+
+/* One row: all entries of a token. */
+static enum lm_rc write_posting(struct lm_token_table *table, const struct entry *entries, size_t count,
+                                struct lm_err *err)
+{
+    const uint64_t count_max = (1 << COUNT_BITS) - 1;
+    struct lm_buf *list = &table->list;
+    lm_buf_reset(list);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t times = entries[i].count < count_max ? entries[i].count : count_max;
+        lm_buf_putc(list, i ? ',' : '[');
+        put_number(list, (uint64_t)entries[i].document << COUNT_BITS | times);
+    }
+    lm_buf_putc(list, ']');
+    return lm_db_rerun(table->postings, err, "iit", (int64_t)entries[0].token, (int64_t)entries[0].document,
+                       lm_buf_str(list));
+}
+
+/* A counting sort, which keeps the order of documents. */
+static void sort_entries(struct lm_token_table *table)
+{
+    const size_t vocab = lm_tokenizer_vocab_size(table->t);
+    memset(table->starts, 0, (vocab + 1) * sizeof(*table->starts));
+    for (size_t i = 0; i < table->entry_count; i++)
+        table->starts[table->entries[i].token + 1]++;
+    for (size_t id = 0; id < vocab; id++)
+        table->starts[id + 1] += table->starts[id];
+    lm_grow(&table->sorted, &table->sorted_cap, table->entry_count, sizeof(*table->sorted));
+    for (size_t i = 0; i < table->entry_count; i++)
+        table->sorted[table->starts[table->entries[i].token]++] = table->entries[i];
+}
+
+static enum lm_rc flush(struct lm_token_table *table, struct lm_err *err)
+{
+    sort_entries(table);
+    for (size_t at = 0, end; at < table->entry_count; at = end) {
+        for (end = at + 1; end < table->entry_count && table->sorted[end].token == table->sorted[at].token;)
+            end++;
+        LM_TRY(write_posting(table, table->sorted + at, end - at, err));
+        if (lm_stop_asked())
+            return lm_fail(err, LM_ESTOP, "stopped while writing the token table");
+    }
+    table->entry_count = 0;
+    return LM_OK;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str document_id, const char *split,
+                              uint64_t place, uint32_t *tokens, size_t count, struct lm_err *err)
+{
+    if (table->document_count == UINT32_MAX)
+        return lm_fail(err, LM_ELIMIT, "the token table would hold more than %u documents", UINT32_MAX);
+    LM_TRY(lm_db_rerun(table->documents, err, "itsii", (int64_t)table->document_count, document_id, split,
+                       (int64_t)count, (int64_t)place));
+    if (count > 0)
+        qsort(tokens, count, sizeof(*tokens), compare_ids);
+    for (size_t i = 0; i < count;) {
+        const size_t start = i;
+        while (i < count && tokens[i] == tokens[start])
+            i++;
+        lm_grow(&table->entries, &table->entry_cap, table->entry_count + 1, sizeof(*table->entries));
+        table->entries[table->entry_count++] =
+            (struct entry){ tokens[start], table->document_count, (uint32_t)(i - start) };
+        table->frequency[tokens[start]] += i - start;
+    }
+    if (table->document_count % 8 == 0)
+        lm_buf_putc(&table->heldout, 0);
+    if (strcmp(split, "train") != 0)
+        table->heldout.ptr[table->heldout.len - 1] |= (char)(1 << table->document_count % 8);
+    table->document_count++;
+    return table->entry_count >= LM_TABLE_ENTRIES_MAX ? flush(table, err) : LM_OK;
+}
+
+static enum lm_rc load_tokens(const struct lm_token_table *table, struct lm_err *err)
 {
     struct lm_db_rows *rows = NULL;
     struct lm_buf text = { 0 };
-    enum lm_rc rc = lm_db_query(db, &rows, err, "INSERT INTO token VALUES (?, ?, ?, ?)", "issi", (int64_t)0,
-                                NULL, NULL, (int64_t)0);
+    enum lm_rc rc = lm_db_query(table->db, &rows, err, "INSERT INTO token VALUES (?, ?, ?, ?)", "issi",
+                                (int64_t)0, NULL, NULL, (int64_t)0);
     for (uint32_t id = 0; rc == LM_OK && id < lm_tokenizer_vocab_size(table->t); id++) {
         const struct lm_str bytes = lm_tokenizer_bytes(table->t, id);
         if (bytes.len == 0)
@@ -142,86 +241,17 @@ static enum lm_rc load_tokens(const struct lm_token_table *table, struct lm_db *
     return rc;
 }
 
-static enum lm_rc load_documents(const struct lm_token_table *table, struct lm_db *db, struct lm_err *err)
+enum lm_rc lm_token_table_commit(struct lm_token_table *table, struct lm_err *err)
 {
-    struct lm_db_rows *rows = NULL;
-    enum lm_rc rc = lm_db_query(db, &rows, err, "INSERT INTO document VALUES (?, ?, ?, ?)", "issi",
-                                (int64_t)0, NULL, NULL, (int64_t)0);
-    for (size_t i = 0; rc == LM_OK && i < table->document_count; i++) {
-        const struct document *d = &table->documents[i];
-        rc = lm_db_rerun(rows, err, "itsi", (int64_t)i,
-                         ((struct lm_str){ table->ids.ptr + d->id_at, d->id_len }), d->split,
-                         (int64_t)d->tokens);
-    }
-    lm_db_end(rows);
-    return rc;
-}
-
-static enum lm_rc load_entries(const struct lm_token_table *table, const struct entry *sorted,
-                               struct lm_db *db, struct lm_err *err)
-{
-    struct lm_db_rows *rows = NULL;
-    enum lm_rc rc = lm_db_query(db, &rows, err, "INSERT INTO token_document VALUES (?, ?, ?)", "iii",
-                                (int64_t)0, (int64_t)0, (int64_t)0);
-    for (size_t i = 0; rc == LM_OK && i < table->entry_count; i++) {
-        rc = lm_db_rerun(rows, err, "iii", (int64_t)sorted[i].token, (int64_t)sorted[i].document,
-                         (int64_t)sorted[i].count);
-        if (rc == LM_OK && i % 4096 == 0 && lm_stop_asked())
-            rc = lm_fail(err, LM_ESTOP, "stopped while writing the token table");
-    }
-    lm_db_end(rows);
-    return rc;
-}
-
-static enum lm_rc load_all(struct lm_token_table *table, struct lm_db *db, struct lm_err *err)
-{
-    LM_TRY(lm_db_schema(db, "tokens", schema, sizeof(schema) / sizeof(schema[0]), err));
-    LM_TRY(lm_db_begin(db, err));
-    struct entry *sorted = sort_by_token(table);
-    enum lm_rc rc = load_tokens(table, db, err);
-    if (rc == LM_OK)
-        rc = load_documents(table, db, err);
-    if (rc == LM_OK)
-        rc = load_entries(table, sorted, db, err);
-    if (rc == LM_OK)
-        rc = lm_db_run(db, err, "CREATE INDEX token_by_text ON token (token)", "");
-    free(sorted);
-    if (rc != LM_OK) {
-        lm_db_rollback(db);
-        return rc;
-    }
-    LM_TRY(lm_db_commit(db, err));
-    /* Nobody writes it any more: without a write-ahead log it is one file that can be read in place. */
-    return lm_db_run(db, err, "PRAGMA journal_mode = DELETE", "");
-}
-
-static void remove_database(const char *path)
-{
-    static const char *const parts[] = { "", "-wal", "-shm", "-journal" };
-    struct lm_buf name = { 0 };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        lm_buf_reset(&name);
-        lm_buf_printf(&name, "%s%s", path, parts[i]);
-        lm_path_remove(name.ptr, NULL);
-    }
-    lm_buf_release(&name);
-}
-
-enum lm_rc lm_token_table_write(struct lm_token_table *table, const char *path, struct lm_err *err)
-{
-    struct lm_buf part = { 0 };
-    lm_buf_printf(&part, "%s.part", path);
-    remove_database(part.ptr);   // of a run that was killed
-    struct lm_db *db = NULL;
-    enum lm_rc rc = lm_db_open(part.ptr, &db, err);
-    if (rc == LM_OK) {
-        rc = load_all(table, db, err);
-        lm_db_close(db);
-    }
-    if (rc == LM_OK)
-        rc = lm_path_rename(part.ptr, path, err);
-    if (rc != LM_OK)
-        remove_database(part.ptr);
-    lm_buf_release(&part);
-    return rc;
+    LM_TRY(flush(table, err));
+    LM_TRY(load_tokens(table, err));
+    LM_TRY(lm_db_run(table->db, err, "INSERT INTO heldout VALUES (?)", "b", lm_buf_str(&table->heldout)));
+    lm_db_end(table->documents);
+    lm_db_end(table->postings);
+    table->documents = table->postings = NULL;
+    LM_TRY(lm_db_run(table->db, err, "CREATE INDEX token_by_text ON token (token)", ""));
+    LM_TRY(lm_db_run(table->db, err, "CREATE UNIQUE INDEX document_by_id ON document (id)", ""));
+    LM_TRY(lm_db_commit(table->db, err));
+    close_database(table);
+    return lm_path_rename(table->part, table->path, err);
 }

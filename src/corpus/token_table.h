@@ -2,30 +2,50 @@
 #define LM_CORPUS_TOKEN_TABLE_H
 /* corpus/token_table.h - tokens.db: which token occurs how often in which document.
  *
- *     token(id, token, bytes, frequency)                   token: for the eye; bytes: exact
- *     document(no, id, split, tokens)                      in the order they were encoded
- *     token_document(token_id, document_no, frequency)     keyed by both, so a token's documents lie together
- *     token_table(token_id, token, frequency, document_ids)   view
+ *     token(id, token, bytes, frequency)            token: for the eye; bytes: exact
+ *     document(no, id, split, tokens, place)        in the order they were encoded; place: in the shard of
+ * its split, from 0 posting(token_id, first_document, documents)  a JSON list of numbers: document no << 24 |
+ * occurrences in it (at most 2^24 - 1); ascending; first_document: of the list.  A list covers a stretch of
+ * documents token_document(token_id, document_no, frequency)         view: the postings one by one
+ *     token_table(token_id, token, frequency, document_ids)    view
  *
  * Documents containing a token:
  *
  *     SELECT d.id FROM token t JOIN token_document td ON td.token_id = t.id
- *     JOIN document d ON d.no = td.document_no WHERE t.token = ' SELECT'; */
+ *     JOIN document d ON d.no = td.document_no WHERE t.token = ' SELECT';
+ *
+ * The table is written as documents come; what is held in memory does not grow with their number. */
 
 #include "token/tokenizer.h"
 
-enum { LM_TABLE_ENTRIES_MAX = 256 << 20 };   // (token, document) pairs held in memory, 12 bytes each
+enum { LM_TABLE_ENTRIES_MAX = 8 << 20 };   // postings held in memory, 24 bytes each while they are sorted
 
 struct lm_token_table;
 
-struct lm_token_table *lm_token_table_new(const struct lm_tokenizer *t);
-void lm_token_table_free(struct lm_token_table *table);   // NULL is fine
+/* Writes to "<path>.part" until lm_token_table_commit: the table is there whole or not at all. */
+enum lm_rc lm_token_table_new(const struct lm_tokenizer *t, const char *path, struct lm_token_table **ret,
+                              struct lm_err *err);
+void lm_token_table_free(struct lm_token_table *table);   // removes what was not committed; NULL is fine
 
-/* Counts the tokens of the next document; `split` is a static string.  Sorts `tokens` in place. */
+/* Counts the tokens of the next document; place: its number in the shard of `split`.  Sorts `tokens`. */
 enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str document_id, const char *split,
-                              uint32_t *tokens, size_t count, struct lm_err *err);
+                              uint64_t place, uint32_t *tokens, size_t count, struct lm_err *err);
 
-/* Writes the database, whole or not at all.  Equal content gives equal bytes. */
-enum lm_rc lm_token_table_write(struct lm_token_table *table, const char *path, struct lm_err *err);
+/* Equal content gives equal bytes. */
+enum lm_rc lm_token_table_commit(struct lm_token_table *table, struct lm_err *err);
+
+/* ---- asking: token_phrase.c ---- */
+
+struct lm_phrase_hits {
+    uint64_t *documents;   // their numbers, ascending
+    uint64_t *counts;      // how often the phrase stands in each
+    size_t len, cap;
+};
+
+/* Documents that hold these tokens one after the other.  Candidates come from the postings; whether the
+ * tokens stand together is read from the shards beside the database. */
+enum lm_rc lm_token_phrase(const char *db_path, const uint32_t *ids, size_t count, struct lm_phrase_hits *ret,
+                           struct lm_err *err);
+void lm_phrase_hits_release(struct lm_phrase_hits *h);
 
 #endif

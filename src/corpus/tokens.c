@@ -120,7 +120,8 @@ static enum lm_rc write_batch(struct build *b, struct lm_err *err)
         b->totals[split].tokens += (int64_t)item->tokens.len;
         b->totals[split].text_bytes += (int64_t)item->text.len;
         if (b->table)
-            LM_TRY(lm_token_table_add(b->table, item->id, split_names[split], item->tokens.ids,
+            LM_TRY(lm_token_table_add(b->table, item->id, split_names[split],
+                                      (uint64_t)b->totals[split].documents - 1, item->tokens.ids,
                                       item->tokens.len, err));
     }
     return LM_OK;
@@ -164,16 +165,16 @@ static enum lm_rc run(struct build *b, const char *out_dir, struct lm_err *err)
         LM_TRY(lm_shard_create(path, lm_tokenizer_vocab_size(b->t), lm_tokenizer_sha256(b->t), &b->shards[s],
                                err));
     }
+    LM_FREE char *table_path = lm_path_join(out_dir, "tokens.db");
     if (b->config->table)
-        b->table = lm_token_table_new(b->t);
+        LM_TRY(lm_token_table_new(b->t, table_path, &b->table, err));
     b->threads = lm_threads();
     b->encoders = lm_zalloc((size_t)b->threads, sizeof(struct lm_encoder *));
     for (int i = 0; i < b->threads; i++)
         b->encoders[i] = lm_encoder_new(b->t);
     LM_TRY(encode_all(b, err));
     LM_TRY(commit_shards(b, err));
-    LM_FREE char *table_path = lm_path_join(out_dir, "tokens.db");
-    return b->table ? lm_token_table_write(b->table, table_path, err) : LM_OK;
+    return b->table ? lm_token_table_commit(b->table, err) : LM_OK;
 }
 
 static void add_totals(struct totals t, struct lm_buf *ret)

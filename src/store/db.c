@@ -224,6 +224,16 @@ enum lm_rc lm_db_rerun(struct lm_db_rows *rows, struct lm_err *err, const char *
     return rc == LM_OK ? finish(rows, err) : rc;
 }
 
+enum lm_rc lm_db_rebind(struct lm_db_rows *rows, struct lm_err *err, const char *types, ...)
+{
+    sqlite3_reset(rows->statement);
+    va_list args;
+    va_start(args, types);
+    const enum lm_rc rc = bind_all(rows->db, rows->statement, types, &args, err);
+    va_end(args);
+    return rc;
+}
+
 enum lm_rc lm_db_next(struct lm_db_rows *rows, struct lm_err *err)
 {
     const int code = sqlite3_step(rows->statement);

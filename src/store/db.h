@@ -34,6 +34,9 @@ enum lm_rc lm_db_query(struct lm_db *db, struct lm_db_rows **ret, struct lm_err 
 /* Re-binds and runs a prepared statement again, for bulk loads. */
 enum lm_rc lm_db_rerun(struct lm_db_rows *rows, struct lm_err *err, const char *types, ...);
 
+/* Binds again without running: lm_db_next gives the rows for the new values. */
+enum lm_rc lm_db_rebind(struct lm_db_rows *rows, struct lm_err *err, const char *types, ...);
+
 /* LM_OK: a row is there; LM_ENOTHING: no more (err untouched). */
 enum lm_rc lm_db_next(struct lm_db_rows *rows, struct lm_err *err);
 int64_t lm_db_int(struct lm_db_rows *rows, int column);
