@@ -78,90 +78,127 @@ static enum lm_rc find_candidates(struct lm_db *db, const uint32_t *ids, size_t 
 
 /* ---- whether they stand together ---- */
 
+#define COUNT_IN(type)                                                                                       \
+    static uint64_t count_in_##type(const type *tokens, uint64_t len, const uint32_t *ids, size_t count)     \
+    {                                                                                                        \
+        uint64_t found = 0;                                                                                  \
+        for (uint64_t at = 0; at + count <= len; at++) {                                                     \
+            if (tokens[at] != ids[0])                                                                        \
+                continue;                                                                                    \
+            size_t same = 1;                                                                                 \
+            while (same < count && tokens[at + same] == ids[same])                                           \
+                same++;                                                                                      \
+            found += same == count;                                                                          \
+        }                                                                                                    \
+        return found;                                                                                        \
+    }
+COUNT_IN(uint16_t)
+COUNT_IN(uint32_t)
+
 /* UINT64_MAX: the shard does not say where the document is. */
 static uint64_t count_phrase(const struct lm_shard *s, uint64_t document, const uint32_t *ids, size_t count)
 {
+    if (document >= s->document_count)
+        return UINT64_MAX;
     const uint64_t start = lm_shard_doc_start(s, document), end = s->ends[document];
-    uint64_t found = 0;
     if (start > end || end > s->token_count)
         return UINT64_MAX;
-    for (uint64_t at = start; at + count <= end; at++) {
-        size_t same = 0;
-        uint32_t id;
-        while (same < count && (lm_shard_get(s, at + same, 1, &id), id == ids[same]))
-            same++;
-        found += same == count;
-    }
-    return found;
+    if (s->token_bytes == 2)
+        return count_in_uint16_t((const uint16_t *)s->tokens + start, end - start, ids, count);
+    return count_in_uint32_t((const uint32_t *)s->tokens + start, end - start, ids, count);
 }
 
-struct shards {
-    struct lm_shard items[SPLITS_MAX];
+/* Which shard a document is in, and where. */
+struct places {
+    struct lm_shard shards[SPLITS_MAX];
     bool open[SPLITS_MAX];
+    struct lm_buf bits;
+    uint64_t seen, ones;   // documents before `seen`, of them held out
 };
 
-static enum lm_rc find_shard(struct shards *shards, const char *db_path, struct lm_str split,
-                             const struct lm_shard **ret, struct lm_err *err)
+static bool bit_of(const struct places *p, uint64_t document)
 {
-    for (size_t i = 0; i < SPLITS_MAX; i++) {
-        if (!lm_str_eq(split, lm_str(split_names[i])))
-            continue;
-        if (!shards->open[i]) {
-            struct lm_buf path = { 0 };
-            lm_buf_add(&path, db_path, (size_t)(lm_path_base(db_path) - db_path));
-            lm_buf_printf(&path, "%s.tokens", split_names[i]);
-            const enum lm_rc rc = lm_shard_open_header(&shards->items[i], path.ptr, err);
-            lm_buf_release(&path);
-            LM_TRY(rc);
-            shards->open[i] = true;
-        }
-        *ret = &shards->items[i];
-        return LM_OK;
-    }
-    return lm_fail(err, LM_EFORMAT, "%s: a document is in no shard that is known", db_path);
+    return (uint8_t)p->bits.ptr[document / 8] >> document % 8 & 1;
 }
 
-static enum lm_rc check_candidate(struct lm_db_rows *rows, struct shards *shards, const char *db_path,
-                                  uint64_t document, const uint32_t *ids, size_t count,
-                                  struct lm_phrase_hits *ret, struct lm_err *err)
+/* Moves on to the document; they come in ascending order. */
+static uint64_t place_of(struct places *p, uint64_t document, size_t *ret_split)
 {
-    const struct lm_shard *shard = NULL;
-    LM_TRY(lm_db_rebind(rows, err, "i", (int64_t)document));
-    if (lm_db_next(rows, err) != LM_OK)
-        return lm_fail(err, LM_EFORMAT, "%s: document %llu is missing", db_path,
-                       (unsigned long long)document);
-    LM_TRY(find_shard(shards, db_path, lm_db_text(rows, 0), &shard, err));
-    const uint64_t place = (uint64_t)lm_db_int(rows, 1);
-    const uint64_t found =
-        place < shard->document_count ? count_phrase(shard, place, ids, count) : UINT64_MAX;
-    if (found == UINT64_MAX)
-        return lm_fail(err, LM_EFORMAT, "%s: document %llu is not in its shard", db_path,
-                       (unsigned long long)document);
-    if (found == 0)
-        return LM_OK;
-    if (ret->len == ret->cap) {
-        ret->cap = ret->cap ? ret->cap * 2 : 64;
-        ret->documents = lm_realloc(ret->documents, ret->cap, sizeof(*ret->documents));
-        ret->counts = lm_realloc(ret->counts, ret->cap, sizeof(*ret->counts));
+    for (; p->seen % 8 != 0 && p->seen < document; p->seen++)
+        p->ones += bit_of(p, p->seen);
+    for (; p->seen + 8 <= document; p->seen += 8)
+        p->ones += (uint64_t)__builtin_popcount((uint8_t)p->bits.ptr[p->seen / 8]);
+    for (; p->seen < document; p->seen++)
+        p->ones += bit_of(p, p->seen);
+    *ret_split = bit_of(p, document);
+    return *ret_split ? p->ones : document - p->ones;
+}
+
+static enum lm_rc read_bits(struct lm_db *db, const char *db_path, struct places *p, struct lm_err *err)
+{
+    struct lm_db_rows *rows = NULL;
+    LM_TRY(lm_db_query(db, &rows, err, "SELECT bits FROM heldout", ""));
+    const enum lm_rc rc = lm_db_next(rows, err);
+    if (rc == LM_OK)
+        lm_buf_add_str(&p->bits, lm_db_text(rows, 0));
+    lm_db_end(rows);
+    return rc == LM_ENOTHING ? lm_fail(err, LM_EFORMAT, "%s: its table 'heldout' is empty", db_path) : rc;
+}
+
+static enum lm_rc open_places(struct lm_db *db, const char *db_path, struct places *p, struct lm_err *err)
+{
+    LM_TRY(read_bits(db, db_path, p, err));
+    for (size_t i = 0; i < SPLITS_MAX; i++) {
+        struct lm_buf path = { 0 };
+        lm_buf_add(&path, db_path, (size_t)(lm_path_base(db_path) - db_path));
+        lm_buf_printf(&path, "%s.tokens", split_names[i]);
+        const enum lm_rc rc = lm_shard_open_header(&p->shards[i], path.ptr, err);
+        lm_buf_release(&path);
+        LM_TRY(rc);
+        p->open[i] = true;
     }
-    ret->documents[ret->len] = document;
-    ret->counts[ret->len++] = found;
     return LM_OK;
+}
+
+static void close_places(struct places *p)
+{
+    for (size_t i = 0; i < SPLITS_MAX; i++)
+        if (p->open[i])
+            lm_shard_close(&p->shards[i]);
+    lm_buf_release(&p->bits);
+}
+
+static void add_hit(struct lm_phrase_hits *h, uint64_t document, uint64_t count)
+{
+    if (h->len == h->cap) {
+        h->cap = h->cap ? h->cap * 2 : 64;
+        h->documents = lm_realloc(h->documents, h->cap, sizeof(*h->documents));
+        h->counts = lm_realloc(h->counts, h->cap, sizeof(*h->counts));
+    }
+    h->documents[h->len] = document;
+    h->counts[h->len++] = count;
 }
 
 static enum lm_rc check_all(struct lm_db *db, const char *db_path, const struct numbers *candidates,
                             const uint32_t *ids, size_t count, struct lm_phrase_hits *ret, struct lm_err *err)
 {
-    struct shards shards = { .open = { false } };
-    struct lm_db_rows *rows = NULL;
-    enum lm_rc rc =
-        lm_db_query(db, &rows, err, "SELECT split, place FROM document WHERE no = ?", "i", (int64_t)-1);
-    for (size_t i = 0; rc == LM_OK && i < candidates->len; i++)
-        rc = check_candidate(rows, &shards, db_path, candidates->items[i], ids, count, ret, err);
-    lm_db_end(rows);
-    for (size_t i = 0; i < SPLITS_MAX; i++)
-        if (shards.open[i])
-            lm_shard_close(&shards.items[i]);
+    struct places p = { .seen = 0 };
+    enum lm_rc rc = open_places(db, db_path, &p, err);
+    for (size_t i = 0; rc == LM_OK && i < candidates->len; i++) {
+        const uint64_t document = candidates->items[i];
+        uint64_t found = UINT64_MAX;
+        if (document / 8 < p.bits.len && document >= p.seen) {
+            size_t split;
+            const uint64_t place = place_of(&p, document, &split);
+            found = count_phrase(&p.shards[split], place, ids, count);
+        }
+        if (found == UINT64_MAX)
+            rc = lm_fail(err, LM_EFORMAT, "%s: document %llu is not in the shards beside it", db_path,
+                         (unsigned long long)document);
+        else if (found > 0)
+            add_hit(ret, document, found);
+    }
+    close_places(&p);
     return rc;
 }
 

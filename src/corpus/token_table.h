@@ -2,12 +2,16 @@
 #define LM_CORPUS_TOKEN_TABLE_H
 /* corpus/token_table.h - tokens.db: which token occurs how often in which document.
  *
- *     token(id, token, bytes, frequency)            token: for the eye; bytes: exact
- *     document(no, id, split, tokens, place)        in the order they were encoded; place: in the shard of
- * its split, from 0 posting(token_id, first_document, documents)  a JSON list of numbers: document no << 24 |
- * occurrences in it (at most 2^24 - 1); ascending; first_document: of the list.  A list covers a stretch of
- * documents token_document(token_id, document_no, frequency)         view: the postings one by one
- *     token_table(token_id, token, frequency, document_ids)    view
+ *     token(id, token, bytes, frequency)       token: for the eye; bytes: exact
+ *     document(no, id, split, tokens, place)   in the order they were encoded
+ *     posting(token_id, first_document, documents)
+ *     heldout(bits)
+ *     token_document(token_id, document_no, frequency)        view: the postings one by one
+ *     token_table(token_id, token, frequency, document_ids)   view
+ *
+ * document.place is the number in the shard of its split.  posting.documents is a JSON list of numbers, each
+ * the no of a document << 24 | occurrences in it (at most 2^24 - 1), ascending; a token has a list for every
+ * stretch of documents.  heldout.bits is one row: bit no % 8 of byte no / 8 says that a document is held out.
  *
  * Documents containing a token:
  *
