@@ -90,7 +90,11 @@ static enum lm_rc infer(struct lm_cli *cli, struct lm_err *err)
     return rc;
 }
 
+enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
+
 const struct lm_cli_action lm_bench_actions[] = {
+    { "tokenizer", "TOKENIZER TEXT", "bytes of text a second: encoding cold and warm, with threads, decoding",
+      2, 2, lm_bench_tokenizer, NULL },
     { "infer", "MODEL", "memory and product limits, decoding, prompts, loading", 1, 1, infer, NULL },
     { 0 },
 };

@@ -14,7 +14,9 @@ void lm_added_put(struct lm_added *a, uint32_t id, struct lm_str content, enum l
     a->texts.items[id].lstrip = lstrip;
     a->texts.items[id].rstrip = rstrip;
     lm_token_map_put(&a->map, &a->texts, id);
+    a->first_count += !a->first[(uint8_t)content.ptr[0]];
     a->first[(uint8_t)content.ptr[0]] = true;
+    a->first_byte = content.ptr[0];
     a->ordinary_count += kind != LM_TOKEN_SPECIAL;
 
     size_t at = 0;
@@ -88,14 +90,24 @@ static size_t blanks_behind(struct lm_str text, size_t at)
     return at;
 }
 
+/* The next place from `at` on where an added token may start, or the end. */
+static size_t next_first(const struct lm_added *a, struct lm_str text, size_t at)
+{
+    if (a->first_count == 1) {   // as in most vocabularies: '<'
+        const char *found = at < text.len ? memchr(text.ptr + at, a->first_byte, text.len - at) : NULL;
+        return found ? (size_t)(found - text.ptr) : text.len;
+    }
+    while (at < text.len && !a->first[(uint8_t)text.ptr[at]])
+        at++;
+    return at;
+}
+
 bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, struct lm_allow allow,
                    struct lm_added_match *ret)
 {
     if (a->map.len == 0 || (!allow.special && a->ordinary_count == 0))
         return false;
-    for (size_t at = from; at < text.len; at++) {
-        if (!a->first[(uint8_t)text.ptr[at]])
-            continue;
+    for (size_t at = next_first(a, text, from); at < text.len; at = next_first(a, text, at + 1)) {
         const uint32_t id = longest(a, (struct lm_str){ text.ptr + at, text.len - at });
         if (id == LM_TOKEN_NONE)
             continue;

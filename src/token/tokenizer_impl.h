@@ -17,6 +17,8 @@ struct lm_added {
     struct lm_token_map map;
     size_t ordinary_count;   // that are not special
     bool first[256];         // some added token starts with the byte
+    size_t first_count;      // how many such bytes there are
+    char first_byte;         // one of them
     uint32_t *lengths;       // distinct lengths, longest first
     size_t length_count, length_cap;
 };

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "base/sys.h"
+#include "text/text.h"
 #include "token/normal.h"
 #include "token/pieces.h"
 #include "token/plan.h"
@@ -196,11 +197,41 @@ static void decoding_adds_what_each_id_adds(void **state)
     }
 }
 
+/* By segments, and all at once. */
+static void segments_normalise_as_the_whole(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4000 };
+    static const uint32_t ranges[][2] = { { 'a', 'z' },       { 0xc0, 0x17f },      { 0x300, 0x345 },
+                                          { 0x370, 0x3ff },   { 0x5b0, 0x5bd },     { 0x93c, 0x95f },
+                                          { 0x1100, 0x11c2 }, { 0xac00, 0xac20 },   { 0x1ea0, 0x1fff },
+                                          { 0x2000, 0x232b }, { 0x3040, 0x30ff },   { 0xf900, 0xfaff },
+                                          { 0xff00, 0xffef }, { 0x10f46, 0x10f50 }, { 0x1d15e, 0x1d164 },
+                                          { 0x2ad0, 0x2ae0 }, { 0x4e00, 0x4e10 } };
+    struct lm_rng rng = lm_rng_make(24, 0);
+    struct lm_buf text = { 0 }, whole = { 0 }, parts = { 0 };
+    for (size_t round = 0; round < ROUNDS; round++) {
+        lm_buf_reset(&text);
+        for (size_t i = 0, chars = lm_rng_below(&rng, 30); i < chars; i++) {
+            const uint32_t *range = ranges[lm_rng_below(&rng, sizeof(ranges) / sizeof(ranges[0]))];
+            char bytes[4];
+            lm_buf_add(&text, bytes,
+                       lm_utf8_put(range[0] + (uint32_t)lm_rng_below(&rng, range[1] - range[0] + 1), bytes));
+        }
+        const struct lm_str want = lm_token_form(LM_FORM_NFC, lm_buf_str(&text), &whole);
+        assert_true(lm_str_eq(lm_token_nfc(lm_buf_str(&text), &parts), want));
+    }
+    lm_buf_release(&text);
+    lm_buf_release(&whole);
+    lm_buf_release(&parts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_the_definition),
         cmocka_unit_test(threads_give_the_same_ids),
+        cmocka_unit_test(segments_normalise_as_the_whole),
         cmocka_unit_test(decoding_adds_what_each_id_adds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
