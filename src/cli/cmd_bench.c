@@ -90,8 +90,6 @@ static enum lm_rc infer(struct lm_cli *cli, struct lm_err *err)
     return rc;
 }
 
-enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
-
 const struct lm_cli_action lm_bench_actions[] = {
     { "tokenizer", "TOKENIZER TEXT", "bytes of text a second: encoding cold and warm, with threads, decoding",
       2, 2, lm_bench_tokenizer, NULL },

@@ -33,4 +33,6 @@ extern const struct lm_opt_table lm_run_options_table, lm_tokens_path_options, l
     lm_registry_cli_options, lm_users_options, lm_keys_options, lm_policy_options, lm_audit_options,
     lm_feedback_options, lm_serve_cli_options, lm_privacy_options, lm_help_options;
 
+enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
+
 #endif
