@@ -13,7 +13,7 @@
 
 #include <sys/mman.h>
 
-enum { LARGE = 1 << 20, BYTES_PER_ID = 3 };   // a text for which room is made beforehand, and how much
+enum { LARGE = 1 << 20, BYTES_PER_ID = 2 };   // a text for which room is made beforehand, and how much
 enum { BATCH = 512, AHEAD = 32 };             // pieces: of a batch; whose table lines are on their way
 
 /* In the key of a part, where nothing else of a key is: keeps it apart from a piece of the same bytes, which

@@ -127,7 +127,7 @@ void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, s
     {
         const size_t me = (size_t)omp_get_thread_num();
         struct lm_encoder *e = lm_encoder_new(t);
-        lm_tokens_room(&parts[me], bytes / threads / 3);
+        lm_tokens_room(&parts[me], bytes / threads / 2);
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < b.count; i++) {
             struct job *job = &b.jobs[i];
