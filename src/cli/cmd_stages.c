@@ -203,10 +203,25 @@ static enum lm_rc tokens_phrase(struct lm_cli *cli, struct lm_err *err)
     return rc;
 }
 
+/* The table as files for cqlsh. */
+static enum lm_rc tokens_cql(struct lm_cli *cli, struct lm_err *err)
+{
+    const struct tokens_paths *paths = cli->config[1];
+    struct lm_cli_out out;
+    if (!paths->db)
+        return lm_fail(err, LM_EINVAL, "--db is missing: the tokens.db that 'loom tokens build' wrote");
+    LM_TRY(lm_cli_out_begin(cli, paths->out, &out, err));
+    enum lm_rc rc = lm_token_cql(paths->db, out.out_dir, err);
+    if (rc == LM_OK)
+        rc = lm_cli_out_commit(&out, err);
+    return rc;
+}
+
 const struct lm_cli_action lm_tokens_actions[] = {
     { "build", "IN... --tokenizer=T --out=DIR", "documents to token shards and a token table", 1,
       LM_CLI_ARGS_MAX, tokens_build },
     { "find", "TOKEN --db=FILE", "which documents contain the token", 1, 1, tokens_find },
     { "phrase", "TEXT --db=FILE --tokenizer=T", "which documents contain the phrase", 1, 1, tokens_phrase },
+    { "cql", "--db=FILE --out=DIR", "the token table as schema and CSV for cqlsh COPY", 0, 0, tokens_cql },
     { 0 },
 };

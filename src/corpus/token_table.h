@@ -38,6 +38,9 @@ enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str docume
 /* Equal content gives equal bytes. */
 enum lm_rc lm_token_table_commit(struct lm_token_table *table, struct lm_err *err);
 
+/* Writes schema.cql and the files that it loads into a database that speaks CQL: token_cql.c. */
+enum lm_rc lm_token_cql(const char *db_path, const char *out_dir, struct lm_err *err);
+
 /* ---- asking: token_phrase.c ---- */
 
 struct lm_phrase_hits {

@@ -230,6 +230,35 @@ static void phrases_are_found_where_their_tokens_stand_together(void **state)
     lm_shard_close(&s);
 }
 
+static size_t lines_of(const char *path)
+{
+    struct lm_buf file = { 0 };
+    size_t lines = 0;
+    assert_ok(lm_file_read(path, 1 << 24, &file, NULL));
+    for (size_t i = 0; i < file.len; i++)
+        lines += file.ptr[i] == '\n';
+    lm_buf_release(&file);
+    return lines;
+}
+
+static void the_table_is_exported_row_by_row(void **state)
+{
+    (void)state;
+    struct lm_db *db = NULL;
+    struct lm_buf token = { 0 };
+    assert_ok(lm_dir_make("cql", NULL));
+    assert_ok(lm_token_cql("one/tokens.db", "cql", NULL));
+    assert_ok(lm_db_open_finished("one/tokens.db", &db, NULL));
+    assert_int_equal(lines_of("cql/token_document.csv"),
+                     one_number(db, "SELECT count(*) FROM token_document") + 1);
+    assert_int_equal(lines_of("cql/document.csv"), DOCUMENTS + 1);
+    assert_ok(lm_file_read("cql/token.csv", 1 << 24, &token, NULL));
+    assert_true(lm_str_find(lm_buf_str(&token), LM_STR(",\"\\\"\",0x22,")) > 0);   // the token of a quote
+    assert_true(lm_path_exists("cql/schema.cql"));
+    lm_buf_release(&token);
+    lm_db_close(db);
+}
+
 static void without_documents_there_is_an_error_and_no_file(void **state)
 {
     (void)state;
@@ -251,6 +280,7 @@ int main(void)
         cmocka_unit_test(documents_decode_from_their_split_with_a_heading),
         cmocka_unit_test(the_table_counts_what_the_shards_hold),
         cmocka_unit_test(documents_of_a_token_are_found_by_index),
+        cmocka_unit_test(the_table_is_exported_row_by_row),
         cmocka_unit_test(phrases_are_found_where_their_tokens_stand_together),
         cmocka_unit_test(without_documents_there_is_an_error_and_no_file),
     };

@@ -1,0 +1,91 @@
+"""tokenizer_train.py LOOM CORPUS.jsonl RESULTS: a vocabulary of 32,000 by loom and by Hugging Face's tokenizers.
+
+Both learn byte-level BPE with GPT-2's pre-tokeniser from the same documents, each time in a new process.  The merges
+must be the same, line by line; RESULTS/<machine>-tokenizer.csv gets seconds, megabytes per second and resident memory.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import tokenizers
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+PEER = f"tokenizers {tokenizers.__version__}"
+
+
+def peer(corpus, out, size):
+    """What the peer does, in a process of its own."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=SPECIAL, show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    with open(corpus, encoding="utf-8") as lines:
+        tokenizer.train_from_iterator((json.loads(line)["content"] for line in lines), trainer)
+    tokenizer.save(out)
+
+
+def measured(command):
+    """Seconds and the largest resident memory in MB."""
+    start = time.monotonic()
+    result = subprocess.run(["/usr/bin/time", "-f", "%M", *command], capture_output=True, text=True, check=True)
+    return time.monotonic() - start, int(result.stderr.split()[-1]) / 1024
+
+
+def merges(path):
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["model"]["merges"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("loom")
+    parser.add_argument("corpus")
+    parser.add_argument("results")
+    parser.add_argument("--machine", default="unknown")
+    parser.add_argument("--commit", default="unknown")
+    parser.add_argument("--size", type=int, default=32000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peer:
+        peer(args.corpus, args.peer, args.size)
+        return
+    with open(args.corpus, encoding="utf-8") as lines:
+        megabytes = sum(len(json.loads(line)["content"].encode()) for line in lines) / 1e6
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {
+            "loom": lambda run: [args.loom, "tokenizer", "train", args.corpus, f"--out={folder}/loom{run}",
+                                 f"--vocab-size={args.size}", "--pretokenizer=gpt2"],
+            PEER: lambda run: [sys.executable, __file__, args.loom, args.corpus, args.results,
+                               f"--size={args.size}", f"--peer={folder}/peer.json"],
+        }
+        seconds = {}
+        for side, command in sides.items():
+            runs = [measured(command(run)) for run in range(args.runs if side == "loom" else 1)]
+            seconds[side] = statistics.median(s for s, _ in runs)
+            case = f"train {args.size} on {megabytes:.0f} MB, 2 threads, {side}"
+            rows.append((case, f"{seconds[side]:.2f}", "s", len(runs)))
+            rows.append((case, f"{megabytes / seconds[side]:.1f}", "MB/s", len(runs)))
+            rows.append((case, f"{max(m for _, m in runs):.0f}", "MB resident", len(runs)))
+        if merges(f"{folder}/loom0/tokenizer.json") != merges(f"{folder}/peer.json"):
+            sys.exit("the merges differ")
+        rows.append((f"train {args.size} on {megabytes:.0f} MB, loom / {PEER}",
+                     f"{seconds[PEER] / seconds['loom']:.1f}", "times as fast", args.runs))
+    path = pathlib.Path(args.results) / f"{args.machine}-tokenizer.csv"
+    fresh = not path.exists()
+    with path.open("a", encoding="ascii") as out:
+        if fresh:
+            out.write("machine,commit,bench,case,value,unit,runs\n")
+        for case, value, unit, runs in rows:
+            out.write(f'{args.machine},{args.commit},tokenizer,"{case}",{value},{unit},{runs}\n')
+            print(case, value, unit)
+
+
+if __name__ == "__main__":
+    main()
