@@ -17,7 +17,7 @@ enum {
     LM_CACHE_PIECE_MAX = 512,         // bytes; longer pieces are not kept
     LM_CACHE_ENTRIES_MAX = 1 << 20,   // 32 MiB
     LM_CACHE_TEXTS_MAX = 64 << 20,    // bytes
-    LM_CACHE_MORE_MAX = 16 << 20,      // ids
+    LM_CACHE_MORE_MAX = 16 << 20,     // ids
 };
 
 struct lm_cache_key {

@@ -9,8 +9,8 @@ enum lm_normal_form { LM_FORM_NFC, LM_FORM_NFD, LM_FORM_NFKC, LM_FORM_NFKD, LM_F
 /* The text in a normal form: as lm_token_nfc. */
 struct lm_str lm_token_form(enum lm_normal_form form, struct lm_str text, struct lm_buf *buf);
 
-/* The text in NFC: itself when it is already, else what is written into buf.  Bytes that are not UTF-8 stay as
- * they are, so that decoding gives them back; characters newer than Unicode 9.0 do, as in Hugging Face. */
+/* The text in NFC: itself when it is already, else what is written into buf.  Bytes that are not UTF-8 stay
+ * as they are, so that decoding gives them back; characters newer than Unicode 9.0 do, as in Hugging Face. */
 struct lm_str lm_token_nfc(struct lm_str text, struct lm_buf *buf);
 
 #endif
