@@ -232,11 +232,18 @@ static enum lm_rc open_set(struct parser *p, struct split_set **ret, uint16_t *r
     return LM_OK;
 }
 
+static bool same_set(const struct split_set *a, const struct split_set *b)
+{
+    return a->categories == b->categories && a->not_categories == b->not_categories && a->space == b->space &&
+           a->not_space == b->not_space && a->negated == b->negated && a->range_count == b->range_count &&
+           memcmp(a->ranges, b->ranges, a->range_count * sizeof(a->ranges[0])) == 0;
+}
+
 /* Equal sets are one. */
 static uint16_t close_set(struct parser *p, uint16_t index)
 {
     for (uint16_t i = 0; i < index; i++)
-        if (memcmp(&p->p->sets[i], &p->p->sets[index], sizeof(p->p->sets[i])) == 0) {
+        if (same_set(&p->p->sets[i], &p->p->sets[index])) {
             p->p->set_count--;
             memset(&p->p->sets[index], 0, sizeof(p->p->sets[index]));
             return i;
@@ -355,6 +362,7 @@ static enum lm_rc parse_repeat(struct parser *p, struct node **ret)
     } operators[] = { { "*", 0, UINT32_MAX }, { "+", 1, UINT32_MAX }, { "?", 0, 1 } };
     struct node *n = NULL;
     LM_TRY(parse_atom(p, &n));
+    LM_ASSERT(n);   // an atom is a node
     struct node *repeat = node_new(p, REPEAT, n, NULL);
     for (size_t i = 0; i < 3 && !*ret; i++)
         if (take(p, operators[i].text)) {
