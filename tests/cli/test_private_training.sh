@@ -33,7 +33,7 @@ find a | grep -i key && fail "the key of the noise is in the model's folder"
 
 # Stopped half way by a signal, a run goes on to the bytes of one with the same key that was not.
 private=("$loom" pretrain --project=p --tokens="$tokens" --tokenizer="$tokenizer" --dim=32 --layers=1 --heads=2
-    --kv-heads=1 --ffn-dim=32 --context=32 --steps=400 --batch-tokens=128 --checkpoint-every=20 --eval-every=0
+    --kv-heads=1 --ffn-dim=32 --context=32 --steps=200 --batch-tokens=128 --checkpoint-every=10 --eval-every=0
     --dp-noise=1 --dp-delta=1e-3 --threads=1 --quiet)
 "${private[@]}" --out=whole & run=$!
 for _ in $(seq 400); do [ -z "$(ls whole.work/*.noise-key 2>/dev/null)" ] || break; sleep 0.02; done
