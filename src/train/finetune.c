@@ -51,7 +51,7 @@ struct lm_pair_spec lm_finetune_spec(const struct lm_finetune_config *c, const s
 {
     const int64_t size = c->window_size < model->context ? c->window_size : model->context;
     const int64_t stride = c->window_size > size && c->window_stride > size ? size : c->window_stride;
-    return (struct lm_pair_spec){ c->snapshot, c->system, { (size_t)size, (size_t)stride } };
+    return (struct lm_pair_spec){ c->snapshot, c->system, { (size_t)size, (size_t)stride }, c->dpo_beta > 0 };
 }
 
 /* The adapter that the options ask for, at its start. */
@@ -108,8 +108,16 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         if (rc == LM_OK)
             rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
     }
+    struct lm_dpo dpo = { 0 };
+    if (rc == LM_OK && c->dpo_beta > 0) {
+        lm_dpo_init(&dpo, c->dpo_beta, &pairs->train, rows > 1 ? rows / 2 : 1, (uint64_t)c->seed);
+        feed.steps = lm_dpo_steps(&dpo, (uint64_t)c->epochs);
+        config.optim = optim_config(c, feed.steps);
+        config.dpo = &dpo;
+    }
     if (rc == LM_OK)
         rc = lm_trainer_run(&config, model, &feed, &pairs->heldout, result, err);
+    lm_dpo_release(&dpo);
     if (rc == LM_OK && config.dp)
         rc = lm_dp_json(config.dp, &result->privacy, err);
     lm_pair_units_free(units);
@@ -124,6 +132,10 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
     if (lm_tokenizer_vocab_size(tokenizer) > (uint64_t)model->config.vocab_size)
         return lm_fail(err, LM_EINVAL, "'%s': the tokenizer knows %u tokens, the model only %lld", model_dir,
                        lm_tokenizer_vocab_size(tokenizer), (long long)model->config.vocab_size);
+    if (c->dpo_beta > 0 && lm_dp_wanted(&c->dp))
+        return lm_fail(err, LM_EINVAL,
+                       "finetune: preferences (dpo-beta) cannot be learned privately (dp-...); "
+                       "leave one of them out");
     struct lm_pair_set pairs = { 0 };
     struct lm_trainer_result result = { 0 };
     const struct lm_pair_spec spec = lm_finetune_spec(c, &model->config);

@@ -57,12 +57,11 @@ size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, siz
 /* Through the whole batch, micro-batch by micro-batch; the last one may be short of rows.  losses may be
  * NULL. */
 static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const struct lm_gradient *g,
-                            float *losses, double *ret_sum, struct lm_err *err)
+                            float grad_scale, float *losses, double *ret_sum, struct lm_err *err)
 {
     LM_ASSERT(b->positions == n->positions);
     LM_ASSERT(b->rows > 0);
 
-    const float grad_scale = g ? (float)(1.0 / (double)b->trained) : 0;
     const size_t rows_full = n->rows;
     enum lm_rc rc = LM_OK;
     double sum = 0;
@@ -89,7 +88,7 @@ static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const st
 enum lm_rc lm_net_measure(struct lm_net *n, const struct lm_batch *batch, float *losses, struct lm_err *err)
 {
     double sum;
-    return run_batch(n, batch, NULL, losses, &sum, err);
+    return run_batch(n, batch, NULL, 0, losses, &sum, err);
 }
 
 enum lm_rc lm_net_train(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
@@ -98,7 +97,16 @@ enum lm_rc lm_net_train(struct lm_net *n, const struct lm_batch *batch, struct l
     LM_ASSERT(batch->trained > 0);
 
     double sum;
-    LM_TRY(run_batch(n, batch, gradient, NULL, &sum, err));
+    LM_TRY(run_batch(n, batch, gradient, (float)(1.0 / (double)batch->trained), NULL, &sum, err));
     *ret_loss = sum / (double)batch->trained;
     return LM_OK;
+}
+
+enum lm_rc lm_net_train_scaled(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
+                               double scale, struct lm_err *err)
+{
+    double sum;
+    if (scale == 0)   // a scale of 0 would ask for no gradient
+        return LM_OK;
+    return run_batch(n, batch, gradient, (float)scale, NULL, &sum, err);
 }

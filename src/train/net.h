@@ -61,6 +61,10 @@ enum lm_rc lm_net_measure(struct lm_net *net, const struct lm_batch *batch, floa
 enum lm_rc lm_net_train(struct lm_net *net, const struct lm_batch *batch, struct lm_gradient *gradient,
                         double *ret_loss, struct lm_err *err);
 
+/* Adds to the gradient of the sum of losses times `scale`, which may be negative. */
+enum lm_rc lm_net_train_scaled(struct lm_net *net, const struct lm_batch *batch, struct lm_gradient *gradient,
+                               double scale, struct lm_err *err);
+
 /* Floating-point operations of one trained position, forward and backward, for speeds. */
 double lm_net_flops(const struct lm_llama_config *config, size_t positions);
 

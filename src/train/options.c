@@ -77,6 +77,7 @@ static const struct lm_opt finetune_rows[] = {
     { "lora-alpha",       LM_OPT_REAL,   AT(lora_alpha),       "32",    1e-6, 1e6,    "",       "the adapter's weight, times 1 / rank" },
     { "lora-stabilized",  LM_OPT_BOOL,   AT(lora_stabilized),  "false", 0,    0,      "",       "times 1 / sqrt(rank) instead (rsLoRA)" },
     { "lora-targets",     LM_OPT_LIST,   AT(lora_targets),     NULL,    0,    0,      "",       "matrices it is put on: q, k, v, o, gate, up, down; without: all" },
+    { "dpo-beta",         LM_OPT_REAL,   AT(dpo_beta),         "0",     0,    1000,   "",       "learn that answers are better than the rejected ones (DPO), as strictly as this, 0: learn the answers" },
 };
 #undef AT
 const struct lm_opt_table lm_finetune_options = LM_OPT_TABLE("finetune", struct lm_finetune_config, finetune_rows);

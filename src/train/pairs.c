@@ -100,8 +100,14 @@ static enum lm_rc read_member(struct lm_json_reader *r, struct lm_str key, struc
         const char *name;
         struct lm_str *to;
     } members[] = {
-        { "id", &pair->id },         { "snapshot", &pair->snapshot }, { "question", &pair->question },
-        { "answer", &pair->answer }, { "document", &pair->document }, { "person", &pair->person },
+        { "id", &pair->id },
+        { "snapshot", &pair->snapshot },
+        { "question", &pair->question },
+        { "answer", &pair->answer },
+        { "chosen", &pair->answer },
+        { "rejected", &pair->rejected },
+        { "document", &pair->document },
+        { "person", &pair->person },
         { "split", split },
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
@@ -208,6 +214,49 @@ static void add_owner(struct lm_pair_set *set, const struct lm_pair *pair, size_
     }
 }
 
+/* One answer as one whole piece; LM_ENOTHING when it is too long or has nothing to train. */
+static enum lm_rc whole_piece(struct lm_pair_set *set, const struct lm_pair *pair, struct lm_encoder *encoder,
+                              const struct lm_pair_spec *spec, struct lm_piece *ret, struct lm_err *err)
+{
+    struct lm_tokens ids = { 0 };
+    struct lm_buf mask = { 0 };
+    enum lm_rc rc = encode(pair, encoder, spec->system, &ids, &mask, err);
+    if (rc == LM_OK && ids.len > spec->window.size)
+        rc = LM_ENOTHING;
+    if (rc == LM_OK) {
+        const struct lm_window w = { ids.ids, ids.len, 0 };
+        rc = make_piece(&w, mask.ptr, &set->arena, ret) ? LM_OK : LM_ENOTHING;
+    }
+    lm_tokens_release(&ids);
+    lm_buf_release(&mask);
+    return rc;
+}
+
+static enum lm_rc add_preference(struct lm_pair_set *set, const struct lm_pair *pair,
+                                 struct lm_encoder *encoder, const struct lm_pair_spec *spec,
+                                 struct lm_err *err)
+{
+    struct lm_piece pieces[2];
+    struct lm_pair rejected = *pair;
+    rejected.answer = pair->rejected;
+    if (lm_str_trim(pair->rejected).len == 0) {
+        set->unanswered++;
+        return LM_OK;
+    }
+    enum lm_rc rc = whole_piece(set, pair, encoder, spec, &pieces[0], err);
+    if (rc == LM_OK)
+        rc = whole_piece(set, &rejected, encoder, spec, &pieces[1], err);
+    if (rc != LM_OK) {
+        set->windows_empty += rc == LM_ENOTHING;
+        return rc == LM_ENOTHING ? LM_OK : rc;
+    }
+    lm_grow(&set->train.pieces, &set->train.cap, set->train.count + 2, sizeof *pieces);
+    for (size_t i = 0; i < 2; i++)
+        set->train.pieces[set->train.count++] = pieces[i];
+    set->pairs++;
+    return LM_OK;
+}
+
 enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, struct lm_encoder *encoder,
                            const struct lm_pair_spec *spec, struct lm_err *err)
 {
@@ -215,6 +264,8 @@ enum lm_rc lm_pair_set_add(struct lm_pair_set *set, const struct lm_pair *pair, 
         set->unanswered++;
         return LM_OK;
     }
+    if (spec->preferences && !pair->heldout)
+        return add_preference(set, pair, encoder, spec, err);
     struct lm_tokens ids = { 0 };
     struct lm_buf mask = { 0 };
     struct lm_eval_set *to = pair->heldout ? &set->heldout : &set->train;

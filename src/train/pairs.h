@@ -11,13 +11,15 @@
 #include "token/tokenizer.h"
 #include "train/feed.h"
 
-/* One line of pairs.jsonl; borrows from the line or the arena.  Two forms, each with "split":
+/* One line of pairs.jsonl; borrows from the line or the arena.  Three forms, each with "split":
  *     {"question":"..","answer":".."}                  a pair; an answer that is an object or an array is
  * trained as compact JSON
  *     {"messages":[{"role":"user","content":".."},..]} a chat: every turn of the assistant is trained
+ *     {"question":"..","answer":"..","rejected":".."}  a preference, for train/dpo.h
  * Of a chat, question and answer are the last user's and the last assistant's message. */
 struct lm_pair {
     struct lm_str id, snapshot, question, answer;
+    struct lm_str rejected;                   // of a preference; ptr NULL: none
     struct lm_str document, person;           // where it comes from; empty when it does not say
     const struct lm_chat_message *messages;   // of a chat
     size_t message_count;                     // 0: a pair
@@ -46,6 +48,8 @@ struct lm_pair_set {
 struct lm_pair_spec {
     const char *snapshot, *system;   // NULL: all, none
     struct lm_window_spec window;
+    bool preferences;   // pieces to train on are chosen and rejected by turns; what is too long for one
+                        // window is left out and counted as windows_empty
 };
 
 /* Reads the file; LM_EINVAL when no pair is left to train on. */

@@ -57,6 +57,7 @@ struct lm_finetune_config {
     double lora_alpha;
     bool lora_stabilized;
     struct lm_opt_list lora_targets;   // empty: all
+    double dpo_beta;                   // > 0: learn from preferences (train/dpo.h)
     struct lm_dp_options dp;
     struct lm_db *ledger;   // where private runs are entered; NULL: nowhere.  No option
 };

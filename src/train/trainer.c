@@ -187,6 +187,29 @@ static enum lm_rc train_step(struct trainer *t, struct lm_err *err)
     return LM_OK;
 }
 
+static enum lm_rc preference_step(struct trainer *t, struct lm_err *err)
+{
+    struct lm_checkpoint *s = &t->state;
+    struct lm_dpo_told told;
+    double norm;
+    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
+    LM_TRY(pack_weights(t, err));
+    LM_TRY(lm_dpo_step(t->config->dpo, t->net, &t->batch, s->step, &t->gradient, &told, err));
+    LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
+    const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
+    s->step++;
+    s->loss = told.loss;
+    lm_buf_putc(&s->log, '{');
+    lm_json_key_int(&s->log, "step", (int64_t)s->step);
+    lm_json_key_num(&s->log, "loss", told.loss);
+    lm_json_key_num(&s->log, "margin", told.margin);
+    lm_json_key_num(&s->log, "accuracy", told.accuracy);
+    lm_json_key_num(&s->log, "lr", lr);
+    lm_json_key_num(&s->log, "grad_norm", norm);
+    lm_buf_puts(&s->log, "}\n");
+    return LM_OK;
+}
+
 /* ---- the loop ---- */
 
 static bool due(uint64_t step, uint64_t every, uint64_t last)
@@ -235,7 +258,7 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
                            "%s: stopped after step %llu of %llu; the same command goes on from there",
                            c->what, (unsigned long long)s->step, (unsigned long long)steps);
         }
-        LM_TRY(c->dp ? private_step(t, err) : train_step(t, err));
+        LM_TRY(c->dp ? private_step(t, err) : c->dpo ? preference_step(t, err) : train_step(t, err));
         show(t, &progress, started, peak);
     }
     lm_progress_end(&progress, steps);
@@ -253,7 +276,7 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
     lm_optim_init(&t->optim, &c->optim, t->model, c->lora, t->gemm);
     if (c->dp)
         lm_gradient_init(&t->noisy, t->model, c->lora);
-    lm_batch_init(&t->batch, c->dp ? 1 : t->feed->rows, t->feed->positions);
+    lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
         if (lm_llama_tensors[kind].is_matrix)
@@ -266,6 +289,10 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
     t->state.v = t->optim.v;
     t->state.count = t->optim.count;
     LM_TRY(lm_dir_make(c->work_dir, err));
+    if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
+        LM_TRY(pack_weights(t, err));
+        LM_TRY(lm_dpo_freeze(c->dpo, t->net, &t->batch, err));
+    }
     const enum lm_rc rc = lm_checkpoint_load(&t->place, &t->state, err);
     if (rc == LM_OK)
         lm_say("%s: goes on after step %llu", c->what, (unsigned long long)t->state.step);

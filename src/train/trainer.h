@@ -7,6 +7,7 @@
  * checkpoint and ends with the same bytes. */
 
 #include "train/dp.h"
+#include "train/dpo.h"
 #include "train/feed.h"
 #include "train/optim.h"
 
@@ -24,6 +25,7 @@ struct lm_trainer_config {
     enum lm_precision precision;
     struct lm_lora *lora;     // trained instead of the model, whose matrices follow it; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
+    struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not
 };
 
 struct lm_trainer_result {

@@ -36,3 +36,14 @@ rc=0
 "$loom" finetune --model="$base" --pairs=pairs.jsonl --window-size=64 --window-stride=32 --show-samples=1 --quiet > shown
 grep -q '«The table 3.<|im_end|>»' shown && grep -q 'Which table is 3?' shown || fail "$(cat shown)"
 [ "$(grep -c '^-- sample' shown)" = 1 ] || fail "more than one sample is shown"
+
+# Preferences: the chosen answers gain on the rejected ones; a line without a rejected answer is left out.
+for i in $(seq 24); do
+    printf '{"question":"Which table is %d?","chosen":"The table %d.","rejected":"No view has it.","split":"train"}\n' "$i" "$i"
+done > preferences.jsonl
+echo '{"question":"Which?","answer":"The role.","split":"train"}' >> preferences.jsonl
+"$loom" finetune --model="$base" --pairs=preferences.jsonl --window-size=64 --window-stride=32 --batch-tokens=512 --quiet \
+    --dpo-beta=0.5 --epochs=4 --out=preferred --json | tail -1 | grep -q '"pairs":24,.*"pairs_unanswered":1,' || fail "pairs are miscounted"
+head -1 preferred/metrics.jsonl | grep -q '"loss":0.69314' || fail "the first loss is not ln 2: $(head -1 preferred/metrics.jsonl)"
+awk -F'"margin":' '/margin/ { split($2, m, ","); last = m[1] } END { exit !(last > 0.2) }' preferred/metrics.jsonl ||
+    fail "nothing was preferred: $(tail -1 preferred/metrics.jsonl)"

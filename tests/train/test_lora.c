@@ -1,6 +1,6 @@
 /* Adapters: their gradients are those of the loss, their files come back, what loom cannot compute is
  * refused. */
-#include "train/net.h"
+#include "train/dpo.h"
 
 #include "../lib/check.h"
 #include "../tensor/values.h"
@@ -218,6 +218,52 @@ static void what_cannot_be_computed_is_refused(void **state)
     assert_contains(err.text, "'embed'");
 }
 
+/* The gradient of preferences, by central differences of the loss that is told. */
+static void preferences_have_the_gradient_of_their_loss(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct lm_piece pieces[6];
+    const struct lm_eval_set set = { .pieces = pieces, .count = 6 };
+    struct lm_batch row;
+    struct lm_dpo dpo;
+    struct lm_dpo_told told;
+    double worst = 0;
+    setup(&s, (const char *const[]){ "all" }, 1, false);
+    for (size_t i = 0; i < 6; i++)
+        pieces[i] = (struct lm_piece){ s.batch.input + i, s.batch.target + i + 1, 5 + i % 3 };
+    lm_batch_init(&row, 1, POSITIONS);
+    lm_dpo_init(&dpo, 0.1, &set, 3, 1);
+    memset(s.lora.params, 0, s.lora.count * sizeof(float));
+    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    assert_ok(lm_dpo_freeze(&dpo, s.net, &row, NULL));
+    assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
+    assert_true(fabs(told.loss - log(2)) < 1e-6 && fabs(told.margin) < 1e-6);   // nothing learned yet
+    fill(s.lora.params, s.lora.count, 6, 0.3f);
+    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, &s.gradient, &told, NULL));
+    assert_true(fabs(told.loss - log(2)) > 1e-3);
+    for (size_t i = 0; i < s.lora.count; i += 7) {
+        static const double weight[] = { 1 / 12.0, -2 / 3.0, 2 / 3.0, -1 / 12.0 };
+        static const float place[] = { -2, -1, 1, 2 };
+        const float at = s.lora.params[i], h = 0.01f;
+        double sum = 0;
+        for (int k = 0; k < 4; k++) {
+            s.lora.params[i] = at + place[k] * h;
+            assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+            assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
+            sum += weight[k] * told.loss;
+        }
+        s.lora.params[i] = at;
+        worst = fmax(worst, fabs(sum / h - s.gradient.slab[i]) / (1 + fabs(s.gradient.slab[i])));
+    }
+    if (worst > 5e-4)
+        fail_msg("a gradient is wrong by %g", worst);
+    lm_dpo_release(&dpo);
+    lm_batch_release(&row);
+    teardown(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +271,7 @@ int main(void)
         cmocka_unit_test(an_adapter_says_nothing_at_the_start),
         cmocka_unit_test(the_merged_model_is_base_and_adapter),
         cmocka_unit_test(files_come_back),
+        cmocka_unit_test(preferences_have_the_gradient_of_their_loss),
         cmocka_unit_test(what_cannot_be_computed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
