@@ -1,10 +1,15 @@
-/* A training step of one small model and its parts, beside what this machine reaches in fused multiply-adds.
- */
+/* Training steps and their parts, beside what this machine reaches in fused multiply-adds and in bf16
+ * products.
+ *
+ * bench_train 15m|110m [RUNS]: whole steps of AdamW of that model alone, as peers/train.py wants them; the
+ * median. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/sys.h"
+#include "tensor/bf16.h"
 #include "train/optim.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,27 +87,42 @@ static void run_update(void *context)
     LM_ASSERT(lm_optim_step(&s->optim, &s->gradient, 0, &norm, NULL) == LM_OK);
 }
 
-static void bench_step(enum lm_gemm_type type, const char *name)
+static void step_init(struct step *s, const struct lm_llama_config *model,
+                      const struct lm_optim_config *optim, size_t rows, bool bf16)
+{
+    const size_t positions = (size_t)model->context;
+    struct lm_rng rng = lm_rng_make(1, 0);
+    LM_ASSERT(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL) == LM_OK);
+    lm_llama_init(&s->model, model);
+    lm_llama_random(&s->model, 1);
+    s->net = lm_net_new(&s->model, s->gemm, &(struct lm_net_config){ .positions = positions, .bf16 = bf16 });
+    lm_gradient_init(&s->gradient, &s->model, NULL);
+    lm_optim_init(&s->optim, optim, &s->model, NULL, s->gemm);
+    lm_batch_init(&s->batch, rows, positions);
+    for (size_t i = 0; i < rows * positions; i++) {
+        s->batch.input[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)model->vocab_size);
+        s->batch.target[i] = (int32_t)lm_rng_below(&rng, (uint64_t)model->vocab_size);
+    }
+    s->batch.trained = rows * positions;
+}
+
+static void step_release(struct step *s)
+{
+    lm_batch_release(&s->batch);
+    lm_optim_release(&s->optim);
+    lm_gradient_release(&s->gradient);
+    lm_net_free(s->net);
+    lm_llama_release(&s->model);
+    lm_gemm_free(s->gemm);
+}
+
+static void bench_step(bool bf16, const char *name)
 {
     struct step s;
     const struct lm_optim_config optim = {
         .optimizer = LM_OPTIMIZER_MUON, .beta1 = 0.9, .beta2 = 0.95, .adam_eps = 1e-8, .steps = 10
     };
-    struct lm_rng rng = lm_rng_make(1, 0);
-    LM_ASSERT(lm_gemm_new(type, &s.gemm, NULL) == LM_OK);
-    lm_llama_init(&s.model, &config);
-    lm_llama_random(&s.model, 1);
-    s.net = lm_net_new(&s.model, s.gemm,
-                       &(struct lm_net_config){ .positions = CONTEXT, .bf16 = type == LM_GEMM_BF16 });
-    lm_gradient_init(&s.gradient, &s.model, NULL);
-    lm_optim_init(&s.optim, &optim, &s.model, NULL, s.gemm);
-    lm_batch_init(&s.batch, ROWS, CONTEXT);
-    for (size_t i = 0; i < (size_t)ROWS * CONTEXT; i++) {
-        s.batch.input[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)config.vocab_size);
-        s.batch.target[i] = (int32_t)lm_rng_below(&rng, (uint64_t)config.vocab_size);
-    }
-    s.batch.trained = (size_t)ROWS * CONTEXT;
-
+    step_init(&s, &config, &optim, ROWS, bf16);
     char title[64];
     const double tokens = (double)s.batch.trained, gradient = fastest(run_gradient, &s);
     const double update = fastest(run_update, &s);
@@ -112,12 +132,61 @@ static void bench_step(enum lm_gemm_type type, const char *name)
     row(title, 1e3 * update, "ms");
     snprintf(title, sizeof title, "%s step", name);
     row(title, tokens / (gradient + update), "tokens/s");
-    lm_batch_release(&s.batch);
-    lm_optim_release(&s.optim);
-    lm_gradient_release(&s.gradient);
-    lm_net_free(s.net);
-    lm_llama_release(&s.model);
-    lm_gemm_free(s.gemm);
+    step_release(&s);
+}
+
+/* ---- the models that others are compared on ---- */
+
+struct model_case {
+    const char *name;
+    struct lm_llama_config config;
+    size_t rows;
+};
+
+/* 8,192 tokens a step. */
+static const struct model_case model_cases[] = {
+    { "15m", { 32000, 288, 6, 6, 6, 768, 256, 10000, 1e-5, true, -1, -1 }, 32 },
+    { "110m", { 32000, 768, 12, 12, 12, 2048, 1024, 10000, 1e-5, true, -1, -1 }, 8 },
+};
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Whole steps, and in percent of the peak of bf16 products; the median, the peak is the best of all. */
+static void bench_model(const struct model_case *c)
+{
+    enum { RUNS_MAX = 101 };
+    double seconds[RUNS_MAX], best_peak = 0;
+    struct step s;
+    const struct lm_optim_config optim = { .optimizer = LM_OPTIMIZER_ADAMW,
+                                           .lr = 1e-4,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.95,
+                                           .adam_eps = 1e-8,
+                                           .weight_decay = 0.1,
+                                           .clip = 1,
+                                           .steps = 1000 };
+    const size_t count = runs < RUNS_MAX ? (size_t)runs : RUNS_MAX;
+    step_init(&s, &c->config, &optim, c->rows, lm_net_bf16_works());
+    run_gradient(&s);
+    run_update(&s);
+    for (size_t i = 0; i < count; i++) {
+        best_peak = fmax(best_peak, lm_bf16_peak_gflops(PEAK_MS));
+        const uint64_t start = lm_now_ns();
+        run_gradient(&s);
+        run_update(&s);
+        seconds[i] = (double)(lm_now_ns() - start) * 1e-9;
+    }
+    qsort(seconds, count, sizeof *seconds, ascending);
+    const double rate = (double)s.batch.trained / seconds[count / 2];
+    const double flops = rate * lm_net_flops(&c->config, (size_t)c->config.context);
+    row(c->name, rate, "tokens/s");
+    row(c->name, 100 * flops / 1e9 / best_peak, "percent of bf16 peak");
+    row(c->name, best_peak, "GFLOP/s bf16 peak");
+    step_release(&s);
 }
 
 /* ---- attention ---- */
@@ -201,8 +270,16 @@ static void bench_product(size_t m, size_t n, size_t k, bool a_t, bool b_t)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--smoke") == 0)
+    const bool smoke = argc > 1 && strcmp(argv[1], "--smoke") == 0;
+    if (smoke)
         runs = 1;
+    if (argc > 2)
+        runs = (int)strtol(argv[2], NULL, 10);
+    for (size_t i = 0; argc > 1 && i < sizeof model_cases / sizeof model_cases[0]; i++)
+        if (strcmp(argv[1], model_cases[i].name) == 0) {
+            bench_model(&model_cases[i]);
+            return 0;
+        }
     peak = lm_peak_gflops(PEAK_MS);
     row("f32 peak", peak, "GFLOP/s");
     bench_product(2048, 256, 256, false, true);
@@ -212,8 +289,8 @@ int main(int argc, char **argv)
     bench_product(512, 2048, 256, false, true);
     bench_product(256, 256, 256, false, false);
     bench_attention();
-    bench_step(LM_GEMM_F32, "f32");
-    if (lm_isa() >= LM_ISA_AVX512_BF16)
-        bench_step(LM_GEMM_BF16, "bf16");
+    bench_step(false, "f32");
+    if (lm_net_bf16_works())
+        bench_step(true, "bf16");
     return 0;
 }

@@ -130,8 +130,8 @@ INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, siz
 
 void lm_bf16_loss_back_avx512(const struct lm_bf16_loss_back *l, size_t first, size_t count)
 {
-    for (size_t row = 0; row < l->m; row += 32)
-        for (size_t j = 0; j < count; j += PANEL) {
+    for (size_t j = 0; j < count; j += PANEL)
+        for (size_t row = 0; row < l->m; row += 32) {
             __m512i pairs[16];
             loss_back_block(l, first, j, row, pairs);
             store_transposed(l->transposed + j * l->transposed_stride + row, l->transposed_stride, count - j,

@@ -4,6 +4,7 @@
 
 #include "../tensor/values.h"
 #include "base/sys.h"
+#include "model/safetensors.h"
 
 #include <string.h>
 
@@ -305,6 +306,57 @@ static void bf16_is_near_f32(void **state)
     check_bf16(&tied, 33);
 }
 
+/* tests/golden/train/make.py: loss and gradients of a small Llama as transformers has them, in 64 bits. */
+static void gradients_are_those_of_torch(void **state)
+{
+    (void)state;
+    enum { ROWS = 2, POSITIONS = 12 };
+    struct setup s = { 0 };
+    struct lm_safetensors want = { 0 };
+    struct lm_batch b;
+    double loss;
+    float want_loss;
+    assert_int_equal(lm_llama_load(&s.model, LOOM_TEST_DIR "/golden/train/llama", NULL), LM_OK);
+    assert_int_equal(
+        lm_safetensors_open(&want, LOOM_TEST_DIR "/golden/train/llama-gradients.safetensors", NULL), LM_OK);
+    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s.gemm, NULL), LM_OK);
+    s.net = lm_net_new(&s.model, s.gemm, &(struct lm_net_config){ .positions = POSITIONS });
+    lm_gradient_init(&s.gradient, &s.model, NULL);
+    const int32_t *tokens = lm_safetensors_find(&want, "tokens")->data;
+    lm_batch_init(&b, ROWS, POSITIONS);
+    for (size_t row = 0; row < ROWS; row++) {
+        int32_t target[POSITIONS];
+        memcpy(target, tokens + row * POSITIONS + 1, (POSITIONS - 1) * sizeof *target);
+        target[POSITIONS - 1] = LM_TARGET_NONE;
+        const struct lm_piece piece = { (const uint32_t *)tokens + row * POSITIONS, target, POSITIONS };
+        lm_batch_put(&b, row, 0, &piece);
+    }
+    assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+    memcpy(&want_loss, lm_safetensors_find(&want, "loss")->data, sizeof want_loss);
+    assert_true(fabs(loss - want_loss) <= 1e-5 * want_loss);
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
+        for (size_t l = 0; l < lm_llama_layer_count(&s.model.config, kind); l++) {
+            char name[128];
+            size_t rows, cols;
+            lm_llama_shape(&s.model.config, kind, &rows, &cols);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+            snprintf(name, sizeof name, lm_llama_tensors[kind].hf_name, (int)l);   // %d or nothing: a table
+#pragma GCC diagnostic pop
+            const struct lm_tensor_view *view = lm_safetensors_find(&want, name);
+            assert_non_null(view);
+            float *gradient =
+                lm_memdup(view->data, rows * cols * sizeof *gradient);   // views are not aligned
+            const double apart = distance(s.gradient.tensor[kind] + l * rows * cols, gradient, rows * cols);
+            free(gradient);
+            if (!(apart < 1e-5))
+                fail_msg("the gradient of %s is %.3g of its length away from torch's", name, apart);
+        }
+    lm_safetensors_close(&want);
+    lm_batch_release(&b);
+    teardown(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +366,7 @@ int main(void)
         cmocka_unit_test(gradients_do_not_know_the_threads),
         cmocka_unit_test(computing_again_changes_nothing),
         cmocka_unit_test(bf16_is_near_f32),
+        cmocka_unit_test(gradients_are_those_of_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
