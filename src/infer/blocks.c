@@ -12,53 +12,39 @@ const struct lm_block_shape lm_block_shapes[LM_BLOCK_FORM_COUNT] = LM_BLOCK_SHAP
 
 /* ---- panels ---- */
 
-static size_t factor_count(const struct lm_block_shape *s)   // of one block and output
-{
-    return LM_BLOCK / s->group + s->has_offset;
-}
-
-size_t lm_block_panel_bytes(enum lm_block_form form, size_t blocks)
-{
-    const struct lm_block_shape *s = &lm_block_shapes[form];
-    const size_t factors = blocks * factor_count(s) * LM_PANEL * s->factor_bytes;
-    return blocks * lm_block_codes_bytes(form) + (factors + 63) / 64 * 64;
-}
-
 static size_t code_place(const struct lm_block_shape *s, size_t block, size_t output, size_t k)
 {
     const size_t line = s->code_bits == 8 ? k / 4 : k % 16 / 4;
-    return block * s->code_bits * 64 + line * 64 + output * 4 + k % 4;
+    return block * lm_block_bytes(s) + line * 64 + output * 4 + k % 4;
 }
 
 /* Factor number `which` of a block: its scales, then its offset. */
-static size_t factor_place(enum lm_block_form form, size_t blocks, size_t block, size_t which, size_t output)
+static size_t factor_place(const struct lm_block_shape *s, size_t block, size_t which, size_t output)
 {
-    const struct lm_block_shape *s = &lm_block_shapes[form];
-    return blocks * lm_block_codes_bytes(form) +
-           ((block * factor_count(s) + which) * LM_PANEL + output) * s->factor_bytes;
+    return block * lm_block_bytes(s) + lm_block_code_bytes(s) + (which * LM_PANEL + output) * s->factor_bytes;
 }
 
-static void put_factor(enum lm_block_form form, char *panel, size_t place, float value)
+static void put_factor(const struct lm_block_shape *s, char *panel, size_t place, float value)
 {
     const uint16_t half = lm_f16_encode(value);
-    if (lm_block_shapes[form].factor_bytes == 2)
+    if (s->factor_bytes == 2)
         memcpy(panel + place, &half, sizeof half);
     else
         memcpy(panel + place, &value, sizeof value);
 }
 
-static float get_factor(enum lm_block_form form, const char *panel, size_t place)
+static float get_factor(const struct lm_block_shape *s, const char *panel, size_t place)
 {
     uint16_t half;
     float value;
     memcpy(&half, panel + place, sizeof half);
-    if (lm_block_shapes[form].factor_bytes == 2)
+    if (s->factor_bytes == 2)
         return lm_f16_decode(half);
     memcpy(&value, panel + place, sizeof value);
     return value;
 }
 
-void lm_block_put(enum lm_block_form form, void *panel, size_t blocks, size_t block, size_t output,
+void lm_block_put(enum lm_block_form form, void *panel, size_t block, size_t output,
                   const struct lm_block_weights *w)
 {
     const struct lm_block_shape *s = &lm_block_shapes[form];
@@ -71,9 +57,9 @@ void lm_block_put(enum lm_block_form form, void *panel, size_t blocks, size_t bl
             codes[code_place(s, block, output, k)] = (uint8_t)(w->codes[k] | w->codes[k + 16] << 4);
     const size_t scales = LM_BLOCK / s->group;
     for (size_t i = 0; i < scales; i++)
-        put_factor(form, panel, factor_place(form, blocks, block, i, output), w->scale[i]);
+        put_factor(s, panel, factor_place(s, block, i, output), w->scale[i]);
     if (s->has_offset)
-        put_factor(form, panel, factor_place(form, blocks, block, scales, output), w->offset);
+        put_factor(s, panel, factor_place(s, block, scales, output), w->offset);
 }
 
 /* ---- inputs: here 32 values of 16 bits ---- */
@@ -109,59 +95,48 @@ static int32_t code_at(const struct lm_block_shape *s, const uint8_t *codes, siz
     return s->code_bits == 8 ? code : k < 16 ? code & 15 : code >> 4;
 }
 
-static float output(enum lm_block_form form, float y, const void *x, const void *panel, size_t i,
-                    size_t blocks)
+struct view {
+    const char *x, *panels;
+    size_t x_bytes, panel_bytes, blocks;
+};
+
+static float output(const struct lm_block_shape *s, float y, const struct view *v, size_t row, size_t panel,
+                    size_t i)
 {
-    const struct lm_block_shape *s = &lm_block_shapes[form];
-    const int16_t *values = x;
-    const struct lm_block_tail *tails = (const void *)((const char *)x + blocks * LM_BLOCK_INPUT_CODES);
+    const char *x = v->x + row * v->x_bytes, *at = v->panels + panel * v->panel_bytes;
+    const int16_t *values = (const void *)x;
+    const struct lm_block_tail *tails = (const void *)(x + v->blocks * LM_BLOCK_INPUT_CODES);
     const size_t scales = LM_BLOCK / s->group;
-    for (size_t b = 0; b < blocks; b++) {
+    for (size_t b = 0; b < v->blocks; b++) {
         for (size_t g = 0; g < scales; g++) {
             int32_t sum = 0;
             for (size_t k = g * s->group; k < (g + 1) * s->group; k++)
-                sum += (code_at(s, panel, b, i, k) - s->zero) * values[b * LM_BLOCK + k];
-            const float scale = get_factor(form, panel, factor_place(form, blocks, b, g, i));
+                sum += (code_at(s, (const uint8_t *)at, b, i, k) - s->zero) * values[b * LM_BLOCK + k];
+            const float scale = get_factor(s, at, factor_place(s, b, g, i));
             y = fmaf((float)sum, scale * tails[b].scale, y);
         }
         if (s->has_offset)
-            y = fmaf(get_factor(form, panel, factor_place(form, blocks, b, scales, i)), tails[b].total, y);
+            y = fmaf(get_factor(s, at, factor_place(s, b, scales, i)), tails[b].total, y);
     }
     return y;
 }
 
-static void product(enum lm_block_form form, float *y, size_t y_stride, const void *x, size_t x_bytes,
-                    size_t rows, const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,
-                    bool add)
+static void product(const struct lm_block_shape s, float *y, size_t y_stride, struct view v, size_t rows,
+                    size_t panel_count, bool add)
 {
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++)
             for (size_t i = 0; i < LM_PANEL; i++) {
                 float *to = &y[m * y_stride + j * LM_PANEL + i];
-                *to = output(form, add ? *to : 0, (const char *)x + m * x_bytes,
-                             (const char *)panels + j * panel_bytes, i, blocks);
+                *to = output(&s, add ? *to : 0, &v, m, j, i);
             }
 }
 
-#define PRODUCT(form)                                                                                        \
-    static void product_##form(float *y, size_t y_stride, const void *x, size_t x_bytes, size_t rows,        \
-                               const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,    \
-                               bool add)                                                                     \
-    {                                                                                                        \
-        product(LM_BLOCK_##form, y, y_stride, x, x_bytes, rows, panels, panel_bytes, panel_count, blocks,    \
-                add);                                                                                        \
-    }
-PRODUCT(U8)
-PRODUCT(U4)
-PRODUCT(U4_F16)
-PRODUCT(U4_F32)
-PRODUCT(U8_F32)
-PRODUCT(U8_HALF)
-#undef PRODUCT
+#include "infer/blocks_table.h"
 
 const struct lm_block_kernels lm_blocks_scalar = {
     .prepare = prepare,
-    .product = { product_U8, product_U4, product_U4_F16, product_U4_F32, product_U8_F32, product_U8_HALF },
+    .product = LM_BLOCK_PRODUCTS,
 };
 
 const struct lm_block_kernels *lm_blocks(void)

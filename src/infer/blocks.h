@@ -14,11 +14,12 @@
  *
  * which has the same bits for any batch, tile, thread and instruction set.
  *
- * Panels, as in panels.h, are 16 output columns.  One is codes, then factors, each part in whole lines:
+ * Panels, as in panels.h, are 16 output columns.  One is its blocks, each in the order it is read in, so that
+ * a matrix is one stream from front to back:
  *
- *     codes     per block 8 (nibbles: 4) lines of 64 bytes: line q has k = 4q .. 4q+3 of output 0, of output
- * 1 ...; as nibbles the low ones are k = 4q + j, the high ones k = 16 + 4q + j factors   per block and group
- * 16 scales; then, if there are offsets, 16 offsets
+ *     codes     8 (nibbles: 4) lines of 64 bytes: line q has k = 4q .. 4q+3 of output 0, of output 1 ...;
+ *               as nibbles the low ones are k = 4q + j, the high ones k = 16 + 4q + j
+ *     factors   per group 16 scales; then, if there are offsets, 16 offsets
  *
  * SCALAR defines; kernels do not allocate, lock, log or fail. */
 
@@ -71,8 +72,7 @@ struct lm_block_kernels {
     void (*prepare)(void *ret, const float *x, size_t blocks);
 
     /* y[m * y_stride + 16 j + i] = (add ? itself : 0) + row m of x times output i of panel j, for m < rows,
-     * j < panel_count.  x_bytes and panel_bytes: from one row, one panel to the next; panels aligned to 64.
-     */
+     * j < panel_count.  x_bytes and panel_bytes: from one row, one panel to the next. */
     void (*product[LM_BLOCK_FORM_COUNT])(float *y, size_t y_stride, const void *x, size_t x_bytes,
                                          size_t rows, const void *panels, size_t panel_bytes,
                                          size_t panel_count, size_t blocks, bool add);
@@ -83,18 +83,22 @@ extern const struct lm_block_kernels lm_blocks_scalar, lm_blocks_avx2, lm_blocks
 
 const struct lm_block_kernels *lm_blocks(void);   // the row for this processor, see lm_isa
 
-static inline size_t lm_block_codes_bytes(enum lm_block_form form)   // of one block of a panel
+/* Of one block of a panel: its codes; all of it. */
+static inline size_t lm_block_code_bytes(const struct lm_block_shape *s)
 {
-    return lm_block_shapes[form].code_bits * (size_t)64;
+    return s->code_bits * (size_t)64;
 }
-size_t lm_block_panel_bytes(enum lm_block_form form, size_t blocks);
+static inline size_t lm_block_bytes(const struct lm_block_shape *s)
+{
+    return lm_block_code_bytes(s) + (LM_BLOCK / s->group + s->has_offset) * (size_t)16 * s->factor_bytes;
+}
 
 /* One block of one output into its place. */
 struct lm_block_weights {
     uint8_t codes[LM_BLOCK];
     float scale[2], offset;   // scale[1]: of the second half, in forms with groups of 16
 };
-void lm_block_put(enum lm_block_form form, void *panel, size_t blocks, size_t block, size_t output,
+void lm_block_put(enum lm_block_form form, void *panel, size_t block, size_t output,
                   const struct lm_block_weights *w);
 
 #endif

@@ -94,7 +94,7 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, __m256i
         const size_t q = group * (s.group / 4) + i;
         __m256i codes[4];
         EACH (part, 4)
-            codes[part] = codes_of(s, v->panels + block * s.code_bits * LINE, q, part);
+            codes[part] = codes_of(s, v->panels + block * lm_block_bytes(&s), q, part);
         EACH (r, rows) {
             long long four;
             __builtin_memcpy(&four, v->x + r * v->x_bytes + block * LM_BLOCK_INPUT_CODES + 8 * q, 8);
@@ -108,14 +108,13 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, __m256i
 INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, size_t y_stride,
                  const struct view *v, bool add)
 {
-    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes,
-                 block_bytes = (groups + s.has_offset) * row_bytes;
-    const char *at = v->panels + v->blocks * s.code_bits * LINE;   // factors of the block at hand
+    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
+    const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     __m256 acc[ROWS_MAX * HALVES];
     EACH (r, rows)
         EACH (h, HALVES)
             acc[r * HALVES + h] = add ? _mm256_loadu_ps(y + r * y_stride + h * 8) : _mm256_setzero_ps();
-    for (size_t b = 0; b < v->blocks; b++, at += block_bytes) {
+    for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups) {
             __m256i sum[ROWS_MAX * 4];
             EACH (i, rows * 4)
@@ -161,24 +160,9 @@ INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, st
     }
 }
 
-#define PRODUCT(form)                                                                                        \
-    static void product_##form(float *y, size_t y_stride, const void *x, size_t x_bytes, size_t rows,        \
-                               const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,    \
-                               bool add)                                                                     \
-    {                                                                                                        \
-        static const struct lm_block_shape shapes[] = LM_BLOCK_SHAPES;                                       \
-        product(shapes[LM_BLOCK_##form], y, y_stride,                                                        \
-                (struct view){ x, panels, x_bytes, panel_bytes, blocks }, rows, panel_count, add);           \
-    }
-PRODUCT(U8)
-PRODUCT(U4)
-PRODUCT(U4_F16)
-PRODUCT(U4_F32)
-PRODUCT(U8_F32)
-PRODUCT(U8_HALF)
-#undef PRODUCT
+#include "infer/blocks_table.h"
 
 const struct lm_block_kernels lm_blocks_avx2 = {
     .prepare = prepare,
-    .product = { product_U8, product_U4, product_U4_F16, product_U4_F32, product_U8_F32, product_U8_HALF },
+    .product = LM_BLOCK_PRODUCTS,
 };

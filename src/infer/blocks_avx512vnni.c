@@ -9,10 +9,6 @@
 
 enum { PANEL = 16, TILE_MAX = 12, LINE = 64 };
 
-/* How far ahead of the line at hand memory is asked for, into the second and into the first cache.  Chosen by
- * trial: without it a core waits for half of the bandwidth it could have. */
-enum { FAR = 16 << 10, NEAR = 1 << 10 };
-
 #define INLINE static inline __attribute__((always_inline))
 #define EACH(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
 
@@ -61,13 +57,6 @@ INLINE __m512i line(const struct lm_block_shape s, const char *codes, size_t q)
     return _mm512_and_si512(q < 4 ? both : _mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
 }
 
-/* Beyond the end of the matrix lies the next one that is read, or nothing: then nothing happens. */
-INLINE void ask_ahead(const char *at)
-{
-    _mm_prefetch(at + FAR, _MM_HINT_T1);
-    _mm_prefetch(at + NEAR, _MM_HINT_T0);
-}
-
 INLINE __m512 factors(const struct lm_block_shape s, const char *at)
 {
     return s.factor_bytes == 2 ? _mm512_cvtph_ps(_mm256_loadu_si256((const void *)at)) : _mm512_loadu_ps(at);
@@ -98,7 +87,7 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, const s
         const size_t q = group * (s.group / 4) + i;
         __m512i codes[TILE_MAX];
         EACH (p, panels)
-            codes[p] = line(s, v->panels + p * v->panel_bytes + block * s.code_bits * LINE, q);
+            codes[p] = line(s, v->panels + p * v->panel_bytes + block * lm_block_bytes(&s), q);
         EACH (r, rows) {
             const __m512i four = four_values(v, r, block, byte + 4 * q);
             EACH (p, panels)
@@ -110,14 +99,13 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, const s
 INLINE void tile(const struct lm_block_shape s, const size_t rows, const size_t panels, float *y,
                  size_t y_stride, const struct view *v, bool add)
 {
-    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes,
-                 block_bytes = (groups + s.has_offset) * row_bytes;
-    const char *at = v->panels + v->blocks * s.code_bits * LINE;   // factors of the block at hand
+    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
+    const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     __m512 acc[TILE_MAX];
     EACH (r, rows)
         EACH (p, panels)
             acc[r * panels + p] = add ? _mm512_loadu_ps(y + r * y_stride + p * PANEL) : _mm512_setzero_ps();
-    for (size_t b = 0; b < v->blocks; b++, at += block_bytes) {
+    for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups) {
             __m512i sum[TILE_MAX];
             EACH (i, rows * panels)
@@ -152,16 +140,16 @@ INLINE void tile(const struct lm_block_shape s, const size_t rows, const size_t 
             _mm512_storeu_ps(y + r * y_stride + p * PANEL, acc[r * panels + p]);
 }
 
-/* One row waits for memory: one panel after the other, so that the processor sees a single stream to fetch
- * ahead of us.  Integer sums are exact, so each may be split over independent registers. */
+/* One row waits for memory: one panel after the other and every byte in the order it lies in, which is what
+ * the processor fetches ahead by itself; asking it for lines further on made it slower.  Integer sums are
+ * exact, so each may be split over independent registers. */
 INLINE void row_tile(const struct lm_block_shape s, float *y, const struct view *v, bool add)
 {
     enum { WAYS = 2 };
-    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes,
-                 block_bytes = (groups + s.has_offset) * row_bytes;
-    const char *at = v->panels + v->blocks * s.code_bits * LINE;
+    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
+    const char *at = v->panels + lm_block_code_bytes(&s);
     __m512 acc = add ? _mm512_loadu_ps(y) : _mm512_setzero_ps();
-    for (size_t b = 0; b < v->blocks; b++, at += block_bytes) {
+    for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         const struct lm_block_tail *t = tail(v, 0, b);
         EACH (g, groups) {
             const int values = groups == 1 ? t->sum : g == 0 ? t->first : t->sum - t->first;
@@ -170,9 +158,7 @@ INLINE void row_tile(const struct lm_block_shape s, float *y, const struct view 
                 high[i] = low[i] = _mm512_setzero_si512();
             EACH (i, s.group / 4) {
                 const size_t q = g * (s.group / 4) + i;
-                if (q < s.code_bits)
-                    ask_ahead(v->panels + (b * s.code_bits + q) * LINE);
-                const __m512i codes = line(s, v->panels + b * s.code_bits * LINE, q);
+                const __m512i codes = line(s, v->panels + b * lm_block_bytes(&s), q);
                 high[i % WAYS] = _mm512_dpbusd_epi32(high[i % WAYS], codes, four_values(v, 0, b, 4 * q));
                 low[i % WAYS] =
                     _mm512_dpbusd_epi32(low[i % WAYS], codes, four_values(v, 0, b, LM_BLOCK + 4 * q));
@@ -234,24 +220,9 @@ INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, st
     }
 }
 
-#define PRODUCT(form)                                                                                        \
-    static void product_##form(float *y, size_t y_stride, const void *x, size_t x_bytes, size_t rows,        \
-                               const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,    \
-                               bool add)                                                                     \
-    {                                                                                                        \
-        static const struct lm_block_shape shapes[] = LM_BLOCK_SHAPES;                                       \
-        product(shapes[LM_BLOCK_##form], y, y_stride,                                                        \
-                (struct view){ x, panels, x_bytes, panel_bytes, blocks }, rows, panel_count, add);           \
-    }
-PRODUCT(U8)
-PRODUCT(U4)
-PRODUCT(U4_F16)
-PRODUCT(U4_F32)
-PRODUCT(U8_F32)
-PRODUCT(U8_HALF)
-#undef PRODUCT
+#include "infer/blocks_table.h"
 
 const struct lm_block_kernels lm_blocks_avx512_vnni = {
     .prepare = prepare,
-    .product = { product_U8, product_U4, product_U4_F16, product_U4_F32, product_U8_F32, product_U8_HALF },
+    .product = LM_BLOCK_PRODUCTS,
 };

@@ -78,7 +78,7 @@ INLINE void add_group(const struct lm_block_shape s, const size_t rows, float32x
                       const struct view *v, size_t block, const size_t group, const char *at)
 {
     int32x4_t sums[ROWS_MAX * QUARTERS];
-    group_sums(s, rows, sums, v->panels + block * s.code_bits * LINE, v->x + block * LM_BLOCK_INPUT_CODES,
+    group_sums(s, rows, sums, v->panels + block * lm_block_bytes(&s), v->x + block * LM_BLOCK_INPUT_CODES,
                v->x_bytes, group);
     EACH (r, rows) {
         const struct lm_block_tail *t = tail(v, r, block);
@@ -95,14 +95,13 @@ INLINE void add_group(const struct lm_block_shape s, const size_t rows, float32x
 INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, size_t y_stride,
                  const struct view *v, bool add)
 {
-    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes,
-                 block_bytes = (groups + s.has_offset) * row_bytes;
-    const char *at = v->panels + v->blocks * s.code_bits * LINE;   // factors of the block at hand
+    const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
+    const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     float32x4_t acc[ROWS_MAX * QUARTERS];
     EACH (r, rows)
         EACH (i, QUARTERS)
             acc[r * QUARTERS + i] = add ? vld1q_f32(y + r * y_stride + i * 4) : vdupq_n_f32(0);
-    for (size_t b = 0; b < v->blocks; b++, at += block_bytes) {
+    for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups)
             add_group(s, rows, acc, v, b, g, at + g * row_bytes);
         if (s.has_offset)
@@ -146,19 +145,4 @@ INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, st
     }
 }
 
-#define PRODUCT(form)                                                                                        \
-    static void product_##form(float *y, size_t y_stride, const void *x, size_t x_bytes, size_t rows,        \
-                               const void *panels, size_t panel_bytes, size_t panel_count, size_t blocks,    \
-                               bool add)                                                                     \
-    {                                                                                                        \
-        static const struct lm_block_shape shapes[] = LM_BLOCK_SHAPES;                                       \
-        product(shapes[LM_BLOCK_##form], y, y_stride,                                                        \
-                (struct view){ x, panels, x_bytes, panel_bytes, blocks }, rows, panel_count, add);           \
-    }
-PRODUCT(U8)
-PRODUCT(U4)
-PRODUCT(U4_F16)
-PRODUCT(U4_F32)
-PRODUCT(U8_F32)
-PRODUCT(U8_HALF)
-#undef PRODUCT
+#include "infer/blocks_table.h"

@@ -137,7 +137,8 @@ void lm_matrix_plan(struct lm_matrix *m, const struct lm_weight *w, size_t group
 
     *m = (struct lm_matrix){ .type = w->type, .rows = w->rows, .cols = w->cols, .group = group };
     m->panel_count = w->rows / group * panels_per_group(m);
-    m->panel_bytes = l->input == LM_INPUT_BLOCKS  ? lm_block_panel_bytes(l->form, w->cols / LM_BLOCK)
+    m->panel_bytes = l->input == LM_INPUT_BLOCKS
+                         ? w->cols / LM_BLOCK * lm_block_bytes(&lm_block_shapes[l->form])
                      : l->input == LM_INPUT_PAIRS ? lm_pair_count(w->cols) * LM_PANEL * 4
                                                   : w->cols * LM_PANEL * lm_panel_element(l->element);
 }
@@ -152,23 +153,23 @@ static void pack_blocks(const struct layout *l, char *panel, size_t cols, size_t
     struct lm_block_weights w = { .offset = 0 };
     for (size_t b = 0; b < cols / LM_BLOCK; b++) {
         l->unpack(&w, row, b);
-        lm_block_put(l->form, panel, cols / LM_BLOCK, b, lane, &w);
+        lm_block_put(l->form, panel, b, lane, &w);
     }
 }
 
 static void pack_moved(const struct layout *l, char *panel, size_t cols, size_t lane, const char *row)
 {
-    const size_t blocks = cols / LM_BLOCK, lines = lm_block_codes_bytes(l->form) / 64, f = l->moved.factors;
-    char *factors = panel + blocks * lines * 64;
-    for (size_t b = 0; b < blocks; b++, row += l->moved.block_bytes) {
-        for (size_t q = 0; q < lines; q++) {
+    const struct lm_block_shape *s = &lm_block_shapes[l->form];
+    const size_t code_bytes = lm_block_code_bytes(s), f = l->moved.factors;
+    for (size_t b = 0; b < cols / LM_BLOCK; b++, row += l->moved.block_bytes, panel += lm_block_bytes(s)) {
+        for (size_t q = 0; q < code_bytes / 64; q++) {
             uint32_t four;
             memcpy(&four, row + f * 2 + q * 4, sizeof four);
             four ^= l->moved.flip;
-            memcpy(panel + (b * lines + q) * 64 + lane * 4, &four, sizeof four);
+            memcpy(panel + q * 64 + lane * 4, &four, sizeof four);
         }
         for (size_t i = 0; i < f; i++)
-            memcpy(factors + ((b * f + i) * LM_PANEL + lane) * 2, row + i * 2, 2);
+            memcpy(panel + code_bytes + (i * LM_PANEL + lane) * 2, row + i * 2, 2);
     }
 }
 

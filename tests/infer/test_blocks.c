@@ -66,13 +66,13 @@ struct matrix {
 static struct matrix random_matrix(struct lm_rng *rng, enum lm_block_form form)
 {
     const struct lm_block_shape *s = &lm_block_shapes[form];
-    struct matrix m = { .panel_bytes = lm_block_panel_bytes(form, BLOCKS) };
+    struct matrix m = { .panel_bytes = BLOCKS * lm_block_bytes(&lm_block_shapes[form]) };
     m.panels = lm_slab_alloc(PANELS * m.panel_bytes);
     m.values = lm_zalloc(PANELS * LM_PANEL * DEPTH, sizeof *m.values);
     for (size_t n = 0; n < PANELS * LM_PANEL; n++)
         for (size_t b = 0; b < BLOCKS; b++) {
             const struct lm_block_weights w = random_block(rng, s);
-            lm_block_put(form, m.panels + n / LM_PANEL * m.panel_bytes, BLOCKS, b, n % LM_PANEL, &w);
+            lm_block_put(form, m.panels + n / LM_PANEL * m.panel_bytes, b, n % LM_PANEL, &w);
             for (size_t k = 0; k < LM_BLOCK; k++)
                 m.values[n * DEPTH + b * LM_BLOCK + k] =
                     (double)w.scale[k / s->group] * (w.codes[k] - s->zero) + (double)w.offset;
