@@ -139,7 +139,7 @@ static void add_values(const struct lm_kv_pool *kv, const struct lm_attention_sc
         panels[j] = span->keys[block] + kv->values_at + j * step;
     lm_panels()->product[kv->element](s->part + first_query * width, width,
                                       s->scores + first_query * SPAN + block * LM_KV_TOKENS, SPAN,
-                                      query_count, panels, panel_count, tokens, add, 0);
+                                      query_count, panels, panel_count, tokens, add);
 }
 
 /* Tokens from .. end - 1 of the span; from begins a block. */
@@ -196,7 +196,7 @@ static void run_span(const struct lm_kv_pool *kv, struct lm_attention_scratch *s
     const float scale = (float)(1 / sqrt((double)kv->shape.head_dim));
     lm_panels()->product[kv->element](s->scores, SPAN, a->q, a->q_stride, a->count,
                                       (const void *const *)span->keys, span->block_count, kv->shape.head_dim,
-                                      false, 0);
+                                      false);
     for (size_t i = 0; i < a->count; i++) {
         float *scores = s->scores + i * SPAN;
         size_t first, end;

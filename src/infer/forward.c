@@ -251,17 +251,6 @@ static size_t chunk_count(size_t items, size_t width)
     return (items + width - 1) / width;
 }
 
-/* What the job after the next one will read; second NULL: one matrix. */
-static void announce(struct lm_forward *f, const struct lm_matrix *first, const struct lm_matrix *second)
-{
-    const size_t width = chunk_width(f, first);
-    lm_team_announce(f->team, &(struct lm_team_ahead){
-                                  .from = { first->panels, second ? second->panels : NULL },
-                                  .bytes = width * first->panel_bytes,
-                                  .chunk_count = chunk_count(first->panel_count, width),
-                              });
-}
-
 /* One matrix applied to the whole batch, as a job. */
 struct matrix_job {
     const struct lm_matrix *matrix;
@@ -306,17 +295,6 @@ static size_t heads_per_chunk(const struct lm_forward *f)
 {
     const size_t panels = f->head_pad / LM_PANEL;
     return panels >= 8 ? 1 : 8 / panels;
-}
-
-/* Q, K and V lie one behind the other. */
-static void announce_heads(struct lm_forward *f, size_t layer)
-{
-    const struct lm_matrix *q = &f->weights.layers[layer].q;
-    lm_team_announce(f->team, &(struct lm_team_ahead){
-                                  .from = { q->panels },
-                                  .bytes = heads_per_chunk(f) * (f->head_pad / LM_PANEL) * q->panel_bytes,
-                                  .chunk_count = chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f)),
-                              });
 }
 
 /* Norm, rotation and the way into the cache; `head` counts Q, then K, then V. */
@@ -440,7 +418,6 @@ static void run_layer(struct lm_forward *f, size_t index)
 
     const unsigned qkv_forms =
         lm_matrix_input(&layer->q) | lm_matrix_input(&layer->k) | lm_matrix_input(&layer->v);
-    announce(f, &layer->o, NULL);
     struct qkv_job qkv = { f, ready_x(f, before ? layer->attn_norm : NULL, layer->attn_norm_bias, false,
                                       qkv_forms) };
     lm_team_run(f->team, chunk_count(f->heads + 2 * f->kv_heads, heads_per_chunk(f)), qkv_chunk, &qkv);
@@ -451,7 +428,6 @@ static void run_layer(struct lm_forward *f, size_t index)
                                             .cols = f->heads * f->head_dim,
                                             .forms = lm_matrix_input(&layer->o),
                                         });
-    announce(f, &layer->up, f->arch->gated ? &layer->gate : NULL);
     apply(f, &layer->o, in, f->x, f->dim_pad, true);
 
     const unsigned up_forms = lm_matrix_input(&layer->up) | lm_matrix_input(&layer->gate);
@@ -461,7 +437,6 @@ static void run_layer(struct lm_forward *f, size_t index)
                      : ready_x(f, layer->attn_norm, layer->attn_norm_bias, true, up_forms),
         .width = chunk_width(f, &layer->up),
     };
-    announce(f, &layer->down, NULL);
     lm_team_run(f->team, chunk_count(layer->up.panel_count, ffn.width), ffn_chunk, &ffn);
     in = make_ready(f, (struct ready_job){
                            .from = f->hidden,
@@ -469,10 +444,6 @@ static void run_layer(struct lm_forward *f, size_t index)
                            .cols = f->ffn,
                            .forms = lm_matrix_input(&layer->down),
                        });
-    if (index + 1 < f->layers)
-        announce_heads(f, index + 1);
-    else if (f->arch->causal)
-        announce(f, &f->weights.head, NULL);
     apply(f, &layer->down, in, f->x, f->dim_pad, true);
     if (!before)
         ready_x(f, layer->ffn_norm, layer->ffn_norm_bias, true, 0);

@@ -226,10 +226,10 @@ static void list_product(const struct lm_matrix *m, const struct lm_inputs *in, 
             panels[j] = m->panels + (first + done + j) * m->panel_bytes;
         if (layouts[m->type].input == LM_INPUT_PAIRS)
             lm_pairs()->product(y, y_stride, in->pairs, in->pairs_stride, in->rows, panels, n,
-                                lm_pair_count(m->cols), add, m->panel_bytes);
+                                lm_pair_count(m->cols), add);
         else
             lm_panels()->product[layouts[m->type].element](y, y_stride, in->x, in->x_stride, in->rows, panels,
-                                                           n, m->cols, add, m->panel_bytes);
+                                                           n, m->cols, add);
     }
 }
 

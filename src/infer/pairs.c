@@ -17,9 +17,8 @@ static void prepare(uint16_t *ret, const float *x, size_t count)
 }
 
 static void product(float *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows,
-                    const void *const *panels, size_t panel_count, size_t pair_count, bool add, size_t ahead)
+                    const void *const *panels, size_t panel_count, size_t pair_count, bool add)
 {
-    (void)ahead;
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++) {
             float sum[LM_PANEL] = { 0 };

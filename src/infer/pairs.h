@@ -24,7 +24,7 @@ struct lm_pair_kernels {
 
     /* As the product of panels.h, with x of x_stride 16-bit values (even) from row to row. */
     void (*product)(float *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows,
-                    const void *const *panels, size_t panel_count, size_t pair_count, bool add, size_t ahead);
+                    const void *const *panels, size_t panel_count, size_t pair_count, bool add);
 };
 
 extern const struct lm_pair_kernels lm_pairs_scalar, lm_pairs_avx2, lm_pairs_avx512_bf16;

@@ -12,7 +12,6 @@ enum { VN = 8 };
 #define v_store(p, a) _mm256_storeu_ps(p, a)
 #define v_zero() _mm256_setzero_ps()
 #define w_load(p) _mm256_loadu_si256((const void *)(p))
-#define w_prefetch(p) _mm_prefetch(p, _MM_HINT_T1)
 
 static inline W w_pair(const uint16_t *p)
 {

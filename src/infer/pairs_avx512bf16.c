@@ -12,7 +12,6 @@ enum { VN = 16 };
 #define v_store(p, a) _mm512_storeu_ps(p, a)
 #define v_zero() _mm512_setzero_ps()
 #define w_load(p) _mm512_loadu_si512(p)
-#define w_prefetch(p) _mm_prefetch(p, _MM_HINT_T1)
 #define v_add_pair(sum, x, w) _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(w))
 
 static inline W w_pair(const uint16_t *p)

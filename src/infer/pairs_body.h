@@ -1,7 +1,7 @@
 /* infer/pairs_body.h - the kernels of pairs.h over an abstract vector; included once by each ISA file.
  *
  * The file defines V (vector of floats), VN (its lanes), W (as many pairs), w_load, v_load, v_store, v_zero,
- * w_pair (one pair in all lanes), v_add_pair (the two steps of the chain), w_prefetch, and TILE_PANELS(rows).
+ * w_pair (one pair in all lanes), v_add_pair (the two steps of the chain), and TILE_PANELS(rows).
  * No include guard: it is a template. */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -10,7 +10,7 @@
 enum { PANEL = 16, PER_PANEL = PANEL / VN, PANEL_BYTES = 64, ROWS_MAX = 6, VECTORS_MAX = 8 };
 
 INLINE void tile(const size_t rows, const size_t panel_count, float *y, size_t y_stride, const uint16_t *x,
-                 size_t x_stride, const void *const *panels, size_t pair_count, bool add, size_t ahead)
+                 size_t x_stride, const void *const *panels, size_t pair_count, bool add)
 {
     const size_t width = panel_count * PER_PANEL;
     V sum[ROWS_MAX * VECTORS_MAX];
@@ -19,9 +19,6 @@ INLINE void tile(const size_t rows, const size_t panel_count, float *y, size_t y
             sum[m * width + v] = add ? v_load(y + m * y_stride + v * VN) : v_zero();
     for (size_t p = 0; p < pair_count; p++) {
         W weight[VECTORS_MAX];
-        if (rows == 1 && ahead)
-            EACH (j, panel_count)
-                w_prefetch((const char *)panels[j] + p * PANEL_BYTES + panel_count * ahead);
         EACH (v, width)
             weight[v] =
                 w_load((const char *)panels[v / PER_PANEL] + p * PANEL_BYTES + v % PER_PANEL * VN * 4);
@@ -37,26 +34,24 @@ INLINE void tile(const size_t rows, const size_t panel_count, float *y, size_t y
 }
 
 INLINE void tile_rows(const size_t rows, float *y, size_t y_stride, const uint16_t *x, size_t x_stride,
-                      const void *const *panels, size_t panel_count, size_t pair_count, bool add,
-                      size_t ahead)
+                      const void *const *panels, size_t panel_count, size_t pair_count, bool add)
 {
     size_t j = 0;
     for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
-        tile(rows, TILE_PANELS(rows), y + j * PANEL, y_stride, x, x_stride, panels + j, pair_count, add,
-             ahead);
+        tile(rows, TILE_PANELS(rows), y + j * PANEL, y_stride, x, x_stride, panels + j, pair_count, add);
     for (; j < panel_count; j++)
-        tile(rows, 1, y + j * PANEL, y_stride, x, x_stride, panels + j, pair_count, add, ahead);
+        tile(rows, 1, y + j * PANEL, y_stride, x, x_stride, panels + j, pair_count, add);
 }
 
 static void product(float *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows,
-                    const void *const *panels, size_t panel_count, size_t pair_count, bool add, size_t ahead)
+                    const void *const *panels, size_t panel_count, size_t pair_count, bool add)
 {
 #define ROWS(n)                                                                                              \
     case n:                                                                                                  \
-        tile_rows(n, y, y_stride, x, x_stride, panels, panel_count, pair_count, add, ahead);                 \
+        tile_rows(n, y, y_stride, x, x_stride, panels, panel_count, pair_count, add);                        \
         return
     for (; rows > ROWS_MAX; rows -= ROWS_MAX, y += ROWS_MAX * y_stride, x += ROWS_MAX * x_stride)
-        tile_rows(ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, pair_count, add, ahead);
+        tile_rows(ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, pair_count, add);
     switch (rows) {
         ROWS(1);
         ROWS(2);

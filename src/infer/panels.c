@@ -21,10 +21,8 @@ static float element(enum lm_panel_type type, const void *panel, size_t i)
 }
 
 static void product(enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
-                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add,
-                    size_t ahead)
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add)
 {
-    (void)ahead;
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++) {
             float sum[LM_PANEL] = { 0 };
@@ -40,10 +38,9 @@ static void product(enum lm_panel_type type, float *y, size_t y_stride, const fl
 
 #define PRODUCT(type)                                                                                        \
     static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
-                               const void *const *panels, size_t panel_count, size_t depth, bool add,        \
-                               size_t ahead)                                                                 \
+                               const void *const *panels, size_t panel_count, size_t depth, bool add)        \
     {                                                                                                        \
-        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add, ahead);    \
+        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add);           \
     }
 PRODUCT(F32)
 PRODUCT(F16)

@@ -28,12 +28,10 @@ static inline size_t lm_panel_element(enum lm_panel_type type)   // bytes
 
 struct lm_panel_kernels {
     /* y[m * y_stride + 16 j + i] = (add ? itself : 0) + sum_k x[m * x_stride + k] * panels[j][16 k + i]
-     * for m < rows, j < panel_count, i < 16, k < depth.  y overlaps nothing.
-     * ahead: bytes from a panel to the one that will be read after it, so that it can be fetched; 0: unknown.
-     */
+     * for m < rows, j < panel_count, i < 16, k < depth.  y overlaps nothing. */
     void (*product[LM_PANEL_TYPE_COUNT])(float *y, size_t y_stride, const float *x, size_t x_stride,
                                          size_t rows, const void *const *panels, size_t panel_count,
-                                         size_t depth, bool add, size_t ahead);
+                                         size_t depth, bool add);
 
     /* y[i] = exp(scale x[i] - m) with m = max(scale x), and the sum of y is returned: 16 float sums, added in
      * double.  y may be x, or NULL when only the sum is wanted.  NaN counts as minus infinity; exp is within

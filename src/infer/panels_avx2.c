@@ -9,7 +9,6 @@ enum { VN = 8, TILE_VECTORS_MAX = 8 };
 /* 8 to 12 sums hide the latency of 4 cycles at two additions a cycle. */
 #define TILE_PANELS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 
-#define v_prefetch(p) _mm_prefetch(p, _MM_HINT_T1)
 #define v_load(p) _mm256_loadu_ps(p)
 #define v_store(p, a) _mm256_storeu_ps(p, a)
 #define v_set1(f) _mm256_set1_ps(f)

@@ -8,7 +8,6 @@ typedef __m512 V;
 enum { VN = 16, TILE_VECTORS_MAX = 8 };
 #define TILE_PANELS(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 6 : 4)
 
-#define v_prefetch(p) _mm_prefetch(p, _MM_HINT_T1)
 #define v_load(p) _mm512_loadu_ps(p)
 #define v_store(p, a) _mm512_storeu_ps(p, a)
 #define v_set1(f) _mm512_set1_ps(f)

@@ -13,7 +13,7 @@ enum { PER_PANEL = LM_PANEL / VN, TILE_ROWS_MAX = 6 };
 /* One register tile: rows x (panels * 16) outputs.  Both counts are constants where it is called. */
 INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t panel_count, float *y,
                  size_t y_stride, const float *x, size_t x_stride, const void *const *panels, size_t depth,
-                 bool add, size_t ahead)
+                 bool add)
 {
     V sum[TILE_ROWS_MAX * TILE_VECTORS_MAX];
     const size_t width = panel_count * PER_PANEL;
@@ -22,10 +22,6 @@ INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t 
             sum[m * width + v] = add ? v_load(y + m * y_stride + v * VN) : v_set1(0);
     for (size_t k = 0; k < depth; k++) {
         V weight[TILE_VECTORS_MAX];
-        if (rows == 1 && ahead)
-            for (size_t p = 0; p < panel_count; p++)
-                v_prefetch((const char *)panels[p] + k * LM_PANEL * lm_panel_element(type) +
-                           panel_count * ahead);
         for (size_t v = 0; v < width; v++)
             weight[v] = v_load_element(type, panels[v / PER_PANEL], k * LM_PANEL + v % PER_PANEL * VN);
         for (size_t m = 0; m < rows; m++) {
@@ -42,28 +38,26 @@ INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t 
 /* All panels for up to TILE_ROWS_MAX rows; `rows` is a constant here too. */
 INLINE void tile_rows(const enum lm_panel_type type, const size_t rows, float *y, size_t y_stride,
                       const float *x, size_t x_stride, const void *const *panels, size_t panel_count,
-                      size_t depth, bool add, size_t ahead)
+                      size_t depth, bool add)
 {
     size_t j = 0;
     for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
-        tile(type, rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add,
-             ahead);
+        tile(type, rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
     for (; TILE_PANELS(rows) > 2 && j + 2 <= panel_count; j += 2)
-        tile(type, rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add, ahead);
+        tile(type, rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
     for (; j < panel_count; j++)
-        tile(type, rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add, ahead);
+        tile(type, rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
 }
 
 INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
-                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add,
-                    size_t ahead)
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add)
 {
 #define ROWS(n)                                                                                              \
     case n:                                                                                                  \
-        tile_rows(type, n, y, y_stride, x, x_stride, panels, panel_count, depth, add, ahead);                \
+        tile_rows(type, n, y, y_stride, x, x_stride, panels, panel_count, depth, add);                       \
         return
     for (; rows > TILE_ROWS_MAX; rows -= TILE_ROWS_MAX) {
-        tile_rows(type, TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add, ahead);
+        tile_rows(type, TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add);
         y += TILE_ROWS_MAX * y_stride;
         x += TILE_ROWS_MAX * x_stride;
     }
@@ -80,10 +74,9 @@ INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, co
 
 #define PRODUCT(type)                                                                                        \
     static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
-                               const void *const *panels, size_t panel_count, size_t depth, bool add,        \
-                               size_t ahead)                                                                 \
+                               const void *const *panels, size_t panel_count, size_t depth, bool add)        \
     {                                                                                                        \
-        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add, ahead);    \
+        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add);           \
     }
 PRODUCT(F32)
 PRODUCT(F16)

@@ -10,7 +10,6 @@ enum { VN = 4, TILE_VECTORS_MAX = 12 };
  * broadcast they fit the registers. */
 #define TILE_PANELS(rows) ((rows) == 1 ? 3 : (rows) == 2 ? 2 : 1)
 
-#define v_prefetch(p) __builtin_prefetch(p, 0, 2)
 #define v_load(p) vld1q_f32(p)
 #define v_store(p, a) vst1q_f32(p, a)
 #define v_set1(f) vdupq_n_f32(f)

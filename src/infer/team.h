@@ -7,9 +7,7 @@
  * to another program delays one chunk, not its whole share.  Which thread computes a chunk never changes what
  * is computed.
  *
- * A thread begins with its own part of the chunks, in order.  If it is known what the next job reads, a
- * thread that waits for the others fetches the beginning of its part into its cache: memory does not rest
- * meanwhile. */
+ * A thread begins with its own part of the chunks, in order, so that it reads a matrix from front to back. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,14 +20,6 @@ typedef void lm_team_job(void *context, size_t chunk, size_t worker);
 struct lm_team *lm_team_new(size_t size);   // the caller is one of them: size - 1 threads are started
 void lm_team_free(struct lm_team *t);       // NULL is fine
 size_t lm_team_size(const struct lm_team *t);
-
-/* What chunk i of the job after the next lm_team_run reads: `bytes` from from[.] + i * bytes, in both
- * streams. */
-struct lm_team_ahead {
-    const char *from[2];   // NULL: no such stream
-    size_t bytes, chunk_count;
-};
-void lm_team_announce(struct lm_team *t, const struct lm_team_ahead *ahead);
 
 /* Runs job(context, 0 .. chunk_count - 1, .) and returns when all are done.  Only one thread at a time may
  * call it; no allocation.  chunk_count below 2^31. */
