@@ -47,15 +47,16 @@ def own_seconds():
 
 
 def turn(command, threads):
-    """One measurement: (share of the processors it needs that others had, value, unit)."""
+    """One measurement: (share of the processors it needs that others had, value, unit, share of the roof or None)."""
     others, start = busy_seconds() - own_seconds(), time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         sys.exit(f"infer.py: {' '.join(map(str, command))} ended with {done.returncode}: {done.stderr.strip()}")
     others, seconds = busy_seconds() - own_seconds() - others, time.monotonic() - start
-    _, _, value, unit, _ = done.stdout.splitlines()[0].split(",")   # shares of the machine may follow
+    (_, _, value, unit, _), *more = (line.split(",") for line in done.stdout.splitlines())
+    share = float(more[0][2]) if more else None
     taken = others / seconds - (os.cpu_count() - threads)
-    return max(0, taken) / threads, float(value), unit
+    return max(0, taken) / threads, float(value), unit, share
 
 
 def alternate(commands, threads, foreign_max):
@@ -66,7 +67,7 @@ def alternate(commands, threads, foreign_max):
             turns[side].append(turn(command, threads))
         if all(sum(t[0] <= foreign_max for t in of_side) >= RUNS for of_side in turns.values()):
             break
-    return {side: sorted(of_side)[:RUNS] for side, of_side in turns.items()}
+    return {side: sorted(of_side, key=lambda t: t[0])[:RUNS] for side, of_side in turns.items()}
 
 
 def measure(programs, model, case, threads, busy):
@@ -84,8 +85,11 @@ def measure(programs, model, case, threads, busy):
     name = f"{case} {model.stem.rsplit('-', 1)[-1]} {threads} thread{'s' * (threads > 1)}"
     name += f" beside {busy} busy processes" if busy else f" disturbed {worst:.0%}" if worst > FOREIGN_MAX else ""
     unit = next(iter(turns.values()))[0][2]
-    medians = {side: statistics.median(value for _, value, _ in of_side) for side, of_side in turns.items()}
+    medians = {side: statistics.median(t[1] for t in of_side) for side, of_side in turns.items()}
     rows = [f"peers,{name} {side},{median:.6g},{unit},{RUNS}" for side, median in medians.items()]
+    shares = [t[3] for t in turns.get("loom", []) if t[3] is not None]
+    if shares and not busy:
+        rows.append(f"peers,{name} loom share of memory read,{statistics.median(shares):.4g},percent,{RUNS}")
     if len(medians) == 2:
         loom, peer = medians["loom"], medians[PEER]
         rows.append(f"peers,{name} loom / llama.cpp,{peer / loom if case == 'load' else loom / peer:.3f},"

@@ -23,7 +23,6 @@ const struct lm_opt_table lm_bench_options = LM_OPT_TABLE("bench", struct bench_
 struct bench {
     struct lm_cli *cli;
     const struct bench_config *config;
-    double weight_bytes, read_rate;   // 0 until they are measured
 };
 
 /* One row of CSV, as the programs in bench/ print it. */
@@ -51,10 +50,10 @@ static bool wanted(const struct bench *b, int what)
 static void bench_machine(struct bench *b, const struct lm_model *m)
 {
     const enum lm_type type = lm_model_at(m, LM_T_W_UP, 0)->type;
-    b->weight_bytes = (double)lm_measure_weight_bytes(m);
-    b->read_rate = lm_measure_read_rate((uint64_t)b->weight_bytes, (int)b->config->runs);
-    print(b, "memory read", b->read_rate, "GB/s");
-    print(b, "memory read as tokens", b->read_rate * 1e9 / b->weight_bytes, "tokens/s");
+    const uint64_t bytes = lm_measure_weight_bytes(m);
+    const double read = lm_measure_read_rate(bytes, (int)b->config->runs);
+    print(b, "memory read", read, "GB/s");
+    print(b, "memory read as tokens", read * 1e9 / (double)bytes, "tokens/s");
     print(b, "product peak", lm_measure_product_peak(type, (int)b->config->runs), "GMAC/s");
 }
 
@@ -66,8 +65,11 @@ static enum lm_rc bench_cases(struct bench *b, const struct lm_model *m, struct 
             continue;
         LM_TRY(lm_measure(m, c, (enum lm_kv_type)b->config->kv_type, (int)b->config->runs, &rate, err));
         print(b, c->name, rate, c->unit);
-        if (c->batch == 1 && c->steps > 0 && b->read_rate > 0)
-            print(b, "decode share of memory read", rate * b->weight_bytes / b->read_rate * 1e-7, "percent");
+        if (c->batch == 1 && c->steps > 0) {   // the roof of the same minute
+            const uint64_t bytes = lm_measure_weight_bytes(m);
+            const double read = lm_measure_read_rate(bytes, (int)b->config->runs);
+            print(b, "decode share of memory read", rate * (double)bytes / read * 1e-7, "percent");
+        }
     }
     return LM_OK;
 }

@@ -137,9 +137,10 @@ static void add_values(const struct lm_kv_pool *kv, const struct lm_attention_sc
     const void *panels[HEAD_PANELS_MAX];
     for (size_t j = 0; j < panel_count; j++)
         panels[j] = span->keys[block] + kv->values_at + j * step;
-    lm_panels()->product[kv->element](s->part + first_query * width, width,
+    float *part = s->part + first_query * width;
+    lm_panels()->product[kv->element]((struct lm_outputs){ part, width, add ? part : NULL, width },
                                       s->scores + first_query * SPAN + block * LM_KV_TOKENS, SPAN,
-                                      query_count, panels, panel_count, tokens, add);
+                                      query_count, panels, panel_count, tokens);
 }
 
 /* Tokens from .. end - 1 of the span; from begins a block. */
@@ -194,9 +195,9 @@ static void run_span(const struct lm_kv_pool *kv, struct lm_attention_scratch *s
 {
     const size_t width = lm_panel_pad(kv->shape.head_dim);
     const float scale = (float)(1 / sqrt((double)kv->shape.head_dim));
-    lm_panels()->product[kv->element](s->scores, SPAN, a->q, a->q_stride, a->count,
-                                      (const void *const *)span->keys, span->block_count, kv->shape.head_dim,
-                                      false);
+    lm_panels()->product[kv->element]((struct lm_outputs){ s->scores, SPAN, NULL, 0 }, a->q, a->q_stride,
+                                      a->count, (const void *const *)span->keys, span->block_count,
+                                      kv->shape.head_dim);
     for (size_t i = 0; i < a->count; i++) {
         float *scores = s->scores + i * SPAN;
         size_t first, end;

@@ -121,14 +121,14 @@ static float output(const struct lm_block_shape *s, float y, const struct view *
     return y;
 }
 
-static void product(const struct lm_block_shape s, float *y, size_t y_stride, struct view v, size_t rows,
-                    size_t panel_count, bool add)
+static void product(const struct lm_block_shape s, struct lm_outputs to, struct view v, size_t rows,
+                    size_t panel_count)
 {
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++)
             for (size_t i = 0; i < LM_PANEL; i++) {
-                float *to = &y[m * y_stride + j * LM_PANEL + i];
-                *to = output(&s, add ? *to : 0, &v, m, j, i);
+                const struct lm_outputs at = lm_outputs_past(to, m, j * LM_PANEL + i);
+                *at.y = output(&s, at.start ? *at.start : 0, &v, m, j, i);
             }
 }
 

@@ -23,6 +23,8 @@
  *
  * SCALAR defines; kernels do not allocate, lock, log or fail. */
 
+#include "infer/panels.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,11 +73,11 @@ struct lm_block_kernels {
      * below 1e-30 counts as zero; one that holds NaN or infinity gets the scale NaN. */
     void (*prepare)(void *ret, const float *x, size_t blocks);
 
-    /* y[m * y_stride + 16 j + i] = (add ? itself : 0) + row m of x times output i of panel j, for m < rows,
+    /* Output 16 j + i of row m = its start + row m of x times output i of panel j, for m < rows,
      * j < panel_count.  x_bytes and panel_bytes: from one row, one panel to the next. */
-    void (*product[LM_BLOCK_FORM_COUNT])(float *y, size_t y_stride, const void *x, size_t x_bytes,
-                                         size_t rows, const void *panels, size_t panel_bytes,
-                                         size_t panel_count, size_t blocks, bool add);
+    void (*product[LM_BLOCK_FORM_COUNT])(struct lm_outputs to, const void *x, size_t x_bytes, size_t rows,
+                                         const void *panels, size_t panel_bytes, size_t panel_count,
+                                         size_t blocks);
 };
 
 extern const struct lm_block_kernels lm_blocks_scalar, lm_blocks_avx2, lm_blocks_avx512_vnni, lm_blocks_neon,

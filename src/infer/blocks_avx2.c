@@ -1,13 +1,11 @@
 /* AVX2 row: codes widen to 16 bits, VPMADDWD adds pairs of products.  Codes of an input block: 32 values of
  * 16 bits, as in the scalar row. */
 #include "infer/blocks.h"
+#include "infer/each.h"
 
 #include <immintrin.h>
 
 enum { PANEL = 16, HALVES = 2, ROWS_MAX = 2, LINE = 64 };
-
-#define INLINE static inline __attribute__((always_inline))
-#define EACH(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
 
 /* ---- inputs ---- */
 
@@ -105,15 +103,15 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, __m256i
     }
 }
 
-INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, size_t y_stride,
-                 const struct view *v, bool add)
+INLINE void tile(const struct lm_block_shape s, const size_t rows, struct lm_outputs to, const struct view *v)
 {
     const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
     const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     __m256 acc[ROWS_MAX * HALVES];
     EACH (r, rows)
         EACH (h, HALVES)
-            acc[r * HALVES + h] = add ? _mm256_loadu_ps(y + r * y_stride + h * 8) : _mm256_setzero_ps();
+            acc[r * HALVES + h] =
+                to.start ? _mm256_loadu_ps(to.start + r * to.start_stride + h * 8) : _mm256_setzero_ps();
     for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups) {
             __m256i sum[ROWS_MAX * 4];
@@ -143,19 +141,19 @@ INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, siz
     }
     EACH (r, rows)
         EACH (h, HALVES)
-            _mm256_storeu_ps(y + r * y_stride + h * 8, acc[r * HALVES + h]);
+            _mm256_storeu_ps(to.y + r * to.stride + h * 8, acc[r * HALVES + h]);
 }
 
-INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, struct view v, size_t rows,
-                    size_t panel_count, bool add)
+INLINE void product(const struct lm_block_shape s, struct lm_outputs to, struct view v, size_t rows,
+                    size_t panel_count)
 {
-    for (; rows > 0; y += ROWS_MAX * y_stride, v.x += ROWS_MAX * v.x_bytes) {
+    for (; rows > 0; to = lm_outputs_past(to, ROWS_MAX, 0), v.x += ROWS_MAX * v.x_bytes) {
         struct view w = v;
         for (size_t j = 0; j < panel_count; j++, w.panels += w.panel_bytes)
             if (rows >= ROWS_MAX)
-                tile(s, ROWS_MAX, y + j * PANEL, y_stride, &w, add);
+                tile(s, ROWS_MAX, lm_outputs_past(to, 0, j * PANEL), &w);
             else
-                tile(s, 1, y + j * PANEL, y_stride, &w, add);
+                tile(s, 1, lm_outputs_past(to, 0, j * PANEL), &w);
         rows -= rows < ROWS_MAX ? rows : ROWS_MAX;
     }
 }

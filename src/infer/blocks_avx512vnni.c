@@ -4,13 +4,11 @@
  * A tile keeps one accumulator of integers and one of floats for each row and panel.  In a group first the
  * high bytes are multiplied, the sum shifted by 8 bits, then the low bytes added to it. */
 #include "infer/blocks.h"
+#include "infer/each.h"
 
 #include <immintrin.h>
 
 enum { PANEL = 16, TILE_MAX = 12, LINE = 64 };
-
-#define INLINE static inline __attribute__((always_inline))
-#define EACH(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
 
 /* ---- inputs ---- */
 
@@ -96,15 +94,16 @@ INLINE void group_sums(const struct lm_block_shape s, const size_t rows, const s
     }
 }
 
-INLINE void tile(const struct lm_block_shape s, const size_t rows, const size_t panels, float *y,
-                 size_t y_stride, const struct view *v, bool add)
+INLINE void tile(const struct lm_block_shape s, const size_t rows, const size_t panels, struct lm_outputs to,
+                 const struct view *v)
 {
     const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
     const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     __m512 acc[TILE_MAX];
     EACH (r, rows)
         EACH (p, panels)
-            acc[r * panels + p] = add ? _mm512_loadu_ps(y + r * y_stride + p * PANEL) : _mm512_setzero_ps();
+            acc[r * panels + p] =
+                to.start ? _mm512_loadu_ps(to.start + r * to.start_stride + p * PANEL) : _mm512_setzero_ps();
     for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups) {
             __m512i sum[TILE_MAX];
@@ -137,18 +136,18 @@ INLINE void tile(const struct lm_block_shape s, const size_t rows, const size_t 
     }
     EACH (r, rows)
         EACH (p, panels)
-            _mm512_storeu_ps(y + r * y_stride + p * PANEL, acc[r * panels + p]);
+            _mm512_storeu_ps(to.y + r * to.stride + p * PANEL, acc[r * panels + p]);
 }
 
 /* One row waits for memory: one panel after the other and every byte in the order it lies in, which is what
  * the processor fetches ahead by itself; asking it for lines further on made it slower.  Integer sums are
  * exact, so each may be split over independent registers. */
-INLINE void row_tile(const struct lm_block_shape s, float *y, const struct view *v, bool add)
+INLINE void row_tile(const struct lm_block_shape s, struct lm_outputs to, const struct view *v)
 {
     enum { WAYS = 2 };
     const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
     const char *at = v->panels + lm_block_code_bytes(&s);
-    __m512 acc = add ? _mm512_loadu_ps(y) : _mm512_setzero_ps();
+    __m512 acc = to.start ? _mm512_loadu_ps(to.start) : _mm512_setzero_ps();
     for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         const struct lm_block_tail *t = tail(v, 0, b);
         EACH (g, groups) {
@@ -172,48 +171,48 @@ INLINE void row_tile(const struct lm_block_shape s, float *y, const struct view 
         if (s.has_offset)
             acc = _mm512_fmadd_ps(factors(s, at + groups * row_bytes), _mm512_set1_ps(t->total), acc);
     }
-    _mm512_storeu_ps(y, acc);
+    _mm512_storeu_ps(to.y, acc);
 }
 
-INLINE void tile_rows(const struct lm_block_shape s, const size_t rows, const size_t width, float *y,
-                      size_t y_stride, struct view v, size_t panel_count, bool add)
+INLINE void tile_rows(const struct lm_block_shape s, const size_t rows, const size_t width,
+                      struct lm_outputs to, struct view v, size_t panel_count)
 {
     for (; panel_count >= width; panel_count -= width) {
-        tile(s, rows, width, y, y_stride, &v, add);
-        y += width * PANEL;
+        tile(s, rows, width, to, &v);
+        to = lm_outputs_past(to, 0, width * PANEL);
         v.panels += width * v.panel_bytes;
     }
     for (; width > 1 && panel_count > 0; panel_count--) {
-        tile(s, rows, 1, y, y_stride, &v, add);
-        y += PANEL;
+        tile(s, rows, 1, to, &v);
+        to = lm_outputs_past(to, 0, PANEL);
         v.panels += v.panel_bytes;
     }
 }
 
-INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, struct view v, size_t rows,
-                    size_t panel_count, bool add)
+INLINE void product(const struct lm_block_shape s, struct lm_outputs to, struct view v, size_t rows,
+                    size_t panel_count)
 {
     for (; rows >= 6; rows -= 6) {
-        tile_rows(s, 6, 2, y, y_stride, v, panel_count, add);
-        y += 6 * y_stride;
+        tile_rows(s, 6, 2, to, v, panel_count);
+        to = lm_outputs_past(to, 6, 0);
         v.x += 6 * v.x_bytes;
     }
     switch (rows) {
     case 5:
-        tile_rows(s, 5, 2, y, y_stride, v, panel_count, add);
+        tile_rows(s, 5, 2, to, v, panel_count);
         break;
     case 4:
-        tile_rows(s, 4, 2, y, y_stride, v, panel_count, add);
+        tile_rows(s, 4, 2, to, v, panel_count);
         break;
     case 3:
-        tile_rows(s, 3, 2, y, y_stride, v, panel_count, add);
+        tile_rows(s, 3, 2, to, v, panel_count);
         break;
     case 2:
-        tile_rows(s, 2, 4, y, y_stride, v, panel_count, add);
+        tile_rows(s, 2, 4, to, v, panel_count);
         break;
     case 1:
         for (size_t j = 0; j < panel_count; j++, v.panels += v.panel_bytes)
-            row_tile(s, y + j * PANEL, &v, add);
+            row_tile(s, lm_outputs_past(to, 0, j * PANEL), &v);
         break;
     default:
         break;

@@ -8,13 +8,11 @@
  * No include guard: it is a template, like panels_body.h. */
 
 #include "infer/blocks.h"
+#include "infer/each.h"
 
 #include <arm_neon.h>
 
 enum { PANEL = 16, QUARTERS = 4, LINE = 64 };
-
-#define INLINE static inline __attribute__((always_inline))
-#define EACH(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
 
 /* The 32 values of a block into its LM_BLOCK_INPUT_CODES bytes, in the order group_sums wants. */
 INLINE void put_values(char *codes, const int32x4_t *values);
@@ -92,15 +90,15 @@ INLINE void add_group(const struct lm_block_shape s, const size_t rows, float32x
     }
 }
 
-INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, size_t y_stride,
-                 const struct view *v, bool add)
+INLINE void tile(const struct lm_block_shape s, const size_t rows, struct lm_outputs to, const struct view *v)
 {
     const size_t groups = LM_BLOCK / s.group, row_bytes = PANEL * s.factor_bytes;
     const char *at = v->panels + lm_block_code_bytes(&s);   // factors of the block at hand
     float32x4_t acc[ROWS_MAX * QUARTERS];
     EACH (r, rows)
         EACH (i, QUARTERS)
-            acc[r * QUARTERS + i] = add ? vld1q_f32(y + r * y_stride + i * 4) : vdupq_n_f32(0);
+            acc[r * QUARTERS + i] =
+                to.start ? vld1q_f32(to.start + r * to.start_stride + i * 4) : vdupq_n_f32(0);
     for (size_t b = 0; b < v->blocks; b++, at += lm_block_bytes(&s)) {
         EACH (g, groups)
             add_group(s, rows, acc, v, b, g, at + g * row_bytes);
@@ -112,33 +110,33 @@ INLINE void tile(const struct lm_block_shape s, const size_t rows, float *y, siz
     }
     EACH (r, rows)
         EACH (i, QUARTERS)
-            vst1q_f32(y + r * y_stride + i * 4, acc[r * QUARTERS + i]);
+            vst1q_f32(to.y + r * to.stride + i * 4, acc[r * QUARTERS + i]);
 }
 
-INLINE void tile_rows(const struct lm_block_shape s, const size_t rows, float *y, size_t y_stride,
-                      struct view v, size_t panel_count, bool add)
+INLINE void tile_rows(const struct lm_block_shape s, const size_t rows, struct lm_outputs to, struct view v,
+                      size_t panel_count)
 {
     for (size_t j = 0; j < panel_count; j++, v.panels += v.panel_bytes)
-        tile(s, rows, y + j * PANEL, y_stride, &v, add);
+        tile(s, rows, lm_outputs_past(to, 0, j * PANEL), &v);
 }
 
-INLINE void product(const struct lm_block_shape s, float *y, size_t y_stride, struct view v, size_t rows,
-                    size_t panel_count, bool add)
+INLINE void product(const struct lm_block_shape s, struct lm_outputs to, struct view v, size_t rows,
+                    size_t panel_count)
 {
     for (; rows >= ROWS_MAX; rows -= ROWS_MAX) {
-        tile_rows(s, ROWS_MAX, y, y_stride, v, panel_count, add);
-        y += ROWS_MAX * y_stride;
+        tile_rows(s, ROWS_MAX, to, v, panel_count);
+        to = lm_outputs_past(to, ROWS_MAX, 0);
         v.x += ROWS_MAX * v.x_bytes;
     }
     switch (rows) {
     case 3:
-        tile_rows(s, 3, y, y_stride, v, panel_count, add);
+        tile_rows(s, 3, to, v, panel_count);
         break;
     case 2:
-        tile_rows(s, 2, y, y_stride, v, panel_count, add);
+        tile_rows(s, 2, to, v, panel_count);
         break;
     case 1:
-        tile_rows(s, 1, y, y_stride, v, panel_count, add);
+        tile_rows(s, 1, to, v, panel_count);
         break;
     default:
         break;

@@ -216,39 +216,41 @@ void lm_matrix_pack(const struct lm_matrix *m, const struct lm_weight *w, size_t
 /* ---- the product ---- */
 
 /* Floats and pairs take a list of panels. */
-static void list_product(const struct lm_matrix *m, const struct lm_inputs *in, float *y, size_t y_stride,
-                         size_t first, size_t count, bool add)
+static void list_product(const struct lm_matrix *m, const struct lm_inputs *in, struct lm_outputs to,
+                         size_t first, size_t count)
 {
     const void *panels[PANELS_AT_ONCE];
-    for (size_t done = 0; done < count; done += PANELS_AT_ONCE, y += PANELS_AT_ONCE * LM_PANEL) {
+    for (size_t done = 0; done < count; done += PANELS_AT_ONCE) {
         const size_t n = count - done < PANELS_AT_ONCE ? count - done : PANELS_AT_ONCE;
+        const struct lm_outputs at = lm_outputs_past(to, 0, done * LM_PANEL);
         for (size_t j = 0; j < n; j++)
             panels[j] = m->panels + (first + done + j) * m->panel_bytes;
         if (layouts[m->type].input == LM_INPUT_PAIRS)
-            lm_pairs()->product(y, y_stride, in->pairs, in->pairs_stride, in->rows, panels, n,
-                                lm_pair_count(m->cols), add);
+            lm_pairs()->product(at, in->pairs, in->pairs_stride, in->rows, panels, n, lm_pair_count(m->cols));
         else
-            lm_panels()->product[layouts[m->type].element](y, y_stride, in->x, in->x_stride, in->rows, panels,
-                                                           n, m->cols, add);
+            lm_panels()->product[layouts[m->type].element](at, in->x, in->x_stride, in->rows, panels, n,
+                                                           m->cols);
     }
+}
+
+static void add_bias(float *restrict y, const float *restrict bias, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] += bias[i];
 }
 
 void lm_matrix_product(const struct lm_matrix *m, const struct lm_inputs *in, float *y, size_t y_stride,
                        size_t first, size_t count, bool add)
 {
     const struct layout *l = &layouts[m->type];
-    if (m->bias && !add)
-        for (size_t r = 0; r < in->rows; r++)
-            memcpy(y + r * y_stride, m->bias + first * LM_PANEL, count * LM_PANEL * sizeof *y);
-    else if (m->bias)
-        for (size_t r = 0; r < in->rows; r++)
-            for (size_t i = 0; i < count * LM_PANEL; i++)
-                y[r * y_stride + i] += m->bias[first * LM_PANEL + i];
-    add = add || m->bias;
+    const float *bias = m->bias ? m->bias + first * LM_PANEL : NULL;
+    for (size_t r = 0; add && bias && r < in->rows; r++)
+        add_bias(y + r * y_stride, bias, count * LM_PANEL);
+    const struct lm_outputs to = { y, y_stride, add ? y : bias, add ? y_stride : 0 };
     if (l->input == LM_INPUT_BLOCKS)
-        lm_blocks()->product[l->form](y, y_stride, in->codes, in->codes_bytes, in->rows,
+        lm_blocks()->product[l->form](to, in->codes, in->codes_bytes, in->rows,
                                       m->panels + first * m->panel_bytes, m->panel_bytes, count,
-                                      m->cols / LM_BLOCK, add);
+                                      m->cols / LM_BLOCK);
     else
-        list_product(m, in, y, y_stride, first, count, add);
+        list_product(m, in, to, first, count);
 }

@@ -22,7 +22,8 @@ enum lm_rc lm_measure(const struct lm_model *model, const struct lm_measure_case
 /* Bytes of packed weights that one decoding step reads: all matrices, without the embedding's rows. */
 uint64_t lm_measure_weight_bytes(const struct lm_model *model);
 
-/* GB/s at which all threads read that many bytes again and again, as products read. */
+/* GB/s at which all threads read that many bytes again and again: what a decoding step of them cannot exceed.
+ */
 double lm_measure_read_rate(uint64_t bytes, int runs);
 
 /* Multiply-adds a second, in 10^9, of the product with this type's weights when nothing leaves the caches. */

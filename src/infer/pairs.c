@@ -16,15 +16,15 @@ static void prepare(uint16_t *ret, const float *x, size_t count)
         ret[count] = 0;
 }
 
-static void product(float *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows,
-                    const void *const *panels, size_t panel_count, size_t pair_count, bool add)
+static void product(struct lm_outputs to, const uint16_t *x, size_t x_stride, size_t rows,
+                    const void *const *panels, size_t panel_count, size_t pair_count)
 {
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++) {
             float sum[LM_PANEL] = { 0 };
-            float *out = y + m * y_stride + j * LM_PANEL;
-            if (add)
-                memcpy(sum, out, sizeof sum);
+            const struct lm_outputs at = lm_outputs_past(to, m, j * LM_PANEL);
+            if (at.start)
+                memcpy(sum, at.start, sizeof sum);
             for (size_t p = 0; p < pair_count; p++)
                 for (size_t i = 0; i < LM_PANEL; i++) {
                     const uint16_t *w = (const uint16_t *)panels[j] + (p * LM_PANEL + i) * 2;
@@ -32,7 +32,7 @@ static void product(float *y, size_t y_stride, const uint16_t *x, size_t x_strid
                     sum[i] = fmaf(lm_bf16_decode(v[1]), lm_bf16_decode(w[1]), sum[i]);
                     sum[i] = fmaf(lm_bf16_decode(v[0]), lm_bf16_decode(w[0]), sum[i]);
                 }
-            memcpy(out, sum, sizeof sum);
+            memcpy(at.y, sum, sizeof sum);
         }
 }
 

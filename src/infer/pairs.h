@@ -14,6 +14,8 @@
  * an odd number of inputs is filled up with 0.  SCALAR defines; kernels do not allocate, lock, log or fail.
  */
 
+#include "infer/panels.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +25,8 @@ struct lm_pair_kernels {
     void (*prepare)(uint16_t *ret, const float *x, size_t count);
 
     /* As the product of panels.h, with x of x_stride 16-bit values (even) from row to row. */
-    void (*product)(float *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows,
-                    const void *const *panels, size_t panel_count, size_t pair_count, bool add);
+    void (*product)(struct lm_outputs to, const uint16_t *x, size_t x_stride, size_t rows,
+                    const void *const *panels, size_t panel_count, size_t pair_count);
 };
 
 extern const struct lm_pair_kernels lm_pairs_scalar, lm_pairs_avx2, lm_pairs_avx512_bf16;

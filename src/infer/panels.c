@@ -20,27 +20,27 @@ static float element(enum lm_panel_type type, const void *panel, size_t i)
     }
 }
 
-static void product(enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
-                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add)
+static void product(enum lm_panel_type type, struct lm_outputs to, const float *x, size_t x_stride,
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth)
 {
     for (size_t m = 0; m < rows; m++)
         for (size_t j = 0; j < panel_count; j++) {
             float sum[LM_PANEL] = { 0 };
-            float *out = y + m * y_stride + j * LM_PANEL;
-            if (add)
-                memcpy(sum, out, sizeof sum);
+            const struct lm_outputs at = lm_outputs_past(to, m, j * LM_PANEL);
+            if (at.start)
+                memcpy(sum, at.start, sizeof sum);
             for (size_t k = 0; k < depth; k++)
                 for (size_t i = 0; i < LM_PANEL; i++)
                     sum[i] = fmaf(x[m * x_stride + k], element(type, panels[j], k * LM_PANEL + i), sum[i]);
-            memcpy(out, sum, sizeof sum);
+            memcpy(at.y, sum, sizeof sum);
         }
 }
 
 #define PRODUCT(type)                                                                                        \
-    static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
-                               const void *const *panels, size_t panel_count, size_t depth, bool add)        \
+    static void product_##type(struct lm_outputs to, const float *x, size_t x_stride, size_t rows,           \
+                               const void *const *panels, size_t panel_count, size_t depth)                  \
     {                                                                                                        \
-        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add);           \
+        product(LM_PANEL_##type, to, x, x_stride, rows, panels, panel_count, depth);                         \
     }
 PRODUCT(F32)
 PRODUCT(F16)

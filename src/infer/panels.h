@@ -26,12 +26,29 @@ static inline size_t lm_panel_element(enum lm_panel_type type)   // bytes
     return type == LM_PANEL_F32 ? 4 : type == LM_PANEL_S8 ? 1 : 2;
 }
 
+/* Where a product goes: output n of row m to y[m * stride + n].  Sums begin with start[m * start_stride + n]:
+ * y itself, so that the product is added, or a bias, whose start_stride is 0; NULL: with 0.  y overlaps
+ * nothing else. */
+struct lm_outputs {
+    float *y;
+    size_t stride;
+    const float *start;
+    size_t start_stride;
+};
+
+static inline struct lm_outputs lm_outputs_past(struct lm_outputs to, size_t rows, size_t outputs)
+{
+    to.y += rows * to.stride + outputs;
+    if (to.start)
+        to.start += rows * to.start_stride + outputs;
+    return to;
+}
+
 struct lm_panel_kernels {
-    /* y[m * y_stride + 16 j + i] = (add ? itself : 0) + sum_k x[m * x_stride + k] * panels[j][16 k + i]
-     * for m < rows, j < panel_count, i < 16, k < depth.  y overlaps nothing. */
-    void (*product[LM_PANEL_TYPE_COUNT])(float *y, size_t y_stride, const float *x, size_t x_stride,
-                                         size_t rows, const void *const *panels, size_t panel_count,
-                                         size_t depth, bool add);
+    /* Output 16 j + i of row m = its start + sum_k x[m * x_stride + k] * panels[j][16 k + i], in this order,
+     * for m < rows, j < panel_count, i < 16, k < depth. */
+    void (*product[LM_PANEL_TYPE_COUNT])(struct lm_outputs to, const float *x, size_t x_stride, size_t rows,
+                                         const void *const *panels, size_t panel_count, size_t depth);
 
     /* y[i] = exp(scale x[i] - m) with m = max(scale x), and the sum of y is returned: 16 float sums, added in
      * double.  y may be x, or NULL when only the sum is wanted.  NaN counts as minus infinity; exp is within

@@ -6,20 +6,20 @@
  *
  * What happens to an element is, step by step, what panels.c does to it. */
 
-#define INLINE static inline __attribute__((always_inline))
+#include "infer/each.h"
 
 enum { PER_PANEL = LM_PANEL / VN, TILE_ROWS_MAX = 6 };
 
 /* One register tile: rows x (panels * 16) outputs.  Both counts are constants where it is called. */
-INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t panel_count, float *y,
-                 size_t y_stride, const float *x, size_t x_stride, const void *const *panels, size_t depth,
-                 bool add)
+INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t panel_count,
+                 struct lm_outputs to, const float *x, size_t x_stride, const void *const *panels,
+                 size_t depth)
 {
     V sum[TILE_ROWS_MAX * TILE_VECTORS_MAX];
     const size_t width = panel_count * PER_PANEL;
     for (size_t m = 0; m < rows; m++)
         for (size_t v = 0; v < width; v++)
-            sum[m * width + v] = add ? v_load(y + m * y_stride + v * VN) : v_set1(0);
+            sum[m * width + v] = to.start ? v_load(to.start + m * to.start_stride + v * VN) : v_set1(0);
     for (size_t k = 0; k < depth; k++) {
         V weight[TILE_VECTORS_MAX];
         for (size_t v = 0; v < width; v++)
@@ -32,33 +32,33 @@ INLINE void tile(const enum lm_panel_type type, const size_t rows, const size_t 
     }
     for (size_t m = 0; m < rows; m++)
         for (size_t v = 0; v < width; v++)
-            v_store(y + m * y_stride + v * VN, sum[m * width + v]);
+            v_store(to.y + m * to.stride + v * VN, sum[m * width + v]);
 }
 
 /* All panels for up to TILE_ROWS_MAX rows; `rows` is a constant here too. */
-INLINE void tile_rows(const enum lm_panel_type type, const size_t rows, float *y, size_t y_stride,
-                      const float *x, size_t x_stride, const void *const *panels, size_t panel_count,
-                      size_t depth, bool add)
+INLINE void tile_rows(const enum lm_panel_type type, const size_t rows, struct lm_outputs to, const float *x,
+                      size_t x_stride, const void *const *panels, size_t panel_count, size_t depth)
 {
     size_t j = 0;
     for (; j + TILE_PANELS(rows) <= panel_count; j += TILE_PANELS(rows))
-        tile(type, rows, TILE_PANELS(rows), y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, TILE_PANELS(rows), lm_outputs_past(to, 0, j * LM_PANEL), x, x_stride, panels + j,
+             depth);
     for (; TILE_PANELS(rows) > 2 && j + 2 <= panel_count; j += 2)
-        tile(type, rows, 2, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, 2, lm_outputs_past(to, 0, j * LM_PANEL), x, x_stride, panels + j, depth);
     for (; j < panel_count; j++)
-        tile(type, rows, 1, y + j * LM_PANEL, y_stride, x, x_stride, panels + j, depth, add);
+        tile(type, rows, 1, lm_outputs_past(to, 0, j * LM_PANEL), x, x_stride, panels + j, depth);
 }
 
-INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, const float *x, size_t x_stride,
-                    size_t rows, const void *const *panels, size_t panel_count, size_t depth, bool add)
+INLINE void product(const enum lm_panel_type type, struct lm_outputs to, const float *x, size_t x_stride,
+                    size_t rows, const void *const *panels, size_t panel_count, size_t depth)
 {
 #define ROWS(n)                                                                                              \
     case n:                                                                                                  \
-        tile_rows(type, n, y, y_stride, x, x_stride, panels, panel_count, depth, add);                       \
+        tile_rows(type, n, to, x, x_stride, panels, panel_count, depth);                                     \
         return
     for (; rows > TILE_ROWS_MAX; rows -= TILE_ROWS_MAX) {
-        tile_rows(type, TILE_ROWS_MAX, y, y_stride, x, x_stride, panels, panel_count, depth, add);
-        y += TILE_ROWS_MAX * y_stride;
+        tile_rows(type, TILE_ROWS_MAX, to, x, x_stride, panels, panel_count, depth);
+        to = lm_outputs_past(to, TILE_ROWS_MAX, 0);
         x += TILE_ROWS_MAX * x_stride;
     }
     switch (rows) {
@@ -73,10 +73,10 @@ INLINE void product(const enum lm_panel_type type, float *y, size_t y_stride, co
 }
 
 #define PRODUCT(type)                                                                                        \
-    static void product_##type(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,      \
-                               const void *const *panels, size_t panel_count, size_t depth, bool add)        \
+    static void product_##type(struct lm_outputs to, const float *x, size_t x_stride, size_t rows,           \
+                               const void *const *panels, size_t panel_count, size_t depth)                  \
     {                                                                                                        \
-        product(LM_PANEL_##type, y, y_stride, x, x_stride, rows, panels, panel_count, depth, add);           \
+        product(LM_PANEL_##type, to, x, x_stride, rows, panels, panel_count, depth);                         \
     }
 PRODUCT(F32)
 PRODUCT(F16)

@@ -107,8 +107,9 @@ static void every_row_gives_the_bits_of_the_scalar_row(void **state)
                         kernels[r]->prepare(inputs + i * X_BYTES, x + i * DEPTH, BLOCKS);
                     float *to = r == 0 ? first : y;
                     memcpy(to, start, ROWS * Y_STRIDE * sizeof *to);
-                    kernels[r]->product[form](to, Y_STRIDE, inputs, X_BYTES, rows, m.panels, m.panel_bytes,
-                                              panels, BLOCKS, rows % 2);
+                    kernels[r]->product[form](
+                        (struct lm_outputs){ to, Y_STRIDE, rows % 2 ? to : NULL, Y_STRIDE }, inputs, X_BYTES,
+                        rows, m.panels, m.panel_bytes, panels, BLOCKS);
                     assert_memory_equal(to, first, ROWS * Y_STRIDE * sizeof *to);
                     for (size_t i = 0; i < ROWS * Y_STRIDE; i++)
                         if (i / Y_STRIDE >= rows || i % Y_STRIDE >= panels * LM_PANEL)
@@ -134,7 +135,8 @@ static void products_are_as_exact_as_sixteen_bits_allow(void **state)
         char *input = lm_slab_alloc(X_BYTES);
         random_inputs(&rng, x, DEPTH);
         k->prepare(input, x, BLOCKS);
-        k->product[form](y, sizeof y, input, X_BYTES, 1, m.panels, m.panel_bytes, PANELS, BLOCKS, false);
+        k->product[form]((struct lm_outputs){ .y = y }, input, X_BYTES, 1, m.panels, m.panel_bytes, PANELS,
+                         BLOCKS);
         for (size_t n = 0; n < PANELS * LM_PANEL; n++) {
             double want = 0, allowed = 0;
             for (size_t b = 0; b < BLOCKS; b++) {
@@ -169,8 +171,8 @@ static void special_inputs_have_the_same_bits_in_every_row(void **state)
         x[LM_BLOCK + 7] = specials[i];
         for (size_t r = 0; r < kernel_count; r++) {
             kernels[r]->prepare(input, x, BLOCKS);
-            kernels[r]->product[LM_BLOCK_U4_F16](r ? y : first, LM_PANEL, input, X_BYTES, 1, m.panels,
-                                                 m.panel_bytes, 1, BLOCKS, false);
+            kernels[r]->product[LM_BLOCK_U4_F16]((struct lm_outputs){ .y = r ? y : first }, input, X_BYTES, 1,
+                                                 m.panels, m.panel_bytes, 1, BLOCKS);
             for (size_t n = 0; n < LM_PANEL; n++) {
                 const double want = m.values[n * DEPTH + LM_BLOCK + 7] * (double)specials[i];
                 if (!isfinite(specials[i]))

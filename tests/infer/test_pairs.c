@@ -69,7 +69,8 @@ static void every_row_of_the_product_gives_the_bits_of_the_definition(void **sta
             for (size_t count = 1; count <= PANELS; count += 2)
                 for (int add = 0; add <= 1; add++) {
                     memcpy(y, start, sizeof y);
-                    kernels[r]->product(y, Y_STRIDE, inputs, X_STRIDE, rows, panels, count, PAIRS, add);
+                    kernels[r]->product((struct lm_outputs){ y, Y_STRIDE, add ? y : NULL, Y_STRIDE }, inputs,
+                                        X_STRIDE, rows, panels, count, PAIRS);
                     for (size_t i = 0; i < ROWS * Y_STRIDE; i++) {
                         const size_t m = i / Y_STRIDE, n = i % Y_STRIDE;
                         float rounded[INPUTS], want = start[i];

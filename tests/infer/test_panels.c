@@ -90,7 +90,9 @@ static void every_row_of_the_product_gives_the_bits_of_the_definition(void **sta
                 for (size_t count = 1; count <= PANELS; count += 3)
                     for (int add = 0; add <= 1; add++) {
                         memcpy(y, start, ROWS * Y_STRIDE * sizeof(float));
-                        kernels[r]->product[type](y, Y_STRIDE, x, X_STRIDE, rows, panels, count, DEPTH, add);
+                        kernels[r]->product[type](
+                            (struct lm_outputs){ y, Y_STRIDE, add ? y : NULL, Y_STRIDE }, x, X_STRIDE, rows,
+                            panels, count, DEPTH);
                         for (size_t i = 0; i < ROWS * Y_STRIDE; i++) {
                             const size_t m = i / Y_STRIDE, n = i % Y_STRIDE;
                             const float want =
