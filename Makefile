@@ -72,6 +72,7 @@ peers: deps-interop
 
 bench-peers: peers release
 	build/peers-venv/bin/python bench/peers/infer.py build/release/loom build/models bench/results
+	build/peers-venv/bin/python bench/peers/embed.py build/release/loom build/models/minilm bench/results
 
 fuzz: deps-build deps-fuzz
 	cmake --workflow --preset fuzz
