@@ -124,6 +124,8 @@ static void *worker_main(void *arg)
     struct seat *seat = arg;
     struct lm_team *t = seat->team;
     size_t idle = 0;
+    pthread_mutex_lock(&t->lock);   // until the team's size is known
+    pthread_mutex_unlock(&t->lock);
     while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
         if (run_one(t, seat->worker)) {
             idle = 0;
@@ -148,11 +150,13 @@ struct lm_team *lm_team_new(size_t size)
     t->seats = lm_zalloc(size, sizeof *t->seats);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
+    pthread_mutex_lock(&t->lock);
     for (t->size = 1; t->size < size; t->size++) {
         t->seats[t->size] = (struct seat){ t, t->size };
         if (pthread_create(&t->threads[t->size], NULL, worker_main, &t->seats[t->size]) != 0)
             break;   // fewer hands, same result
     }
+    pthread_mutex_unlock(&t->lock);
     return t;
 }
 
