@@ -49,8 +49,8 @@ static void write_special(const json_t *config, const json_t *vocab, struct lm_b
     }
 }
 
-static enum lm_rc write_json(struct lm_str vocab, struct lm_str merges, const json_t *config, const char *dir,
-                             struct lm_buf *ret, struct lm_err *err)
+enum lm_rc lm_load_vocab_and_merges(struct lm_str vocab, struct lm_str merges, const json_t *config,
+                                    const char *dir, struct lm_buf *ret, struct lm_err *err)
 {
     json_error_t problem;
     LM_TREE_FREE json_t *tree = json_loadb(vocab.ptr, vocab.len, 0, &problem);
@@ -87,7 +87,7 @@ enum lm_rc lm_load_merges_txt(const char *dir, struct lm_buf *ret, struct lm_err
     if (rc == LM_OK)
         rc = lm_file_read(merges_path, FILE_BYTES_MAX, &merges, err);
     if (rc == LM_OK)
-        rc = write_json(lm_buf_str(&vocab), lm_buf_str(&merges), config, dir, ret, err);
+        rc = lm_load_vocab_and_merges(lm_buf_str(&vocab), lm_buf_str(&merges), config, dir, ret, err);
     lm_buf_release(&vocab);
     lm_buf_release(&merges);
     return rc;

@@ -18,6 +18,9 @@ bool lm_load_looks_like_spm(struct lm_str file);
 
 /* vocab.json and merges.txt; tokenizer_config.json of the folder says which special tokens are added. */
 enum lm_rc lm_load_merges_txt(const char *dir, struct lm_buf *ret, struct lm_err *err);
+/* The same from texts; config: of tokenizer_config.json, NULL: none.  dir is for errors. */
+enum lm_rc lm_load_vocab_and_merges(struct lm_str vocab, struct lm_str merges, const json_t *config,
+                                    const char *dir, struct lm_buf *ret, struct lm_err *err);
 
 /* As lm_tokenizer_parse, but all merges that make one token have its rank, its id: tiktoken's rule. */
 enum lm_rc lm_tokenizer_parse_ranks(struct lm_str json, const char *name, struct lm_tokenizer **ret,
