@@ -1,5 +1,6 @@
 /* The row for this processor, and what is threaded on top of it. */
 #include "tensor/bf16.h"
+#include "tensor/kernels_rows.h"
 
 #include "base/sys.h"
 
@@ -73,19 +74,5 @@ void lm_bf16_transpose(uint16_t *ret, size_t ret_stride, const uint16_t *x, size
 double lm_bf16_peak_gflops(int ms)
 {
     enum { ROUNDS = 1 << 13 };   // some ten microseconds: short enough to be undisturbed now and then
-    const struct lm_bf16_kernels *kernels = lm_bf16_kernels();
-    const uint64_t until = lm_now_ns() + (uint64_t)ms * 1000000;
-    double sum = 0;
-#pragma omp parallel reduction(+ : sum) num_threads(lm_threads())
-    {
-        double best = 0;
-        for (uint64_t now = lm_now_ns(); now < until;) {
-            const double flops = kernels->burn(ROUNDS);
-            const uint64_t start = now;
-            now = lm_now_ns();
-            best = fmax(best, flops / (double)(now - start));
-        }
-        sum += best;
-    }
-    return sum;
+    return lm_burn_peak(lm_bf16_kernels()->burn, ROUNDS, ms);
 }

@@ -1,5 +1,6 @@
 /* The definition of the kernels of bf16.h: plain C, no tricks. */
 #include "tensor/bf16.h"
+#include "tensor/kernels_rows.h"
 
 #include "tensor/quant.h"
 
@@ -278,20 +279,6 @@ static void attention_back(const struct lm_bf16_attention *a, size_t kv, uint16_
     store(dqkv + a->v_at + kv * dim, a->stride, dv, n, dim);
 }
 
-static double burn(size_t rounds)
-{
-    enum { CHAINS = 8 };
-    volatile float sink;
-    float x[CHAINS] = { 0 };
-    for (size_t i = 0; i < rounds; i++)
-        for (size_t c = 0; c < CHAINS; c++)
-            x[c] = x[c] * 0.999f + 1;
-    for (size_t c = 0; c < CHAINS; c++)
-        sink = x[c];
-    (void)sink;
-    return 2.0 * CHAINS * (double)rounds;
-}
-
 const struct lm_bf16_kernels lm_bf16_scalar = {
     .product = product,
     .logits = logits,
@@ -308,5 +295,5 @@ const struct lm_bf16_kernels lm_bf16_scalar = {
     .round = round_row,
     .attention = attention,
     .attention_back = attention_back,
-    .burn = burn,
+    .burn = lm_burn_scalar,
 };

@@ -78,17 +78,15 @@ double lm_sum_squares(const float *x, size_t n)
     return sum;
 }
 
-double lm_peak_gflops(int ms)
+double lm_burn_peak(double (*burn)(size_t rounds), size_t rounds, int ms)
 {
-    enum { ROUNDS = 1 << 14 };   // some ten microseconds: short enough to be undisturbed now and then
-    const struct lm_kernels *kernels = lm_kernels();
     const uint64_t until = lm_now_ns() + (uint64_t)ms * 1000000;
     double sum = 0;
 #pragma omp parallel reduction(+ : sum) num_threads(lm_threads())
     {
         double best = 0;
         for (uint64_t now = lm_now_ns(); now < until;) {
-            const double flops = kernels->burn(ROUNDS);
+            const double flops = burn(rounds);
             const uint64_t start = now;
             now = lm_now_ns();
             best = fmax(best, flops / (double)(now - start));
@@ -96,4 +94,10 @@ double lm_peak_gflops(int ms)
         sum += best;
     }
     return sum;
+}
+
+double lm_peak_gflops(int ms)
+{
+    enum { ROUNDS = 1 << 14 };   // some ten microseconds: short enough to be undisturbed now and then
+    return lm_burn_peak(lm_kernels()->burn, ROUNDS, ms);
 }

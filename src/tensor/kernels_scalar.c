@@ -149,7 +149,7 @@ static void adamw(float *p, float *m, float *v, const float *grad, size_t n, con
     }
 }
 
-static double burn(size_t rounds)
+double lm_burn_scalar(size_t rounds)
 {
     enum { CHAINS = 8 };
     volatile float sink;
@@ -180,5 +180,5 @@ const struct lm_kernels lm_kernels_scalar = {
     .attention = lm_attention_scalar,
     .attention_back = lm_attention_back_scalar,
     .adamw = adamw,
-    .burn = burn,
+    .burn = lm_burn_scalar,
 };
