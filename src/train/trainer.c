@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "tensor/bf16.h"
 #include "train/checkpoint.h"
 #include "train/ledger.h"
 
@@ -217,7 +218,13 @@ static bool due(uint64_t step, uint64_t every, uint64_t last)
     return step > 0 && (step == last || (every > 0 && step % every == 0));
 }
 
-/* Loss, tokens per second and the share of the machine's peak, for people. */
+static bool in_bf16(const struct trainer *t)
+{
+    return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works();
+}
+
+/* Loss, tokens per second and, where the whole model is trained, the share of the machine's peak in products
+ * of this kind, for people. */
 static void show(struct trainer *t, struct lm_progress *progress, uint64_t started_step, double peak_gflops)
 {
     char note[128];
@@ -228,7 +235,10 @@ static void show(struct trainer *t, struct lm_progress *progress, uint64_t start
     char loss[32] = "private";
     if (!t->config->dp)
         snprintf(loss, sizeof loss, "loss %.3f", t->state.loss);
-    snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of f32 peak", loss, rate, 100 * share);
+    snprintf(note, sizeof note, "%s, %.0f tokens/s", loss, rate);
+    if (!t->config->lora)
+        snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of %s peak", loss, rate, 100 * share,
+                 in_bf16(t) ? "bf16" : "f32");
     lm_progress_at(progress, t->state.step, note);
 }
 
@@ -240,7 +250,7 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
     struct lm_checkpoint *s = &t->state;
     const uint64_t steps = c->optim.steps, started = s->step;
     uint64_t saved = s->step;
-    const double peak = lm_peak_gflops(PEAK_MS);
+    const double peak = in_bf16(t) ? lm_bf16_peak_gflops(PEAK_MS) : lm_peak_gflops(PEAK_MS);
     struct lm_progress progress = lm_progress_start(c->what, "steps", steps);
     for (;;) {
         if (due(s->step, c->checkpoint_every, steps) && saved != s->step) {
@@ -268,7 +278,7 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
 static enum lm_rc start(struct trainer *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
-    const bool bf16 = c->precision != LM_PRECISION_F32 && lm_net_bf16_works();
+    const bool bf16 = in_bf16(t);
     const struct lm_net_config net = net_config(c, t->feed, bf16);
     LM_TRY(plan_memory(c, t->model, t->feed, t->heldout, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, &net);
