@@ -7,6 +7,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const char *name_of(const struct lm_shard *s, uint32_t source)
+{
+    const char *name = s->names;
+    for (uint32_t i = 0; i < source; i++)
+        name = lm_shard_next_name(name);
+    return name;
+}
+
 static void write_again(const struct lm_shard *s, const char *path)
 {
     struct lm_shard_writer *w = NULL;
@@ -18,8 +26,10 @@ static void write_again(const struct lm_shard *s, const char *path)
         lm_shard_get(s, start, count, ids);
         if (lm_shard_doc_at(s, start) != d || lm_shard_doc_at(s, s->ends[d] - 1) != d)
             abort();
-        if (lm_shard_add(w, (struct lm_str){ s->ids + 32 * d, 32 }, s->doc_bytes[d], ids, count, NULL) !=
-            LM_OK)
+        const struct lm_shard_document document = {
+            { s->ids + 32 * d, 32 }, lm_str(name_of(s, s->sources[d])), s->doc_bytes[d], ids, count
+        };
+        if (lm_shard_add(w, &document, NULL) != LM_OK)
             abort();
     }
     if (lm_shard_commit(w, NULL) != LM_OK)

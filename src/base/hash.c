@@ -1,6 +1,8 @@
 #define XXH_INLINE_ALL
 #include "base/hash.h"
 
+#include "base/mem.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -76,4 +78,35 @@ enum lm_rc lm_sha256_file(const char *path, char ret[LM_SHA256_HEX], struct lm_e
 uint64_t lm_hash64(const void *bytes, size_t len)
 {
     return XXH3_64bits(bytes, len);
+}
+
+struct lm_hash64_stream {
+    XXH3_state_t *state;
+};
+
+struct lm_hash64_stream *lm_hash64_start(void)
+{
+    struct lm_hash64_stream *h = lm_alloc(sizeof(*h));
+    h->state = XXH3_createState();
+    LM_ASSERT(h->state);
+    XXH3_64bits_reset(h->state);
+    return h;
+}
+
+void lm_hash64_add(struct lm_hash64_stream *h, const void *bytes, size_t len)
+{
+    XXH3_64bits_update(h->state, bytes, len);
+}
+
+uint64_t lm_hash64_value(const struct lm_hash64_stream *h)
+{
+    return XXH3_64bits_digest(h->state);
+}
+
+void lm_hash64_free(struct lm_hash64_stream *h)
+{
+    if (!h)
+        return;
+    XXH3_freeState(h->state);
+    free(h);
 }

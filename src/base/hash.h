@@ -25,4 +25,10 @@ enum lm_rc lm_sha256_file(const char *path, char ret[LM_SHA256_HEX], struct lm_e
 
 uint64_t lm_hash64(const void *bytes, size_t len);   // XXH3; stable across machines; not for adversaries
 
+struct lm_hash64_stream;   // the same over pieces
+struct lm_hash64_stream *lm_hash64_start(void);
+void lm_hash64_add(struct lm_hash64_stream *h, const void *bytes, size_t len);
+uint64_t lm_hash64_value(const struct lm_hash64_stream *h);   // of all so far
+void lm_hash64_free(struct lm_hash64_stream *h);
+
 #endif

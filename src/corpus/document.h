@@ -62,8 +62,8 @@ bool lm_document_is_records(struct lm_str name);
 /* Iterates over record files in the order given.  A folder means its documents.jsonl, .jsonl.gz or .jsonl.zst
  * if there is one (a folder made by a stage), else all *.jsonl, *.jsonl.gz, *.jsonl.zst directly in it, by
  * name. "-" is standard input.
- * LM_ENOENT names a path without records.  Ids are settled; for records without a source by the name of the
- * file. */
+ * LM_ENOENT names a path without records.  A record without a source is of the source named like its file.
+ * Ids are settled. */
 struct lm_document_reader;
 enum lm_rc lm_document_open(const char *const *paths, size_t count, struct lm_document_reader **ret,
                             struct lm_err *err);

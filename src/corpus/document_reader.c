@@ -102,7 +102,9 @@ static enum lm_rc parse_line(struct lm_document_reader *r, struct lm_str line, s
     const char *name = lm_arena_printf(arena, "%s:%" PRIu64, file->path, number);
     const char *place = lm_arena_printf(arena, "%s:%" PRIu64, file->relative, number);
     LM_TRY(lm_document_parse(line, name, arena, ret, err));
-    lm_document_settle(ret, ret->source.len ? ret->source : lm_str(file->relative), lm_str(place), arena);
+    if (ret->source.len == 0)
+        ret->source = lm_str(lm_arena_strndup(arena, file->relative, strlen(file->relative)));
+    lm_document_settle(ret, ret->source, lm_str(place), arena);
     return LM_OK;
 }
 

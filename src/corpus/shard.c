@@ -1,54 +1,31 @@
 #include "corpus/shard.h"
 
-#include <sys/types.h>
+#include "base/hash.h"
+#include "base/mem.h"
+#include "corpus/shard_format.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "shards are read in place");
+#include <stdlib.h>
+#include <string.h>
 
-enum { DOCUMENT_ID = 32, FIELDS_BYTES = 8 + 8 + DOCUMENT_ID };   // of one document, behind the tokens
-static const char magic[8] = "LOOMTOK1";
-
-struct header {
-    char magic[8];
-    uint32_t token_bytes, vocab_size;
-    uint64_t token_count, document_count, text_bytes;
-    uint8_t tokenizer_sha256[32];
-    uint64_t reserved;
-};
-_Static_assert(sizeof(struct header) == 80, "as in shard.h");
-
-static uint32_t width_for(uint32_t vocab_size)
-{
-    return vocab_size <= 1 << 16 ? 2 : 4;
-}
-
-/* Bytes to add behind the tokens so that what follows is aligned. */
-static size_t padding(uint64_t token_bytes)
-{
-    return (8 - token_bytes % 8) % 8;
-}
-
-/* ---- reading ---- */
-
-static enum lm_rc check_header(const struct header *h, size_t file_bytes, const char *path,
+static enum lm_rc check_header(const struct shard_header *h, size_t file_bytes, const char *path,
                                struct lm_err *err)
 {
-    if (memcmp(h->magic, magic, sizeof(magic)) != 0)
-        return lm_fail(err, LM_EFORMAT, "%s: not a token shard of version 1", path);
-    if (h->vocab_size == 0 || h->token_bytes != width_for(h->vocab_size))
+    if (memcmp(h->magic, SHARD_MAGIC, sizeof(h->magic)) != 0)
+        return lm_fail(err, LM_EFORMAT, "%s: not a token shard of version 2; build the tokens again", path);
+    if (h->vocab_size == 0 || h->token_bytes != shard_width(h->vocab_size))
         return lm_fail(err, LM_EFORMAT, "%s: token width %u does not fit a vocabulary of %u", path,
                        h->token_bytes, h->vocab_size);
-    if (h->reserved != 0)
-        return lm_fail(err, LM_EFORMAT, "%s: reserved bytes of the header are in use", path);
     const uint64_t body = file_bytes - sizeof(*h);   // the caller knows that there is a header
-    if (h->token_count > body / h->token_bytes || h->document_count > body / FIELDS_BYTES)
+    if (h->token_count > body / h->token_bytes || h->document_count > body / SHARD_FIELDS)
         return lm_fail(err, LM_EFORMAT,
                        "%s: %zu bytes are too few for what the header announces; it is cut short", path,
                        file_bytes);
     const uint64_t tokens = h->token_count * h->token_bytes;
-    if (tokens + padding(tokens) + h->document_count * FIELDS_BYTES != body)
-        return lm_fail(
-            err, LM_EFORMAT, "%s: it has %zu bytes, but the header announces %llu", path, file_bytes,
-            (unsigned long long)(sizeof(*h) + tokens + padding(tokens) + h->document_count * FIELDS_BYTES));
+    const uint64_t announced =
+        tokens + shard_padding(tokens) + h->document_count * SHARD_FIELDS + h->name_bytes;
+    if (announced != body)
+        return lm_fail(err, LM_EFORMAT, "%s: it has %zu bytes, but the header announces %llu", path,
+                       file_bytes, (unsigned long long)(sizeof(*h) + announced));
     return LM_OK;
 }
 
@@ -66,8 +43,8 @@ static enum lm_rc check_documents(const struct lm_shard *s, const char *path, st
             return lm_fail(err, LM_EFORMAT, "%s: text bytes up to document %llu exceed the sum in the header",
                            path, number);
         bytes += s->doc_bytes[d];
-        for (size_t i = 0; i < DOCUMENT_ID; i++) {
-            const char c = s->ids[d * DOCUMENT_ID + i];
+        for (size_t i = 0; i < SHARD_ID; i++) {
+            const char c = s->ids[d * SHARD_ID + i];
             if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
                 return lm_fail(err, LM_EFORMAT, "%s: the id of document %llu is not hexadecimal", path,
                                number);
@@ -76,6 +53,51 @@ static enum lm_rc check_documents(const struct lm_shard *s, const char *path, st
     if (last != s->token_count || bytes != s->text_bytes)
         return lm_fail(err, LM_EFORMAT, "%s: the documents do not add up to the counts in the header", path);
     return LM_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* As many names as the header says, all different. */
+static enum lm_rc check_names(const struct lm_shard *s, size_t name_bytes, const char *path,
+                              struct lm_err *err)
+{
+    size_t count = 0, used = 0;
+    if (name_bytes > 0 && s->names[name_bytes - 1] != 0)
+        return lm_fail(err, LM_EFORMAT, "%s: the last name of a source does not end", path);
+    const char **names = lm_zalloc(name_bytes / 2 + 1, sizeof(*names));   // a name has two bytes or more
+    bool ok = true;
+    for (const char *name = s->names; ok && used < name_bytes; name = lm_shard_next_name(name)) {
+        ok = *name != 0;
+        if (ok)
+            names[count++] = name;
+        used += strlen(name) + 1;
+    }
+    if (ok)
+        qsort(names, count, sizeof(*names), by_name);
+    for (size_t i = 1; ok && i < count; i++)
+        ok = strcmp(names[i - 1], names[i]) != 0;
+    free(names);
+    if (!ok || count != s->source_count)
+        return lm_fail(err, LM_EFORMAT, "%s: the names of its %u sources are not that many different ones",
+                       path, s->source_count);
+    return LM_OK;
+}
+
+static enum lm_rc check_sources(const struct lm_shard *s, const char *path, struct lm_err *err)
+{
+    uint32_t seen = 0;
+    for (uint64_t d = 0; d < s->document_count; d++) {
+        if (s->sources[d] > seen || s->sources[d] >= s->source_count)
+            return lm_fail(err, LM_EFORMAT, "%s: document %llu is of source %u, after %u of %u", path,
+                           (unsigned long long)d, s->sources[d], seen, s->source_count);
+        seen += s->sources[d] == seen;
+    }
+    return seen == s->source_count
+               ? LM_OK
+               : lm_fail(err, LM_EFORMAT, "%s: %u sources have no document", path, s->source_count - seen);
 }
 
 /* Every id, once, at memory speed: whoever looks up rows by id need not check again. */
@@ -102,9 +124,9 @@ static enum lm_rc check_tokens(const struct lm_shard *s, const char *path, struc
 static enum lm_rc read_shard(struct lm_shard *s, const char *path, bool whole, struct lm_err *err)
 {
     LM_TRY(lm_map_open(&s->map, path, err));
-    if (s->map.len < sizeof(struct header))
+    if (s->map.len < sizeof(struct shard_header))
         return lm_fail(err, LM_EFORMAT, "%s: %zu bytes are too few for a token shard", path, s->map.len);
-    const struct header *h = (const struct header *)s->map.ptr;
+    const struct shard_header *h = (const struct shard_header *)s->map.ptr;
     LM_TRY(check_header(h, s->map.len, path, err));
     s->token_bytes = h->token_bytes;
     s->vocab_size = h->vocab_size;
@@ -114,16 +136,25 @@ static enum lm_rc read_shard(struct lm_shard *s, const char *path, bool whole, s
     memcpy(s->tokenizer_sha256, h->tokenizer_sha256, sizeof(s->tokenizer_sha256));
     const uint64_t bytes = s->token_count * s->token_bytes;
     s->tokens = s->map.ptr + sizeof(*h);
-    s->ends = (const uint64_t *)(s->map.ptr + sizeof(*h) + bytes + padding(bytes));
+    s->ends = (const uint64_t *)(s->map.ptr + sizeof(*h) + bytes + shard_padding(bytes));
     s->doc_bytes = s->ends + s->document_count;
     s->ids = (const char *)(s->doc_bytes + s->document_count);
-    for (size_t i = 0; i < padding(bytes); i++)
+    s->sources = (const uint32_t *)(s->ids + s->document_count * SHARD_ID);
+    s->source_count = h->source_count;
+    s->names = (const char *)(s->sources + s->document_count);
+    for (size_t i = 0; i < shard_padding(bytes); i++)
         if (((const char *)s->tokens)[bytes + i] != 0)
             return lm_fail(err, LM_EFORMAT, "%s: the padding behind the tokens is not zero", path);
     if (!whole)
         return LM_OK;
     LM_TRY(check_documents(s, path, err));
-    return check_tokens(s, path, err);
+    LM_TRY(check_names(s, h->name_bytes, path, err));
+    LM_TRY(check_sources(s, path, err));
+    LM_TRY(check_tokens(s, path, err));
+    if (lm_hash64(s->map.ptr + sizeof(*h), s->map.len - sizeof(*h)) != h->hash)
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: its bytes are not those that were written; build the tokens again", path);
+    return LM_OK;
 }
 
 static enum lm_rc open_shard(struct lm_shard *shard, const char *path, bool whole, struct lm_err *err)
@@ -183,112 +214,4 @@ uint64_t lm_shard_doc_at(const struct lm_shard *shard, uint64_t token)
             low = middle + 1;
     }
     return low;
-}
-
-/* ---- writing: tokens go to the file at once, what is known of documents waits for the end ---- */
-
-struct lm_shard_writer {
-    struct lm_writer out;
-    struct header header;
-    uint64_t *ends, *doc_bytes;
-    size_t ends_cap, doc_bytes_cap;
-    struct lm_buf ids;
-    uint16_t *narrow;   // scratch
-    size_t narrow_cap;
-    char *path;
-};
-
-enum lm_rc lm_shard_create(const char *path, uint32_t vocab_size, const uint8_t tokenizer_sha256[32],
-                           struct lm_shard_writer **ret, struct lm_err *err)
-{
-    LM_ASSERT(vocab_size > 0);
-    struct lm_shard_writer *w = lm_zalloc(1, sizeof(*w));
-    w->path = lm_strdup(path);
-    w->header.token_bytes = width_for(vocab_size);
-    w->header.vocab_size = vocab_size;
-    memcpy(w->header.magic, magic, sizeof(magic));
-    memcpy(w->header.tokenizer_sha256, tokenizer_sha256, sizeof(w->header.tokenizer_sha256));
-    const enum lm_rc rc = lm_writer_open(&w->out, path, err);
-    if (rc != LM_OK) {
-        lm_shard_abort(w);
-        return rc;
-    }
-    const struct header later = { 0 };
-    fwrite(&later, sizeof(later), 1, w->out.stream);   // stdio errors are reported by commit
-    *ret = w;
-    return LM_OK;
-}
-
-static void write_tokens(struct lm_shard_writer *w, const uint32_t *tokens, size_t count)
-{
-    if (w->header.token_bytes == 4) {
-        fwrite(tokens, sizeof(*tokens), count, w->out.stream);
-        return;
-    }
-    lm_grow(&w->narrow, &w->narrow_cap, count, sizeof(*w->narrow));
-    for (size_t i = 0; i < count; i++)
-        w->narrow[i] = (uint16_t)tokens[i];
-    fwrite(w->narrow, sizeof(*w->narrow), count, w->out.stream);
-}
-
-enum lm_rc lm_shard_add(struct lm_shard_writer *w, struct lm_str document_id, uint64_t text_bytes,
-                        const uint32_t *tokens, size_t count, struct lm_err *err)
-{
-    LM_ASSERT(count > 0);
-    for (size_t i = 0; i < count; i++)
-        LM_ASSERT(tokens[i] < w->header.vocab_size);
-    bool ok = document_id.len == DOCUMENT_ID;
-    for (size_t i = 0; ok && i < DOCUMENT_ID; i++)
-        ok = memchr("0123456789abcdef", document_id.ptr[i], 16) != NULL;
-    if (!ok)
-        return lm_fail(err, LM_EINVAL, "%s: document id '%.*s' is not %d hex digits in lower case", w->path,
-                       document_id.len < 80 ? (int)document_id.len : 80, document_id.ptr, DOCUMENT_ID);
-
-    struct header *h = &w->header;
-    write_tokens(w, tokens, count);
-    h->token_count += count;
-    h->text_bytes += text_bytes;
-    lm_grow(&w->ends, &w->ends_cap, h->document_count + 1, sizeof(*w->ends));
-    lm_grow(&w->doc_bytes, &w->doc_bytes_cap, h->document_count + 1, sizeof(*w->doc_bytes));
-    w->ends[h->document_count] = h->token_count;
-    w->doc_bytes[h->document_count] = text_bytes;
-    h->document_count++;
-    lm_buf_add_str(&w->ids, document_id);
-    return LM_OK;
-}
-
-enum lm_rc lm_shard_commit(struct lm_shard_writer *w, struct lm_err *err)
-{
-    static const char zeros[8];
-    FILE *out = w->out.stream;
-    const size_t documents = w->header.document_count;
-    LM_ASSERT(w->ids.len == documents * DOCUMENT_ID);
-    fwrite(zeros, 1, padding(w->header.token_count * w->header.token_bytes), out);
-    if (documents > 0) {
-        fwrite(w->ends, sizeof(*w->ends), documents, out);
-        fwrite(w->doc_bytes, sizeof(*w->doc_bytes), documents, out);
-        fwrite(w->ids.ptr, 1, w->ids.len, out);
-    }
-    enum lm_rc rc = LM_OK;
-    if (fseeko(out, 0, SEEK_SET) != 0)
-        rc = lm_fail_errno(err, LM_EIO, "cannot write '%s'", w->path);
-    if (rc == LM_OK) {
-        fwrite(&w->header, sizeof(w->header), 1, out);
-        rc = lm_writer_commit(&w->out, err);
-    }
-    lm_shard_abort(w);   // after a commit nothing is open any more
-    return rc;
-}
-
-void lm_shard_abort(struct lm_shard_writer *w)
-{
-    if (!w)
-        return;
-    lm_writer_abort(&w->out);
-    free(w->ends);
-    free(w->doc_bytes);
-    free(w->narrow);
-    free(w->path);
-    lm_buf_release(&w->ids);
-    free(w);
 }

@@ -33,7 +33,7 @@ enum split { TRAIN, HELDOUT, SPLIT_COUNT };
 static const char *const split_names[SPLIT_COUNT] = { "train", "heldout" };
 
 struct item {
-    struct lm_str id, text;
+    struct lm_str id, source, text;
     struct lm_tokens tokens;
 };
 
@@ -88,6 +88,8 @@ static enum lm_rc read_batch(struct build *b, bool *ret_more, struct lm_err *err
         LM_TRY(rc);
         struct item *item = &b->items[b->item_count++];
         item->id = (struct lm_str){ lm_arena_strndup(&b->arena, doc.id.ptr, doc.id.len), doc.id.len };
+        item->source =
+            (struct lm_str){ lm_arena_strndup(&b->arena, doc.source.ptr, doc.source.len), doc.source.len };
         item->text = document_text(&doc, &b->arena);
         bytes += item->text.len;
     }
@@ -114,8 +116,9 @@ static enum lm_rc write_batch(struct build *b, struct lm_err *err)
     for (size_t i = 0; i < b->item_count; i++) {
         struct item *item = &b->items[i];
         const enum split split = lm_heldout(item->id, b->config->heldout_share) ? HELDOUT : TRAIN;
-        LM_TRY(lm_shard_add(b->shards[split], item->id, item->text.len, item->tokens.ids, item->tokens.len,
-                            err));
+        const struct lm_shard_document document = { item->id, item->source, item->text.len, item->tokens.ids,
+                                                    item->tokens.len };
+        LM_TRY(lm_shard_add(b->shards[split], &document, err));
         b->totals[split].documents++;
         b->totals[split].tokens += (int64_t)item->tokens.len;
         b->totals[split].text_bytes += (int64_t)item->text.len;

@@ -14,6 +14,13 @@ struct sample {
     char ids[DOCUMENTS][33];
 };
 
+/* "s2", "s0", "s1" again and again: numbered by first appearance, so 0, 1, 2. */
+static struct lm_str source_of(size_t d)
+{
+    static const char *const names[] = { "s2", "s0", "s1" };
+    return lm_str(names[d % 3]);
+}
+
 static void make_sample(struct sample *s, uint32_t vocab, const char *path)
 {
     struct lm_rng rng = lm_rng_make(1, vocab);
@@ -24,7 +31,9 @@ static void make_sample(struct sample *s, uint32_t vocab, const char *path)
         for (size_t i = 0; i < s->lens[d]; i++)
             s->tokens[d][i] = (uint32_t)lm_rng_below(&rng, vocab);
         snprintf(s->ids[d], sizeof(s->ids[d]), "%032zx", d * 12345);
-        assert_ok(lm_shard_add(w, lm_str(s->ids[d]), d * 3, s->tokens[d], s->lens[d], NULL));
+        const struct lm_shard_document document = { lm_str(s->ids[d]), source_of(d), d * 3, s->tokens[d],
+                                                    s->lens[d] };
+        assert_ok(lm_shard_add(w, &document, NULL));
     }
     assert_ok(lm_shard_commit(w, NULL));
 }
@@ -56,7 +65,10 @@ static void what_goes_in_comes_out(void **state)
             assert_int_equal(shard.ends[d], at);
             assert_int_equal(shard.doc_bytes[d], d * 3);
             assert_memory_equal(shard.ids + 32 * d, s.ids[d], 32);
+            assert_int_equal(shard.sources[d], d % 3);
         }
+        assert_int_equal(shard.source_count, 3);
+        assert_memory_equal(shard.names, "s2\0s0\0s1", 9);
         assert_int_equal(shard.token_count, at);
         lm_shard_close(&shard);
     }
@@ -83,10 +95,14 @@ static void an_aborted_shard_leaves_nothing(void **state)
     const uint32_t token = 1;
     struct lm_err err = { 0 };
     assert_ok(lm_shard_create("aborted.tokens", 300, sha, &w, NULL));
-    assert_int_equal(lm_shard_add(w, LM_STR("0123"), 1, &token, 1, &err), LM_EINVAL);
+    struct lm_shard_document d = { LM_STR("0123"), LM_STR("s"), 1, &token, 1 };
+    assert_int_equal(lm_shard_add(w, &d, &err), LM_EINVAL);
     assert_contains(err.text, "'0123' is not 32 hex digits");
-    assert_int_equal(lm_shard_add(w, LM_STR("0123456789ABCDEF0123456789ABCDEF"), 1, &token, 1, &err),
-                     LM_EINVAL);
+    d.id = LM_STR("0123456789ABCDEF0123456789ABCDEF");
+    assert_int_equal(lm_shard_add(w, &d, &err), LM_EINVAL);
+    d = (struct lm_shard_document){ LM_STR("0123456789abcdef0123456789abcdef"), LM_STR(""), 1, &token, 1 };
+    assert_int_equal(lm_shard_add(w, &d, &err), LM_EINVAL);
+    assert_contains(err.text, "without a usable name");
     lm_shard_abort(w);
     assert_false(lm_path_exists("aborted.tokens"));
 }
@@ -105,8 +121,9 @@ static void damage_is_named(void **state)
     assert_ok(lm_file_read("b.tokens", 1 << 20, &file, NULL));
     uint64_t tokens;
     memcpy(&tokens, file.ptr + 16, 8);
-    const size_t ends = (80 + tokens * 2 + 7) / 8 * 8, doc_bytes = ends + 8 * DOCUMENTS,
-                 ids = doc_bytes + 8 * DOCUMENTS;
+    const size_t ends = (88 + tokens * 2 + 7) / 8 * 8, doc_bytes = ends + 8 * DOCUMENTS,
+                 ids = doc_bytes + 8 * DOCUMENTS, sources = ids + 32 * DOCUMENTS,
+                 names = sources + 4 * DOCUMENTS;
     const struct {
         size_t at;
         char byte;
@@ -118,13 +135,23 @@ static void damage_is_named(void **state)
         { 17, 127, "the header announces" },
         { 23, 127, "cut short" },
         { 31, 127, "cut short" },
-        { 72, 1, "reserved" },
-        { 81, 127, "token id" },
+        { 72, 4, "names of its 4 sources" },
+        { 76, 1, "the header announces" },
+        { 80, 1, "not those that were written" },
+        { 81, 'x', "not those that were written" },
+        { 89, 127, "token id" },
+        { 88, 1, "not those that were written" },
         { 12, 1, "outside the vocabulary of" },
         { ends + 9, 127, "document 1 ends at token" },
         { doc_bytes + 8, 1, "do not add up" },
         { doc_bytes + 15, 127, "exceed the sum" },
         { ids + 33, 'G', "id of document 1 is not hexadecimal" },
+        { sources + 4, 2, "document 1 is of source 2, after 1 of 3" },
+        { sources, 3, "document 0 is of source 3" },
+        { names, 0, "names of its 3 sources" },
+        { names + 1, 'x', "not those that were written" },
+        { names + 4, '2', "names of its 3 sources" },
+        { names + 8, 'x', "does not end" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct lm_shard shard;

@@ -11,6 +11,7 @@
 struct shard_document {
     const uint32_t *tokens;   // the last one ends the text
     size_t len;
+    const char *source;   // NULL: "a"
 };
 
 static inline void write_shard(const char *path, uint32_t vocab_size, const uint8_t *tokenizer_sha256,
@@ -24,8 +25,10 @@ static inline void write_shard(const char *path, uint32_t vocab_size, const uint
     for (size_t d = 0; d < count; d++) {
         char id[33];
         snprintf(id, sizeof id, "%032zx", d);
-        if (lm_shard_add(w, lm_str(id), documents[d].len, documents[d].tokens, documents[d].len, &err) !=
-            LM_OK)
+        const struct shard_document *from = &documents[d];
+        const struct lm_shard_document document = { lm_str(id), lm_str(from->source ? from->source : "a"),
+                                                    from->len, from->tokens, from->len };
+        if (lm_shard_add(w, &document, &err) != LM_OK)
             fail_msg("%s", err.text);
     }
     assert_int_equal(lm_shard_commit(w, &err), LM_OK);
