@@ -94,6 +94,8 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .checkpoint_every = (uint64_t)c->checkpoint_every,
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
+        .rung = c->rung,
+        .track = c->track,
         .lora = c->lora_rank > 0 ? lora : NULL,
     };
     struct lm_pair_units *units = NULL;

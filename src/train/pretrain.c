@@ -87,6 +87,8 @@ static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *
         .checkpoint_every = (uint64_t)c->checkpoint_every,
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
+        .rung = c->rung,
+        .track = c->track,
     };
     const struct lm_str parts[] = {
         { s->train.map.ptr, s->train.map.len },

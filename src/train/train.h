@@ -14,6 +14,8 @@
 #include "base/option.h"
 #include "base/str.h"
 #include "train/dp.h"
+#include "train/rung.h"
+#include "train/track.h"
 
 struct lm_db;
 
@@ -30,7 +32,9 @@ struct lm_pretrain_config {
     int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
     int precision;   // auto | f32 | bf16
     struct lm_dp_options dp;
-    struct lm_db *ledger;   // where private runs are entered; NULL: nowhere.  No option
+    struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
+    struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
+    const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
 };
 extern const struct lm_opt_table lm_pretrain_options;
 
@@ -59,7 +63,9 @@ struct lm_finetune_config {
     struct lm_opt_list lora_targets;   // empty: all
     double dpo_beta;                   // > 0: learn from preferences (train/dpo.h)
     struct lm_dp_options dp;
-    struct lm_db *ledger;   // where private runs are entered; NULL: nowhere.  No option
+    struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
+    struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
+    const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
 };
 extern const struct lm_opt_table lm_finetune_options;
 

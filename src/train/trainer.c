@@ -24,6 +24,7 @@ struct trainer {
     struct lm_batch batch, eval_batch;
     struct lm_checkpoint_place place;
     struct lm_checkpoint state;
+    struct lm_track_speed speed;
 };
 
 /* ---- memory: planned, printed, refused before the first step ---- */
@@ -116,6 +117,13 @@ static enum lm_rc pack_weights(struct trainer *t, struct lm_err *err)
     return LM_OK;
 }
 
+static void tell_tracker(struct trainer *t)
+{
+    const struct lm_track *track = t->config->track;
+    if (track)
+        track->lines(track->state, lm_buf_str(&t->state.log), &t->speed);
+}
+
 static enum lm_rc evaluate(struct trainer *t, struct lm_err *err)
 {
     struct lm_measure m;
@@ -132,6 +140,7 @@ static enum lm_rc evaluate(struct trainer *t, struct lm_err *err)
     lm_buf_puts(&s->log, "}\n");
     lm_say("%s: step %llu: held-out loss %.4f, %.4f bits per byte", t->config->what,
            (unsigned long long)s->step, m.loss, m.bits_per_byte);
+    tell_tracker(t);
     return LM_OK;
 }
 
@@ -240,6 +249,38 @@ static void show(struct trainer *t, struct lm_progress *progress, uint64_t start
         snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of %s peak", loss, rate, 100 * share,
                  in_bf16(t) ? "bf16" : "f32");
     lm_progress_at(progress, t->state.step, note);
+    t->speed = (struct lm_track_speed){ seconds, rate, t->config->lora ? NAN : share, NAN };
+    tell_tracker(t);
+}
+
+static uint64_t rung_step(const struct lm_rung *r, uint64_t steps)
+{
+    LM_ASSERT(r->part > 0 && r->part <= r->parts && r->parts <= UINT32_MAX);
+    const uint64_t whole = steps / r->parts * r->part, rest = steps % r->parts * r->part;
+    return whole + (rest + r->parts - 1) / r->parts;
+}
+
+/* Measures here, aside from log and state, and leaves. */
+static enum lm_rc stop_at_rung(struct trainer *t, bool saved, struct lm_err *err)
+{
+    struct lm_rung *r = t->config->rung;
+    struct lm_measure m = { .loss = t->state.heldout_loss, .bits_per_byte = t->state.heldout_bits_per_byte };
+    if (!saved)
+        LM_TRY(lm_checkpoint_save(&t->place, &t->state, err));
+    if (t->state.evaluated != t->state.step) {
+        LM_TRY(pack_weights(t, err));
+        LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
+    }
+    r->step = t->state.step;
+    r->steps = t->config->optim.steps;
+    r->loss = t->state.loss;
+    r->heldout_loss = m.loss;
+    r->heldout_bits_per_byte = m.bits_per_byte;
+    lm_buf_reset(&r->log);
+    lm_buf_add_str(&r->log, lm_buf_str(&t->state.log));
+    r->reached = true;
+    return lm_fail(err, LM_ESTOP, "%s: stopped after step %llu of %llu, as it was to", t->config->what,
+                   (unsigned long long)r->step, (unsigned long long)r->steps);
 }
 
 /* From the state on to the last step. */
@@ -259,6 +300,8 @@ static enum lm_rc loop(struct trainer *t, struct lm_err *err)
         }
         if (due(s->step, c->eval_every, steps) && s->evaluated != s->step && t->heldout->count > 0)
             LM_TRY(evaluate(t, err));
+        if (c->rung && s->step == rung_step(c->rung, steps))
+            return stop_at_rung(t, saved == s->step, err);
         if (s->step == steps)
             break;
         if (lm_stop_asked()) {
@@ -279,6 +322,8 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
     const bool bf16 = in_bf16(t);
+    if (c->rung && t->heldout->count == 0)
+        return lm_fail(err, LM_EINVAL, "%s: nothing is held out, so runs cannot be compared", c->what);
     const struct lm_net_config net = net_config(c, t->feed, bf16);
     LM_TRY(plan_memory(c, t->model, t->feed, t->heldout, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, &net);
@@ -302,6 +347,11 @@ static enum lm_rc start(struct trainer *t, struct lm_err *err)
     if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
         LM_TRY(pack_weights(t, err));
         LM_TRY(lm_dpo_freeze(c->dpo, t->net, &t->batch, err));
+    }
+    if (c->track) {
+        const struct lm_track_run run = { c->what, c->recipe, c->work_dir, c->optim.steps,
+                                          t->model->parameter_count };
+        c->track->begin(c->track->state, &run);
     }
     const enum lm_rc rc = lm_checkpoint_load(&t->place, &t->state, err);
     if (rc == LM_OK)

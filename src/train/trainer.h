@@ -10,6 +10,8 @@
 #include "train/dpo.h"
 #include "train/feed.h"
 #include "train/optim.h"
+#include "train/rung.h"
+#include "train/track.h"
 
 #include "base/hash.h"
 
@@ -26,6 +28,8 @@ struct lm_trainer_config {
     struct lm_lora *lora;     // trained instead of the model, whose matrices follow it; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
     struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not
+    struct lm_rung *rung;     // where to stop early; NULL: nowhere
+    const struct lm_track *track;   // told of every line of the log; NULL: nobody is
 };
 
 struct lm_trainer_result {
