@@ -1,0 +1,53 @@
+#ifndef LM_TRAIN_TRAINER_IMPL_H
+#define LM_TRAIN_TRAINER_IMPL_H
+/* train/trainer_impl.h - the inside of the loop: trainer.c goes from step to step, trainer_step.c makes one,
+ * trainer_plan.c counts memory, trainer_eval.c measures, trainer_write.c writes the result. */
+
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+struct lm_trainer {
+    const struct lm_trainer_config *config;
+    struct lm_llama *model;
+    const struct lm_feed *feed;
+    const struct lm_eval_set *heldout;
+    struct lm_gemm *gemm;
+    struct lm_net *net;
+    struct lm_gradient gradient;
+    struct lm_gradient noisy;   // of a private step; gradient is one unit's then
+    struct lm_optim optim;
+    struct lm_batch batch, eval_batch;
+    struct lm_checkpoint_place place;
+    struct lm_checkpoint state;
+    struct lm_track_speed speed;
+};
+
+/* ---- trainer_plan.c ---- */
+
+struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
+                                           bool bf16);
+/* Says what the run will hold; LM_ENOMEM when that is more than memory_max_mb. */
+enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct lm_llama *model,
+                           const struct lm_feed *feed, const struct lm_eval_set *heldout, bool bf16,
+                           struct lm_err *err);
+
+/* ---- trainer_step.c ---- */
+
+/* After every change of what is trained. */
+enum lm_rc lm_trainer_pack(struct lm_trainer *t, struct lm_err *err);
+/* The step after state.step, of the kind that the configuration asks for, and its line of the log. */
+enum lm_rc lm_trainer_step(struct lm_trainer *t, struct lm_err *err);
+
+/* ---- trainer_eval.c ---- */
+
+/* Into state and log. */
+enum lm_rc lm_trainer_evaluate(struct lm_trainer *t, struct lm_err *err);
+uint64_t lm_trainer_rung_step(const struct lm_rung *r, uint64_t steps);
+/* Measures here, aside from log and state, and leaves with LM_ESTOP. */
+enum lm_rc lm_trainer_stop_at_rung(struct lm_trainer *t, bool saved, struct lm_err *err);
+
+/* ---- trainer.c ---- */
+
+void lm_trainer_tell(struct lm_trainer *t);   // the tracker, of a new line of the log
+
+#endif

@@ -1,0 +1,55 @@
+/* Memory: planned, printed, refused before the first step. */
+#include "train/trainer_impl.h"
+
+#include "base/sys.h"
+
+/* Adapters are trained through the products of tensor/gemm.h. */
+struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
+                                           bool bf16)
+{
+    return (struct lm_net_config){ .positions = feed->positions, .bf16 = bf16 && !config->lora };
+}
+
+enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct lm_llama *model,
+                           const struct lm_feed *feed, const struct lm_eval_set *heldout, bool bf16,
+                           struct lm_err *err)
+{
+    const size_t weights = model->parameter_count * sizeof(float);
+    const struct lm_net_config net = lm_trainer_net_config(config, feed, bf16);
+    const struct lm_lora *lora = config->lora;
+    size_t eval = 0;
+    for (size_t i = 0; i < heldout->count; i++)
+        eval += heldout->pieces[i].len * (sizeof(uint32_t) + sizeof(int32_t));
+    const struct {
+        const char *what;
+        size_t bytes;
+    } rows[] = {
+        { "weights", weights },
+        { "adapter and frozen matrices", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
+        { "gradient", lora ? lora->count * sizeof(float) : weights },
+        { "sum of gradients",
+          config->dp ? (lora ? lora->count : model->parameter_count) * sizeof(float) : 0 },
+        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
+        { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
+        { "packed bf16 weights", bf16 && lora ? weights : 0 },   // two copies of two bytes
+        { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
+        { "held-out set", eval },
+    };
+    size_t sum = 0;
+    struct lm_buf text = { 0 };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        sum += rows[i].bytes;
+        if (rows[i].bytes > 0)
+            lm_buf_printf(&text, "%s%s %.1f MB", i ? ", " : "", rows[i].what, (double)rows[i].bytes / 1e6);
+    }
+    const size_t sum_mb = (sum + 999999) / 1000000;
+    lm_say("%s: memory plan %zu MB: %s", config->what, sum_mb, text.ptr);
+    lm_buf_release(&text);
+    if (config->memory_max_mb > 0 && sum_mb > config->memory_max_mb)
+        return lm_fail(
+            err, LM_ENOMEM,
+            "%s: the plan needs %zu MB and memory-max-mb is %llu; make the model or the context smaller, "
+            "or raise the limit",
+            config->what, sum_mb, (unsigned long long)config->memory_max_mb);
+    return LM_OK;
+}

@@ -1,0 +1,90 @@
+/* One update: batch, forward, backward, optimiser, a line of the log. */
+#include "train/trainer_impl.h"
+
+#include "base/json.h"
+
+#include <math.h>
+#include <string.h>
+
+enum lm_rc lm_trainer_pack(struct lm_trainer *t, struct lm_err *err)
+{
+    if (t->config->lora)
+        LM_TRY(lm_lora_apply(t->config->lora, t->gemm, err));
+    lm_net_refresh(t->net);
+    return LM_OK;
+}
+
+/* The log of a private step holds nothing that depends on raw losses or gradients. */
+static enum lm_rc private_step(struct lm_trainer *t, struct lm_err *err)
+{
+    struct lm_checkpoint *s = &t->state;
+    double norm;
+    LM_TRY(lm_trainer_pack(t, err));
+    LM_TRY(lm_dp_step(t->config->dp, t->net, &t->batch, s->step, &t->gradient, t->noisy.slab, err));
+    LM_TRY(lm_optim_step(&t->optim, &t->noisy, s->step, &norm, err));
+    const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
+    s->step++;
+    s->loss = NAN;
+    lm_buf_putc(&s->log, '{');
+    lm_json_key_int(&s->log, "step", (int64_t)s->step);
+    lm_json_key_num(&s->log, "lr", lr);
+    lm_json_key_num(&s->log, "noisy_grad_norm", norm);
+    lm_buf_puts(&s->log, "}\n");
+    return LM_OK;
+}
+
+static enum lm_rc train_step(struct lm_trainer *t, struct lm_err *err)
+{
+    struct lm_checkpoint *s = &t->state;
+    double norm;
+    t->feed->fill(t->feed->state, s->step, &t->batch);
+    if (t->batch.trained == 0)
+        return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
+                       (unsigned long long)s->step + 1);
+    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
+    LM_TRY(lm_trainer_pack(t, err));
+    LM_TRY(lm_net_train(t->net, &t->batch, &t->gradient, &s->loss, err));
+    LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
+    if (!isfinite(s->loss))
+        return lm_fail(err, LM_EFORMAT, "step %llu: the loss is not finite; lower the learning rate",
+                       (unsigned long long)s->step + 1);
+    const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
+    s->step++;
+    lm_buf_putc(&s->log, '{');
+    lm_json_key_int(&s->log, "step", (int64_t)s->step);
+    lm_json_key_num(&s->log, "loss", s->loss);
+    lm_json_key_num(&s->log, "lr", lr);
+    lm_json_key_num(&s->log, "grad_norm", norm);
+    lm_json_key_int(&s->log, "tokens", (int64_t)t->batch.trained);
+    lm_buf_puts(&s->log, "}\n");
+    return LM_OK;
+}
+
+static enum lm_rc preference_step(struct lm_trainer *t, struct lm_err *err)
+{
+    struct lm_checkpoint *s = &t->state;
+    struct lm_dpo_told told;
+    double norm;
+    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
+    LM_TRY(lm_trainer_pack(t, err));
+    LM_TRY(lm_dpo_step(t->config->dpo, t->net, &t->batch, s->step, &t->gradient, &told, err));
+    LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
+    const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
+    s->step++;
+    s->loss = told.loss;
+    lm_buf_putc(&s->log, '{');
+    lm_json_key_int(&s->log, "step", (int64_t)s->step);
+    lm_json_key_num(&s->log, "loss", told.loss);
+    lm_json_key_num(&s->log, "margin", told.margin);
+    lm_json_key_num(&s->log, "accuracy", told.accuracy);
+    lm_json_key_num(&s->log, "lr", lr);
+    lm_json_key_num(&s->log, "grad_norm", norm);
+    lm_buf_puts(&s->log, "}\n");
+    return LM_OK;
+}
+
+enum lm_rc lm_trainer_step(struct lm_trainer *t, struct lm_err *err)
+{
+    const struct lm_trainer_config *c = t->config;
+    return c->dp ? private_step(t, err) : c->dpo ? preference_step(t, err) : train_step(t, err);
+}
