@@ -202,16 +202,21 @@ uint64_t lm_shard_doc_start(const struct lm_shard *shard, uint64_t document)
     return document == 0 ? 0 : shard->ends[document - 1];
 }
 
-uint64_t lm_shard_doc_at(const struct lm_shard *shard, uint64_t token)
+uint64_t lm_ends_find(const uint64_t *ends, uint64_t count, uint64_t at)
 {
-    LM_ASSERT(token < shard->token_count);
-    uint64_t low = 0, high = shard->document_count - 1;   // the first whose end is behind the token
+    LM_ASSERT(count > 0 && at < ends[count - 1]);
+    uint64_t low = 0, high = count - 1;
     while (low < high) {
         const uint64_t middle = low + (high - low) / 2;
-        if (shard->ends[middle] > token)
+        if (ends[middle] > at)
             high = middle;
         else
             low = middle + 1;
     }
     return low;
+}
+
+uint64_t lm_shard_doc_at(const struct lm_shard *shard, uint64_t token)
+{
+    return lm_ends_find(shard->ends, shard->document_count, token);
 }

@@ -50,6 +50,8 @@ void lm_shard_close(struct lm_shard *shard);
 void lm_shard_get(const struct lm_shard *shard, uint64_t at, size_t count, uint32_t *ret);
 uint64_t lm_shard_doc_start(const struct lm_shard *shard, uint64_t document);
 uint64_t lm_shard_doc_at(const struct lm_shard *shard, uint64_t token);   // document that holds the token
+/* The first of rising ends that lies behind `at`; there is one. */
+uint64_t lm_ends_find(const uint64_t *ends, uint64_t count, uint64_t at);
 
 /* The name behind this one; start with shard->names. */
 static inline const char *lm_shard_next_name(const char *name)

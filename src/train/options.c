@@ -34,6 +34,7 @@ static const struct lm_opt pretrain_rows[] = {
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
+    { "mix",              LM_OPT_LIST,   AT(mix),              NULL,    0,    0,      "",       "SOURCE=NUMBER for every source: its share of the windows; without: the text as it is" },
     { "dp-epsilon",       LM_OPT_REAL,   AT(dp.epsilon),       "0",     0,    1e6,    "",       "train with noise so that the privacy of a unit is kept within it, 0: as dp-noise says" },
     { "dp-delta",         LM_OPT_REAL,   AT(dp.delta),         "1e-5",  1e-15, 0.5,   "",       "probability that epsilon does not hold; below 1 / number of units" },
     { "dp-noise",         LM_OPT_REAL,   AT(dp.noise),         "0",     0,    1e6,    "",       "noise in clipping norms, 0: from dp-epsilon; both 0: no privacy" },

@@ -99,6 +99,44 @@ static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *
     return t;
 }
 
+static enum lm_rc feed_new(const struct lm_pretrain_config *c, const struct source *s, uint32_t end_of_text,
+                           size_t rows, size_t positions, struct lm_shard_feed **ret, struct lm_err *err)
+{
+    struct lm_mix mix;
+    LM_TRY(lm_mix_parse(&c->mix, &s->train, &mix, err));
+    const enum lm_rc rc =
+        lm_shard_feed_new(&s->train, &mix, end_of_text, rows, positions, (uint64_t)c->seed, ret, err);
+    lm_mix_release(&mix);
+    return rc;
+}
+
+/* What was learned from, for the lineage.  A private run draws otherwise and is not counted. */
+static void add_sources(const struct lm_shard *shard, struct lm_shard_feed *feed, uint64_t steps,
+                        struct lm_buf *metrics)
+{
+    uint64_t *tokens = lm_zalloc(2 * (size_t)shard->source_count + 1, sizeof *tokens);
+    uint64_t *there = tokens + shard->source_count, sum = 0;
+    lm_shard_feed_count(feed, 0, steps, tokens);
+    for (uint64_t d = 0; d < shard->document_count; d++)
+        there[shard->sources[d]] += shard->ends[d] - lm_shard_doc_start(shard, d);
+    for (uint32_t i = 0; i < shard->source_count; i++)
+        sum += tokens[i];
+    lm_json_key(metrics, "sources");
+    lm_buf_putc(metrics, '[');
+    const char *name = shard->names;
+    for (uint32_t i = 0; i < shard->source_count; i++, name = lm_shard_next_name(name)) {
+        lm_json_sep(metrics);
+        lm_buf_putc(metrics, '{');
+        lm_json_key_str(metrics, "name", lm_str(name));
+        lm_json_key_int(metrics, "tokens", (int64_t)tokens[i]);
+        lm_json_key_num(metrics, "share", sum ? (double)tokens[i] / (double)sum : 0);
+        lm_json_key_num(metrics, "epochs", (double)tokens[i] / (double)there[i]);
+        lm_buf_putc(metrics, '}');
+    }
+    lm_buf_putc(metrics, ']');
+    free(tokens);
+}
+
 static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s, const char *tokenizer_dir,
                       const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
 {
@@ -109,14 +147,16 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
         return lm_fail(err, LM_EINVAL,
                        "pretrain: token shards know documents, not persons; group each person's "
                        "text as one document, and take dp-unit=document");
-    if (s->train.token_count < positions)
-        return lm_fail(err, LM_EINVAL, "pretrain: the shard has %llu tokens, less than one context of %zu",
-                       (unsigned long long)s->train.token_count, positions);
+    if (lm_dp_wanted(&c->dp) && c->mix.len > 0)
+        return lm_fail(err, LM_EINVAL,
+                       "pretrain: a private run draws documents by chance; mix would change the chance that "
+                       "its promise counts on");
 
     struct lm_trainer_config config = trainer_config(c, s, work_dir);
     const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
     const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
-    struct lm_shard_feed *source = lm_shard_feed_new(&s->train, end, rows, positions, (uint64_t)c->seed);
+    struct lm_shard_feed *source;
+    LM_TRY(feed_new(c, s, end, rows, positions, &source, err));
     const struct lm_feed feed = { source, rows, positions, (uint64_t)c->steps, lm_shard_feed_fill };
     struct lm_eval_set heldout = { 0 };
     if (s->has_heldout)
@@ -141,6 +181,8 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     if (rc == LM_OK) {
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
+        if (!config.dp)
+            add_sources(&s->train, source, result.steps, metrics);
         lm_buf_putc(metrics, '}');
     }
     lm_trainer_result_release(&result);

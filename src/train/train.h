@@ -30,7 +30,8 @@ struct lm_pretrain_config {
     int optimizer;                                                                    // adamw | muon
     /* run */
     int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
-    int precision;   // auto | f32 | bf16
+    int precision;            // auto | f32 | bf16
+    struct lm_opt_list mix;   // SOURCE=NUMBER (train/feed.h); empty: the text as it is
     struct lm_dp_options dp;
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
