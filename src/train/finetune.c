@@ -43,6 +43,8 @@ static struct lm_optim_config optim_config(const struct lm_finetune_config *c, u
         .clip = c->clip,
         .steps = steps,
         .warmup_steps = (uint64_t)c->warmup_steps,
+        .schedule = c->loop.schedule,
+        .decay_steps = (uint64_t)c->loop.decay_steps,
         .lr_end_share = c->lr_end_share,
     };
 }
@@ -94,6 +96,7 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .checkpoint_every = (uint64_t)c->checkpoint_every,
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
+        .loop = c->loop,
         .rung = c->rung,
         .track = c->track,
         .lora = c->lora_rank > 0 ? lora : NULL,

@@ -6,13 +6,27 @@
 #include <math.h>
 #include <stdlib.h>
 
+const char *const lm_schedules[] = { "cosine", "wsd", "constant", NULL };
+
+/* How much of the way down is done after this step, 0..1. */
+static double decayed(const struct lm_optim_config *c, uint64_t step)
+{
+    const uint64_t room = c->steps > c->warmup_steps ? c->steps - c->warmup_steps : 1;
+    const uint64_t asked = c->decay_steps > 0 ? c->decay_steps : (c->steps + 4) / 5;
+    const uint64_t span = c->schedule == LM_SCHEDULE_WSD && asked < room ? asked : room;
+    const uint64_t left = step + 1 < c->steps ? c->steps - (step + 1) : 0;
+    return left < span ? (double)(span - left) / (double)span : 0;
+}
+
 double lm_lr_share(const struct lm_optim_config *c, uint64_t step)
 {
     if (step < c->warmup_steps)
         return (double)(step + 1) / (double)c->warmup_steps;
-    const uint64_t span = c->steps > c->warmup_steps ? c->steps - c->warmup_steps : 1;
-    const double done = (double)(step + 1 - c->warmup_steps) / (double)span;
-    return c->lr_end_share + (1 - c->lr_end_share) * 0.5 * (1 + cos(M_PI * fmin(done, 1)));
+    if (c->schedule == LM_SCHEDULE_CONSTANT)
+        return 1;
+    const double done = decayed(c, step);
+    const double kept = c->schedule == LM_SCHEDULE_WSD ? 1 - done : 0.5 * (1 + cos(M_PI * done));
+    return c->lr_end_share + (1 - c->lr_end_share) * kept;
 }
 
 void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,

@@ -11,16 +11,27 @@
 
 enum lm_optimizer { LM_OPTIMIZER_ADAMW, LM_OPTIMIZER_MUON };
 
+/* The learning rate as a share of its peak.  It rises in a straight line over the warm-up, then
+ *     cosine     falls along half a cosine to the last step;
+ *     WSD        stays, and falls in a straight line over the last decay_steps (Hu et al. 2024,
+ *                arXiv:2404.06395: warm-up, stable, decay);
+ *     constant   stays.
+ * What falls ends, at the last step, at lr_end_share. */
+enum lm_schedule { LM_SCHEDULE_COSINE, LM_SCHEDULE_WSD, LM_SCHEDULE_CONSTANT };
+extern const char *const lm_schedules[];   // NULL-terminated
+
 struct lm_optim_config {
     enum lm_optimizer optimizer;
     double lr, matrix_lr;   // AdamW's peak; Muon's
     double weight_decay, beta1, beta2, adam_eps;
     double clip;   // largest norm of the gradient; 0: no clipping
+    enum lm_schedule schedule;
     uint64_t steps, warmup_steps;
-    double lr_end_share;   // of the peak, at the last step
+    uint64_t decay_steps;   // of WSD; 0: a fifth of steps
+    double lr_end_share;    // of the peak, at the last step
 };
 
-/* Share of the peak learning rate at a step (0-based): up in a straight line, then down along a cosine. */
+/* Share of the peak learning rate at a step (0-based). */
 double lm_lr_share(const struct lm_optim_config *config, uint64_t step);
 
 struct lm_muon;

@@ -1,10 +1,20 @@
 /* The settings of training, one row each. */
+#include "train/optim.h"
 #include "train/train.h"
 
 static const char *const optimizers[] = { "adamw", "muon", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
 
 // clang-format off
+
+/* Rows that every kind of training has. */
+#define SCHEDULE_ROWS \
+    { "schedule",         LM_OPT_CHOICE, AT(loop.schedule),    "cosine", 0,   0,      "",       "of the learning rate after its rise: down along a cosine; wsd: level, then down in a line; constant", lm_schedules }, \
+    { "decay-steps",      LM_OPT_INT,    AT(loop.decay_steps), "0",     0,    1e12,   "steps",  "wsd: on the way down, 0: a fifth of all" }
+#define MEMORY_ROWS \
+    { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true }, \
+    { "recompute",        LM_OPT_BOOL,   AT(loop.recompute),   "false", 0,    0,      "",       "less memory for about a third more time: activations are computed again on the way back", NULL, true }
+
 #define AT(field) LM_OPT_AT(struct lm_pretrain_config, field)
 static const struct lm_opt pretrain_rows[] = {
     { "dim",              LM_OPT_INT,    AT(dim),              "192",   2,    65536,  "",       "width of the model" },
@@ -22,6 +32,7 @@ static const struct lm_opt pretrain_rows[] = {
     { "optimizer",        LM_OPT_CHOICE, AT(optimizer),        "muon",  0,    0,      "",       "muon: matrices by Muon, the rest by AdamW", optimizers },
     { "lr",               LM_OPT_REAL,   AT(lr),               "0.02",  1e-9, 10,     "",       "peak learning rate of AdamW" },
     { "matrix-lr",        LM_OPT_REAL,   AT(matrix_lr),        "0.02",  1e-9, 10,     "",       "peak learning rate of Muon" },
+    SCHEDULE_ROWS,
     { "lr-end-share",     LM_OPT_REAL,   AT(lr_end_share),     "0",     0,    1,      "",       "what is left of it at the last step" },
     { "weight-decay",     LM_OPT_REAL,   AT(weight_decay),     "0.01",  0,    10,     "",       "of matrices" },
     { "beta1",            LM_OPT_REAL,   AT(beta1),            "0.9",   0,    0.9999, "",       "AdamW: decay of the mean" },
@@ -32,7 +43,7 @@ static const struct lm_opt pretrain_rows[] = {
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "200",   0,    1e12,   "steps",  "between measurements on held-out text, 0: at the end" },
     { "eval-tokens-max",  LM_OPT_INT,    AT(eval_tokens_max),  "0",     0,    1e15,   "tokens", "held-out tokens measured, 0: all" },
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
-    { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
+    MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
     { "mix",              LM_OPT_LIST,   AT(mix),              NULL,    0,    0,      "",       "SOURCE=NUMBER for every source: its share of the windows; without: the text as it is" },
     { "dp-epsilon",       LM_OPT_REAL,   AT(dp.epsilon),       "0",     0,    1e6,    "",       "train with noise so that the privacy of a unit is kept within it, 0: as dp-noise says" },
@@ -57,6 +68,7 @@ static const struct lm_opt finetune_rows[] = {
     { "optimizer",        LM_OPT_CHOICE, AT(optimizer),        "adamw", 0,    0,      "",       "muon: matrices by Muon, the rest by AdamW", optimizers },
     { "lr",               LM_OPT_REAL,   AT(lr),               "0.001", 1e-9, 10,     "",       "peak learning rate of AdamW" },
     { "matrix-lr",        LM_OPT_REAL,   AT(matrix_lr),        "0.005", 1e-9, 10,     "",       "peak learning rate of Muon" },
+    SCHEDULE_ROWS,
     { "lr-end-share",     LM_OPT_REAL,   AT(lr_end_share),     "0",     0,    1,      "",       "what is left of it at the last step" },
     { "weight-decay",     LM_OPT_REAL,   AT(weight_decay),     "0.01",  0,    10,     "",       "of matrices" },
     { "beta1",            LM_OPT_REAL,   AT(beta1),            "0.9",   0,    0.9999, "",       "AdamW: decay of the mean" },
@@ -66,7 +78,7 @@ static const struct lm_opt finetune_rows[] = {
     { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of the order" },
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "0",     0,    1e12,   "steps",  "between measurements on held-out pairs, 0: at the end" },
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
-    { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true },
+    MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
     { "dp-epsilon",       LM_OPT_REAL,   AT(dp.epsilon),       "0",     0,    1e6,    "",       "train with noise so that the privacy of a unit is kept within it, 0: as dp-noise says" },
     { "dp-delta",         LM_OPT_REAL,   AT(dp.delta),         "1e-5",  1e-15, 0.5,   "",       "probability that epsilon does not hold; below 1 / number of units" },

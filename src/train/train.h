@@ -14,6 +14,7 @@
 #include "base/option.h"
 #include "base/str.h"
 #include "train/dp.h"
+#include "train/loop.h"
 #include "train/rung.h"
 #include "train/track.h"
 
@@ -32,6 +33,7 @@ struct lm_pretrain_config {
     int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
     int precision;            // auto | f32 | bf16
     struct lm_opt_list mix;   // SOURCE=NUMBER (train/feed.h); empty: the text as it is
+    struct lm_loop_options loop;
     struct lm_dp_options dp;
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
@@ -63,6 +65,7 @@ struct lm_finetune_config {
     bool lora_stabilized;
     struct lm_opt_list lora_targets;   // empty: all
     double dpo_beta;                   // > 0: learn from preferences (train/dpo.h)
+    struct lm_loop_options loop;
     struct lm_dp_options dp;
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option

@@ -9,6 +9,7 @@
 #include "train/dp.h"
 #include "train/dpo.h"
 #include "train/feed.h"
+#include "train/loop.h"
 #include "train/optim.h"
 #include "train/rung.h"
 #include "train/track.h"
@@ -25,6 +26,7 @@ struct lm_trainer_config {
     uint64_t eval_every, checkpoint_every;   // in steps; 0: only at the end
     uint64_t memory_max_mb;                  // 0: no limit
     enum lm_precision precision;
+    struct lm_loop_options loop;
     struct lm_lora *lora;     // trained instead of the model, whose matrices follow it; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
     struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not

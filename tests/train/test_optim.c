@@ -34,6 +34,44 @@ static void learning_rate_rises_and_falls_to_its_end(void **state)
         assert_true(lm_lr_share(&c, step) <= lm_lr_share(&c, step - 1));
 }
 
+/* Each schedule as the line or curve it is said to be, point by point: from its corners, not by its code. */
+static void every_schedule_goes_through_its_corners(void **state)
+{
+    (void)state;
+    static const struct {
+        enum lm_schedule schedule;
+        uint64_t steps, warmup, decay, falls_from;   // the last step at the peak, 1-based
+    } cases[] = {
+        { LM_SCHEDULE_COSINE, 100, 10, 0, 10 },    { LM_SCHEDULE_COSINE, 50, 0, 7, 0 },
+        { LM_SCHEDULE_WSD, 100, 10, 0, 80 },       { LM_SCHEDULE_WSD, 100, 10, 30, 70 },
+        { LM_SCHEDULE_WSD, 100, 10, 200, 10 },     { LM_SCHEDULE_WSD, 7, 0, 0, 5 },
+        { LM_SCHEDULE_CONSTANT, 100, 10, 5, 100 }, { LM_SCHEDULE_CONSTANT, 3, 5, 0, 3 },
+    };
+    const double end = 0.1;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint64_t steps = cases[i].steps, warmup = cases[i].warmup, from = cases[i].falls_from;
+        const struct lm_optim_config c = { .schedule = cases[i].schedule,
+                                           .steps = steps,
+                                           .warmup_steps = warmup,
+                                           .decay_steps = cases[i].decay,
+                                           .lr_end_share = end };
+        for (uint64_t n = 1; n <= steps; n++) {
+            double want = 1;
+            if (n <= warmup)
+                want = (double)n / (double)warmup;
+            else if (n > from) {
+                const double x = (double)(n - from) / (double)(steps - from);
+                const double half = sin(M_PI * x / 2);   // 1 - sin^2 is half of 1 + cos of the double
+                want = cases[i].schedule == LM_SCHEDULE_WSD ? 1 + x * (end - 1)
+                                                            : end + (1 - end) * (1 - half * half);
+            }
+            if (!(fabs(lm_lr_share(&c, n - 1) - want) < 1e-12))
+                fail_msg("case %zu, step %llu: %.15f, not %.15f", i, (unsigned long long)n,
+                         lm_lr_share(&c, n - 1), want);
+        }
+    }
+}
+
 /* The update of a random matrix has all singular values near 1: X X^T is near the identity. */
 static void check_orthogonal(size_t rows, size_t cols, struct lm_muon *muon)
 {
@@ -170,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_rate_rises_and_falls_to_its_end),
+        cmocka_unit_test(every_schedule_goes_through_its_corners),
         cmocka_unit_test(muon_makes_updates_orthogonal),
         cmocka_unit_test(clipping_scales_to_the_limit),
         cmocka_unit_test(decay_spares_vectors),

@@ -68,7 +68,20 @@ static void assert_same_run(const char *a, const char *b)
     assert_same_file(a, b, "tokenizer.json");
 }
 
-/* First, before this process has threads: a child trains and is killed when its first checkpoint is there. */
+/* The name of the newest checkpoint, "" for none. */
+static void newest(const char *work, char ret[128])
+{
+    struct lm_file_list files = { 0 };
+    ret[0] = 0;
+    if (lm_path_exists(work))
+        assert_int_equal(lm_file_walk(work, &files, NULL), LM_OK);
+    for (size_t i = 0; i < files.len; i++)
+        if (lm_str_ends(lm_str(files.items[i].relative), LM_STR(".json")))
+            snprintf(ret, 128, "%s", files.items[i].relative);
+    lm_file_list_release(&files);
+}
+
+/* First, before this process has threads: a child trains and is killed when it has a new checkpoint. */
 static void a_killed_run_ends_with_the_bytes_of_a_whole_one(void **state)
 {
     (void)state;
@@ -77,19 +90,20 @@ static void a_killed_run_ends_with_the_bytes_of_a_whole_one(void **state)
     c.steps = 24;
     c.checkpoint_every = 6;
     for (int kill_number = 0; kill_number < 2; kill_number++) {
+        char before[128], now[128];
+        newest("work.killed", before);
         const pid_t child = fork();
         if (child == 0)
             _exit(pretrain(&c, "work.killed", "out.killed", NULL) == LM_OK ? 0 : 1);
-        struct lm_file_list files = { 0 };
-        for (int i = 0; i < 10000 && files.len < 2; i++) {
-            lm_file_list_release(&files);
-            files = (struct lm_file_list){ 0 };
+        int status = 0, waits = 0;
+        do {
             usleep(1000);
-            (void)lm_file_walk("work.killed", &files, NULL);
-        }
-        lm_file_list_release(&files);
+            newest("work.killed", now);
+        } while (strcmp(before, now) == 0 && ++waits < 10000);
         kill(child, SIGKILL);
-        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_string_not_equal(before, now);
     }
     must(pretrain(&c, "work.killed", "out.killed", &err), &err);
     must(pretrain(&c, "work.whole", "out.whole", &err), &err);
@@ -128,6 +142,37 @@ static void one_thread_and_two_give_the_same_bytes(void **state)
     }
     lm_threads_set(1);
     assert_same_run("out.t1", "out.t2");
+}
+
+/* The smallest limit under which the run is not refused. */
+static int64_t run_in_least_memory(struct lm_pretrain_config c, const char *work, const char *out)
+{
+    struct lm_err err = { 0 };
+    for (c.memory_max_mb = 1; c.memory_max_mb < 100; c.memory_max_mb++) {
+        const enum lm_rc rc = pretrain(&c, work, out, &err);
+        if (rc == LM_OK)
+            break;
+        assert_int_equal(rc, LM_ENOMEM);
+    }
+    return c.memory_max_mb;
+}
+
+/* In both kinds of products. */
+static void computing_activations_again_gives_the_same_bytes_in_less_memory(void **state)
+{
+    (void)state;
+    for (int precision = 0; precision <= 1; precision++) {
+        struct lm_pretrain_config c = small_config();
+        c.layers = 8;
+        c.steps = 3;
+        c.precision = precision;   // auto, f32
+        const int64_t kept_mb = run_in_least_memory(c, "work.kept", "out.kept");
+        c.loop.recompute = true;
+        const int64_t again_mb = run_in_least_memory(c, "work.again", "out.again");
+        assert_same_run("out.again", "out.kept");
+        if (!(again_mb < kept_mb * 2 / 3))
+            fail_msg("precision %d: %d MB again, %d MB kept", precision, (int)again_mb, (int)kept_mb);
+    }
 }
 
 /* Recorded with the scalar kernels and f32 products; other kernels may differ in the last digits. */
@@ -224,12 +269,12 @@ static int make_data(void **state)
     for (size_t i = 0; i < old.len; i++)
         assert_int_equal(lm_path_remove(old.items[i].path, NULL), LM_OK);
     lm_file_list_release(&old);
+    lm_threads_set(1);   // models this small have nothing to share out, and a child of threads cannot train
     struct lm_tokenizer *t = small_tokenizer("tokens");
     small_shard("tokens/train.tokens", t, 0, 50);
     small_shard("tokens/heldout.tokens", t, 50, 10);
     lm_tokenizer_free(t);
     lm_progress_quiet(true);
-    lm_threads_set(1);   // models this small have nothing to share out
     return 0;
 }
 
@@ -239,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_killed_run_ends_with_the_bytes_of_a_whole_one),
         cmocka_unit_test(a_resumed_run_ends_with_the_same_bytes),
         cmocka_unit_test(one_thread_and_two_give_the_same_bytes),
+        cmocka_unit_test(computing_activations_again_gives_the_same_bytes_in_less_memory),
         cmocka_unit_test(the_recorded_losses_come_again),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(fine_tuning_learns_and_resumes),
