@@ -85,12 +85,9 @@ static void setup(void)
         .lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .adam_eps = 1e-8, .steps = 10
     };
     struct lm_rng rng = lm_rng_make(1, 0);
-    LM_ASSERT(lm_gemm_new(LM_GEMM_BF16, &gemm, NULL) == LM_OK);
+    LM_ASSERT(lm_gemm_new(&gemm, NULL) == LM_OK);
     lm_llama_init(&model, &config);
     lm_llama_random(&model, 1);
-    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
-        for (size_t l = 0; lm_llama_tensors[kind].is_matrix && l < lm_llama_layer_count(&config, kind); l++)
-            lm_gemm_weight(gemm, lm_llama_at(&model, kind, l));
     net = lm_net_new(&model, gemm,
                      &(struct lm_net_config){ .positions = CONTEXT, .bf16 = lm_net_bf16_works() });
     lm_gradient_init(&gradient, &model, NULL);

@@ -1,8 +1,8 @@
 /* Training steps and their parts, beside what this machine reaches in fused multiply-adds and in bf16
  * products.
  *
- * bench_train 15m|110m [RUNS]: whole steps of AdamW of that model alone, as peers/train.py wants them; the
- * median. */
+ * bench_train 15m|110m|smollm2|adapter [RUNS]: whole steps of AdamW of that model alone, as peers/train.py
+ * wants them; the median.  adapter: rank 16 on all matrices of smollm2. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/sys.h"
@@ -66,6 +66,7 @@ struct step {
     struct lm_llama model;
     struct lm_gemm *gemm;
     struct lm_net *net;
+    struct lm_lora lora;
     struct lm_gradient gradient;
     struct lm_optim optim;
     struct lm_batch batch;
@@ -75,7 +76,7 @@ struct step {
 static void run_gradient(void *context)
 {
     struct step *s = context;
-    memset(s->gradient.slab, 0, s->model.parameter_count * sizeof(float));
+    memset(s->gradient.slab, 0, s->gradient.count * sizeof(float));
     lm_net_refresh(s->net);
     LM_ASSERT(lm_net_train(s->net, &s->batch, &s->gradient, &s->loss, NULL) == LM_OK);
 }
@@ -88,16 +89,25 @@ static void run_update(void *context)
 }
 
 static void step_init(struct step *s, const struct lm_llama_config *model,
-                      const struct lm_optim_config *optim, size_t rows, bool bf16)
+                      const struct lm_optim_config *optim, size_t rows, int64_t rank, bool bf16)
 {
     const size_t positions = (size_t)model->context;
     struct lm_rng rng = lm_rng_make(1, 0);
-    LM_ASSERT(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL) == LM_OK);
+    LM_ASSERT(lm_gemm_new(&s->gemm, NULL) == LM_OK);
     lm_llama_init(&s->model, model);
     lm_llama_random(&s->model, 1);
-    s->net = lm_net_new(&s->model, s->gemm, &(struct lm_net_config){ .positions = positions, .bf16 = bf16 });
-    lm_gradient_init(&s->gradient, &s->model, NULL);
-    lm_optim_init(&s->optim, optim, &s->model, NULL, s->gemm);
+    struct lm_lora_config adapter = { .rank = rank, .alpha = 32 };
+    struct lm_lora *lora = rank > 0 ? &s->lora : NULL;
+    s->lora = (struct lm_lora){ 0 };
+    if (lora) {
+        LM_ASSERT(lm_lora_targets_parse((const char *const[]){ "all" }, 1, &adapter.targets, NULL) == LM_OK);
+        LM_ASSERT(lm_lora_init(lora, &adapter, &s->model, NULL) == LM_OK);
+        lm_lora_random(lora, 1);
+    }
+    const struct lm_net_config net = { .positions = positions, .bf16 = bf16, .lora = lora };
+    s->net = lm_net_new(&s->model, s->gemm, &net);
+    lm_gradient_init(&s->gradient, &s->model, lora);
+    lm_optim_init(&s->optim, optim, &s->model, lora, s->gemm);
     lm_batch_init(&s->batch, rows, positions);
     for (size_t i = 0; i < rows * positions; i++) {
         s->batch.input[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)model->vocab_size);
@@ -112,6 +122,7 @@ static void step_release(struct step *s)
     lm_optim_release(&s->optim);
     lm_gradient_release(&s->gradient);
     lm_net_free(s->net);
+    lm_lora_release(&s->lora);
     lm_llama_release(&s->model);
     lm_gemm_free(s->gemm);
 }
@@ -122,7 +133,7 @@ static void bench_step(bool bf16, const char *name)
     const struct lm_optim_config optim = {
         .optimizer = LM_OPTIMIZER_MUON, .beta1 = 0.9, .beta2 = 0.95, .adam_eps = 1e-8, .steps = 10
     };
-    step_init(&s, &config, &optim, ROWS, bf16);
+    step_init(&s, &config, &optim, ROWS, 0, bf16);
     char title[64];
     const double tokens = (double)s.batch.trained, gradient = fastest(run_gradient, &s);
     const double update = fastest(run_update, &s);
@@ -141,12 +152,15 @@ struct model_case {
     const char *name;
     struct lm_llama_config config;
     size_t rows;
+    int64_t rank;   // of the adapter; 0: the model is trained
 };
 
-/* 8,192 tokens a step. */
+/* 8,192 tokens a step, 2,048 where others fine-tune. */
 static const struct model_case model_cases[] = {
-    { "15m", { 32000, 288, 6, 6, 6, 768, 256, 10000, 1e-5, true, -1, -1 }, 32 },
-    { "110m", { 32000, 768, 12, 12, 12, 2048, 1024, 10000, 1e-5, true, -1, -1 }, 8 },
+    { "15m", { 32000, 288, 6, 6, 6, 768, 256, 10000, 1e-5, true, -1, -1 }, 32, 0 },
+    { "110m", { 32000, 768, 12, 12, 12, 2048, 1024, 10000, 1e-5, true, -1, -1 }, 8, 0 },
+    { "smollm2", { 49152, 576, 30, 9, 3, 1536, 512, 100000, 1e-5, true, -1, -1 }, 4, 0 },
+    { "adapter", { 49152, 576, 30, 9, 3, 1536, 512, 100000, 1e-5, true, -1, -1 }, 4, 16 },
 };
 
 static int ascending(const void *a, const void *b)
@@ -170,7 +184,7 @@ static void bench_model(const struct model_case *c)
                                            .clip = 1,
                                            .steps = 1000 };
     const size_t count = runs < RUNS_MAX ? (size_t)runs : RUNS_MAX;
-    step_init(&s, &c->config, &optim, c->rows, lm_net_bf16_works());
+    step_init(&s, &c->config, &optim, c->rows, c->rank, lm_net_bf16_works());
     run_gradient(&s);
     run_update(&s);
     for (size_t i = 0; i < count; i++) {
@@ -254,7 +268,7 @@ static void bench_product(size_t m, size_t n, size_t k, bool a_t, bool b_t)
 {
     struct multiply x;
     char title[64];
-    LM_ASSERT(lm_gemm_new(LM_GEMM_F32, &x.gemm, NULL) == LM_OK);
+    LM_ASSERT(lm_gemm_new(&x.gemm, NULL) == LM_OK);
     float *a = lm_slab_alloc(m * k * sizeof *a), *b = lm_slab_alloc(n * k * sizeof *b);
     float *c = lm_slab_alloc(m * n * sizeof *c);
     x.product = (struct lm_product){

@@ -12,9 +12,9 @@ static enum lm_rc merge_one(struct lm_llama *model, const char *dir, struct lm_e
     struct lm_lora lora = { 0 };
     struct lm_gemm *gemm = NULL;
     LM_TRY(lm_lora_load(&lora, model, dir, err));
-    enum lm_rc rc = lm_gemm_new(LM_GEMM_F32, &gemm, err);
+    enum lm_rc rc = lm_gemm_new(&gemm, err);
     if (rc == LM_OK)
-        rc = lm_lora_apply(&lora, gemm, err);
+        rc = lm_lora_merge(&lora, gemm, err);
     if (rc == LM_OK)
         lm_say("merged %s: rank %lld, %zu parameters", dir, (long long)lora.config.rank, lora.count);
     lm_gemm_free(gemm);

@@ -33,8 +33,9 @@ static inline size_t lm_bf16_pad(size_t n)
     return (n + LM_BF16_PANEL - 1) / LM_BF16_PANEL * LM_BF16_PANEL;
 }
 
-/* c (m, n) = base + a b, as f32 to c or rounded to c16; exactly one of them is given.  base may be c, and
- * NULL is 0.  c and base share a stride.  c16 is written in whole panels, c up to n. */
+/* c (m, n) = base + a b + low_a low_b, as f32 to c or rounded to c16; exactly one of them is given.  base may
+ * be c, and NULL is 0.  c and base share a stride.  c16 is written in whole panels, c up to n.  The second
+ * product goes on with the sums of the first: what an adapter of low rank adds; low_k 0: there is none. */
 struct lm_bf16_product {
     const uint16_t *a;   // rows
     const uint16_t *b;   // panels
@@ -43,6 +44,8 @@ struct lm_bf16_product {
     uint16_t *c16;
     size_t m, n, k;
     size_t a_stride, b_stride, c_stride;
+    const uint16_t *low_a, *low_b;   // rows (m, low_k), panels (low_k, n)
+    size_t low_k, low_a_stride, low_b_stride;
 };
 
 /* Logits of some rows, kept as what the way back needs: of every group g of columns its maximum top[i, g] and
@@ -60,7 +63,8 @@ struct lm_bf16_logits {
 /* The part [first, first + count) of the columns, first a multiple of the group, back to logit gradients:
  *     d[i, j] = share[i, j] * factor[i, j / group] - (j == target[i]) * scale
  * in both ways that products want: rows (m, count), written in whole panels, and transposed (count, m), whose
- * stride is a multiple of 32 and which is written in whole 32; the padding is 0. */
+ * stride is a multiple of 32 and which is written in whole 32; the padding is 0.  transposed NULL: only rows.
+ */
 struct lm_bf16_loss_back {
     const uint16_t *share;
     const float *factor;   // (m, groups)

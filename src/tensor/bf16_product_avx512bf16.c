@@ -21,6 +21,9 @@ INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, con
             sums[i] = _mm512_setzero_ps();
     tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
               p->b_stride, p->k);
+    if (p->low_k > 0)
+        tile_sums(sums, rows, panels, p->low_a + row * p->low_a_stride, p->low_a_stride,
+                  p->low_b + col / PANEL * p->low_b_stride, p->low_b_stride, p->low_k);
     if (p->c16)
         EACH (i, rows)
             EACH (j, panels)
@@ -134,8 +137,9 @@ void lm_bf16_loss_back_avx512(const struct lm_bf16_loss_back *l, size_t first, s
         for (size_t row = 0; row < l->m; row += 32) {
             __m512i pairs[16];
             loss_back_block(l, first, j, row, pairs);
-            store_transposed(l->transposed + j * l->transposed_stride + row, l->transposed_stride, count - j,
-                             pairs);
+            if (l->transposed)
+                store_transposed(l->transposed + j * l->transposed_stride + row, l->transposed_stride,
+                                 count - j, pairs);
         }
 }
 

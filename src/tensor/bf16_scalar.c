@@ -21,15 +21,24 @@ static void put(uint16_t *x, double value)
 
 /* ---- products and the loss ---- */
 
-static float sum_at(const struct lm_bf16_product *p, float sum, size_t row, size_t col)
+/* sum + one row by one column of panels; b is the column's first pair. */
+static float chain(float sum, const uint16_t *a, const uint16_t *b, size_t k)
 {
-    const uint16_t *a = p->a + row * p->a_stride;
-    const uint16_t *b = p->b + col / PANEL * p->b_stride + col % PANEL * 2;
-    for (size_t l = 0; l < p->k; l += 2, b += 2 * PANEL) {
+    for (size_t l = 0; l < k; l += 2, b += 2 * PANEL) {
         sum = fmaf(get(a + l + 1), get(b + 1), sum);
         sum = fmaf(get(a + l), get(b), sum);
     }
     return sum;
+}
+
+static float sum_at(const struct lm_bf16_product *p, float sum, size_t row, size_t col)
+{
+    const size_t panel = col / PANEL, in_panel = col % PANEL * 2;
+    sum = chain(sum, p->a + row * p->a_stride, p->b + panel * p->b_stride + in_panel, p->k);
+    if (p->low_k == 0)
+        return sum;
+    return chain(sum, p->low_a + row * p->low_a_stride, p->low_b + panel * p->low_b_stride + in_panel,
+                 p->low_k);
 }
 
 static void product(const struct lm_bf16_product *p, size_t row, size_t rows, size_t col, size_t cols)
@@ -83,7 +92,7 @@ static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t co
                     (at == l->target[i] ? l->scale : 0);
             if (i < l->m)
                 put(l->rows + i * l->rows_stride + j, d);
-            if (j < count)
+            if (j < count && l->transposed)
                 put(l->transposed + j * l->transposed_stride + i, d);
         }
 }

@@ -18,15 +18,7 @@
 struct shape {
     size_t m, n, k;
     size_t a_stride, b_stride, c_stride;   // between rows as stored
-    size_t a_t, b_t, accumulate, bf16;     // 0 or 1; size_t, so that shapes compare as bytes
-};
-
-/* Rounds one operand to bf16, into the layout the product wants. */
-struct rounding {
-    dnnl_primitive_t primitive;
-    dnnl_memory_t from, to;
-    dnnl_memory_desc_t wanted;
-    size_t bytes;
+    size_t a_t, b_t, accumulate;           // 0 or 1; size_t, so that shapes compare as bytes
 };
 
 /* What one thread needs to run a product. */
@@ -40,23 +32,9 @@ struct prepared {
     dnnl_primitive_t primitive;
     struct operands *operands;   // one per thread
     size_t scratchpad_bytes;
-    struct rounding round_a, round_b;   // bf16 only
 };
 
-/* A weight in one of the layouts its products want: forward and backward have one each, as a rule. */
-enum { PACKS_MAX = 4, TILE_LARGE = 256, TILE_SMALL = 128 };
-struct pack {
-    dnnl_memory_desc_t layout;
-    void *data;
-    size_t bytes;
-    bool stale;
-};
-
-struct weight {
-    const float *w;
-    struct pack packs[PACKS_MAX];
-    size_t pack_count;
-};
+enum { TILE_LARGE = 256, TILE_SMALL = 128 };
 
 struct scratch {
     void *data;
@@ -70,15 +48,11 @@ struct lane {
 };
 
 struct lm_gemm {
-    enum lm_gemm_type type;
     dnnl_engine_t engine;
     struct lane *lanes;
     int threads;
     struct prepared *prepared;
     size_t prepared_count, prepared_cap;
-    struct weight *weights;
-    size_t weight_count, weight_cap;
-    struct scratch rounded_a, rounded_b;
 };
 
 static enum lm_rc check(dnnl_status_t status, const char *what, struct lm_err *err)
@@ -103,23 +77,11 @@ static void *scratch_get(struct scratch *s, size_t bytes)
 
 /* A (rows, cols) matrix with its rows `stride` apart, or with its columns, when it is stored transposed. */
 static enum lm_rc describe(dnnl_memory_desc_t *ret, size_t rows, size_t cols, size_t stride, bool transposed,
-                           dnnl_data_type_t type, struct lm_err *err)
+                           struct lm_err *err)
 {
     const dnnl_dims_t dims = { (dnnl_dim_t)rows, (dnnl_dim_t)cols };
     const dnnl_dims_t strides = { transposed ? 1 : (dnnl_dim_t)stride, transposed ? (dnnl_dim_t)stride : 1 };
-    return check(dnnl_memory_desc_init_by_strides(ret, 2, dims, type, strides), "describe a matrix", err);
-}
-
-static enum lm_rc describe_a(dnnl_memory_desc_t *ret, const struct shape *s, dnnl_data_type_t type,
-                             struct lm_err *err)
-{
-    return describe(ret, s->m, s->k, s->a_stride, s->a_t, type, err);
-}
-
-static enum lm_rc describe_b(dnnl_memory_desc_t *ret, const struct shape *s, dnnl_data_type_t type,
-                             struct lm_err *err)
-{
-    return describe(ret, s->k, s->n, s->b_stride, s->b_t, type, err);
+    return check(dnnl_memory_desc_init_by_strides(ret, 2, dims, dnnl_f32, strides), "describe a matrix", err);
 }
 
 static enum lm_rc make_attributes(bool accumulate, dnnl_primitive_attr_t *ret, struct lm_err *err)
@@ -146,26 +108,10 @@ static enum lm_rc make_memory(const struct lm_gemm *g, const dnnl_memory_desc_t 
     return check(dnnl_memory_create(ret, md, g->engine, DNNL_MEMORY_NONE), "create a memory object", err);
 }
 
-static enum lm_rc make_rounding(const struct lm_gemm *g, struct rounding *ret, const dnnl_memory_desc_t *from,
-                                const dnnl_memory_desc_t *to, struct lm_err *err)
-{
-    dnnl_primitive_desc_t pd = NULL;
-    TRY_DNNL(dnnl_reorder_primitive_desc_create(&pd, from, g->engine, to, g->engine, NULL),
-             "describe a reorder");
-    const dnnl_status_t status = dnnl_primitive_create(&ret->primitive, pd);
-    dnnl_primitive_desc_destroy(pd);
-    TRY_DNNL(status, "create a reorder");
-    ret->wanted = *to;
-    ret->bytes = dnnl_memory_desc_get_size(to);
-    LM_TRY(make_memory(g, from, &ret->from, err));
-    return make_memory(g, to, &ret->to, err);
-}
-
 /* The parts of a product that need its primitive descriptor. */
 static enum lm_rc prepare_by(const struct lm_gemm *g, struct prepared *p, dnnl_primitive_desc_t pd,
                              struct lm_err *err)
 {
-    const struct shape *s = &p->shape;
     const dnnl_memory_desc_t *a = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
     const dnnl_memory_desc_t *b = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const dnnl_memory_desc_t *c = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
@@ -179,27 +125,16 @@ static enum lm_rc prepare_by(const struct lm_gemm *g, struct prepared *p, dnnl_p
         LM_TRY(make_memory(g, c, &p->operands[t].c, err));
         LM_TRY(make_memory(g, pad, &p->operands[t].scratchpad, err));
     }
-    if (!s->bf16)
-        return LM_OK;
-    dnnl_memory_desc_t a32, b32;
-    LM_TRY(describe_a(&a32, s, dnnl_f32, err));
-    LM_TRY(describe_b(&b32, s, dnnl_f32, err));
-    LM_TRY(make_rounding(g, &p->round_a, &a32, a, err));
-    return make_rounding(g, &p->round_b, &b32, b, err);
+    return LM_OK;
 }
 
 static enum lm_rc prepare(const struct lm_gemm *g, struct prepared *p, struct lm_err *err)
 {
     const struct shape *s = &p->shape;
-    const dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
     dnnl_memory_desc_t a, b, c;
-    LM_TRY(describe_a(&a, s, type, err));
-    LM_TRY(describe_b(&b, s, type, err));
-    LM_TRY(describe(&c, s->m, s->n, s->c_stride, false, dnnl_f32, err));
-    if (s->bf16) {   // rounding copies anyway: let the product choose the layout
-        const dnnl_dims_t dims = { (dnnl_dim_t)s->k, (dnnl_dim_t)s->n };
-        TRY_DNNL(dnnl_memory_desc_init_by_tag(&b, 2, dims, type, dnnl_format_tag_any), "describe a weight");
-    }
+    LM_TRY(describe(&a, s->m, s->k, s->a_stride, s->a_t, err));
+    LM_TRY(describe(&b, s->k, s->n, s->b_stride, s->b_t, err));
+    LM_TRY(describe(&c, s->m, s->n, s->c_stride, false, err));
     dnnl_matmul_desc_t desc;
     TRY_DNNL(dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c), "describe a product");
 
@@ -216,13 +151,6 @@ static enum lm_rc prepare(const struct lm_gemm *g, struct prepared *p, struct lm
     return rc;
 }
 
-static void rounding_release(struct rounding *r)
-{
-    dnnl_primitive_destroy(r->primitive);
-    dnnl_memory_destroy(r->from);
-    dnnl_memory_destroy(r->to);
-}
-
 static void prepared_release(struct prepared *p, int threads)
 {
     dnnl_primitive_destroy(p->primitive);
@@ -233,8 +161,6 @@ static void prepared_release(struct prepared *p, int threads)
         dnnl_memory_destroy(p->operands[t].scratchpad);
     }
     free(p->operands);
-    rounding_release(&p->round_a);
-    rounding_release(&p->round_b);
 }
 
 /* The place of the product of this shape, made at its first use.  Some tens of shapes: a list is enough. */
@@ -247,7 +173,7 @@ static enum lm_rc prepared_get(struct lm_gemm *g, const struct shape *shape, siz
         }
     struct prepared made = { .shape = *shape };
     const int threads_before = omp_get_max_threads();
-    omp_set_num_threads(shape->bf16 ? g->threads : 1);   // a primitive divides its work when it is made
+    omp_set_num_threads(1);   // a primitive divides its work when it is made
     const enum lm_rc rc = prepare(g, &made, err);
     omp_set_num_threads(threads_before);
     if (rc != LM_OK) {
@@ -261,7 +187,7 @@ static enum lm_rc prepared_get(struct lm_gemm *g, const struct shape *shape, siz
 }
 
 /* A tile (m, n) of a product. */
-static struct shape shape_of(const struct lm_product *p, size_t m, size_t n, bool bf16)
+static struct shape shape_of(const struct lm_product *p, size_t m, size_t n)
 {
     return (struct shape){
         .m = m,
@@ -273,16 +199,7 @@ static struct shape shape_of(const struct lm_product *p, size_t m, size_t n, boo
         .a_t = p->a_t,
         .b_t = p->b_t,
         .accumulate = p->accumulate,
-        .bf16 = bf16,
     };
-}
-
-static bool bf16_works(struct lm_gemm *g, struct lm_err *ret_why)
-{
-    const struct lm_product trial = { .m = 64, .n = 64, .k = 64, .b_t = true };
-    const struct shape shape = shape_of(&trial, 64, 64, true);
-    size_t at;
-    return prepared_get(g, &shape, &at, ret_why) == LM_OK;
 }
 
 static enum lm_rc start(struct lm_gemm *g, struct lm_err *err)
@@ -294,7 +211,7 @@ static enum lm_rc start(struct lm_gemm *g, struct lm_err *err)
     return LM_OK;
 }
 
-enum lm_rc lm_gemm_new(enum lm_gemm_type wanted, struct lm_gemm **ret, struct lm_err *err)
+enum lm_rc lm_gemm_new(struct lm_gemm **ret, struct lm_err *err)
 {
     struct lm_gemm *g = lm_zalloc(1, sizeof *g);
     g->threads = lm_threads();
@@ -303,13 +220,6 @@ enum lm_rc lm_gemm_new(enum lm_gemm_type wanted, struct lm_gemm **ret, struct lm
     if (rc != LM_OK) {
         lm_gemm_free(g);
         return rc;
-    }
-    if (wanted == LM_GEMM_BF16 && lm_isa_has(LM_ISA_AVX512_BF16)) {
-        struct lm_err why = { 0 };
-        if (bf16_works(g, &why))
-            g->type = LM_GEMM_BF16;
-        else
-            lm_warn("bf16 products are not to be had, f32 is used: %s", why.text);
     }
     *ret = g;
     return LM_OK;
@@ -321,96 +231,22 @@ void lm_gemm_free(struct lm_gemm *g)
         return;
     for (size_t i = 0; i < g->prepared_count; i++)
         prepared_release(&g->prepared[i], g->threads);
-    for (size_t i = 0; i < g->weight_count; i++)
-        for (size_t j = 0; j < g->weights[i].pack_count; j++)
-            free(g->weights[i].packs[j].data);
     for (int t = 0; t < g->threads; t++) {
         dnnl_stream_destroy(g->lanes[t].stream);
         free(g->lanes[t].scratchpad.data);
     }
     free(g->prepared);
-    free(g->weights);
     free(g->lanes);
-    free(g->rounded_a.data);
-    free(g->rounded_b.data);
     dnnl_engine_destroy(g->engine);
     free(g);
 }
 
-enum lm_gemm_type lm_gemm_type(const struct lm_gemm *g)
-{
-    return g->type;
-}
-
 size_t lm_gemm_bytes(const struct lm_gemm *g)
 {
-    size_t sum = g->rounded_a.bytes + g->rounded_b.bytes;
+    size_t sum = 0;
     for (int t = 0; t < g->threads; t++)
         sum += g->lanes[t].scratchpad.bytes;
-    for (size_t i = 0; i < g->weight_count; i++)
-        for (size_t j = 0; j < g->weights[i].pack_count; j++)
-            sum += g->weights[i].packs[j].bytes;
     return sum;
-}
-
-void lm_gemm_weight(struct lm_gemm *g, const float *w)
-{
-    if (g->type == LM_GEMM_F32)
-        return;
-    lm_grow(&g->weights, &g->weight_cap, g->weight_count + 1, sizeof *g->weights);
-    g->weights[g->weight_count++] = (struct weight){ .w = w };
-}
-
-void lm_gemm_pack(struct lm_gemm *g)
-{
-    for (size_t i = 0; i < g->weight_count; i++)
-        for (size_t j = 0; j < g->weights[i].pack_count; j++)
-            g->weights[i].packs[j].stale = true;
-}
-
-static enum lm_rc round_into(struct lm_gemm *g, struct rounding *r, const float *from, void *to,
-                             struct lm_err *err)
-{
-    TRY_DNNL(dnnl_memory_set_data_handle(r->from, (void *)from), "set an operand");
-    TRY_DNNL(dnnl_memory_set_data_handle(r->to, to), "set an operand");
-    const dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, r->from }, { DNNL_ARG_TO, r->to } };
-    TRY_DNNL(dnnl_primitive_execute(r->primitive, g->lanes[0].stream, 2, args), "round an operand");
-    return LM_OK;
-}
-
-/* The packed copy of a weight in the layout that r wants; NULL when b is no weight. */
-static struct pack *pack_get(struct lm_gemm *g, const float *b, const struct rounding *r)
-{
-    for (size_t i = 0; i < g->weight_count; i++) {
-        struct weight *w = &g->weights[i];
-        if (w->w != b)
-            continue;
-        for (size_t j = 0; j < w->pack_count; j++)
-            if (dnnl_memory_desc_equal(&w->packs[j].layout, &r->wanted))
-                return &w->packs[j];
-        if (w->pack_count == PACKS_MAX)
-            return NULL;
-        struct pack *made = &w->packs[w->pack_count++];
-        *made = (struct pack){ r->wanted, lm_slab_alloc(r->bytes), r->bytes, true };
-        return made;
-    }
-    return NULL;
-}
-
-static enum lm_rc round_operands(struct lm_gemm *g, struct prepared *p, const struct lm_product *product,
-                                 const void **ret_a, const void **ret_b, struct lm_err *err)
-{
-    void *a = scratch_get(&g->rounded_a, p->round_a.bytes);
-    LM_TRY(round_into(g, &p->round_a, product->a, a, err));
-    struct pack *pack = pack_get(g, product->b, &p->round_b);
-    void *b = pack ? pack->data : scratch_get(&g->rounded_b, p->round_b.bytes);
-    if (!pack || pack->stale)
-        LM_TRY(round_into(g, &p->round_b, product->b, b, err));
-    if (pack)
-        pack->stale = false;
-    *ret_a = a;
-    *ret_b = b;
-    return LM_OK;
 }
 
 /* Runs a primitive with the operands and the stream of one thread; true when it worked. */
@@ -436,20 +272,6 @@ static dnnl_status_t execute(struct lm_gemm *g, const struct prepared *p, int th
     return status == dnnl_success ? dnnl_stream_wait(lane->stream) : status;
 }
 
-static enum lm_rc run_whole(struct lm_gemm *g, const struct lm_product *product, struct lm_err *err)
-{
-    const struct shape shape = shape_of(product, product->m, product->n, true);
-    const void *a, *b;
-    size_t at;
-    LM_TRY(prepared_get(g, &shape, &at, err));
-    LM_TRY(round_operands(g, &g->prepared[at], product, &a, &b, err));
-    const int threads_before = omp_get_max_threads();
-    omp_set_num_threads(g->threads);
-    const dnnl_status_t status = execute(g, &g->prepared[at], 0, a, b, product->c);
-    omp_set_num_threads(threads_before);
-    return check(status, "run a product", err);
-}
-
 /* Large enough that packing the operands is cheap beside the product, small enough for some tiles a thread.
  */
 static size_t tile_of(size_t extent)
@@ -458,8 +280,10 @@ static size_t tile_of(size_t extent)
     return extent >= LARGE ? TILE_LARGE : extent > TILE_SMALL ? TILE_SMALL : extent;
 }
 
-static enum lm_rc run_tiles(struct lm_gemm *g, const struct lm_product *p, struct lm_err *err)
+enum lm_rc lm_gemm_run(struct lm_gemm *g, const struct lm_product *p, struct lm_err *err)
 {
+    LM_ASSERT(p->m > 0 && p->n > 0 && p->k > 0);
+
     const size_t tile_m = tile_of(p->m), tile_n = tile_of(p->n);
     const size_t rows = (p->m + tile_m - 1) / tile_m, cols = (p->n + tile_n - 1) / tile_n;
     size_t at[2][2] = { { 0 } };   // whole tiles and cut ones, by rows and columns
@@ -467,7 +291,7 @@ static enum lm_rc run_tiles(struct lm_gemm *g, const struct lm_product *p, struc
         for (size_t j = 0; j < 2; j++) {
             const size_t m = i == 0 ? tile_m : p->m - (rows - 1) * tile_m;
             const size_t n = j == 0 ? tile_n : p->n - (cols - 1) * tile_n;
-            const struct shape shape = shape_of(p, m, n, false);
+            const struct shape shape = shape_of(p, m, n);
             LM_TRY(prepared_get(g, &shape, &at[i][j], err));
         }
     int failed = 0;
@@ -482,12 +306,4 @@ static enum lm_rc run_tiles(struct lm_gemm *g, const struct lm_product *p, struc
     return failed
                ? lm_fail(err, LM_EINVAL, "oneDNN: cannot run a product of %zu x %zu x %zu", p->m, p->n, p->k)
                : LM_OK;
-}
-
-enum lm_rc lm_gemm_run(struct lm_gemm *g, const struct lm_product *product, struct lm_err *err)
-{
-    LM_ASSERT(product->m > 0 && product->n > 0 && product->k > 0);
-
-    const bool bf16 = g->type == LM_GEMM_BF16 && !product->f32;
-    return bf16 ? run_whole(g, product, err) : run_tiles(g, product, err);
 }

@@ -2,10 +2,8 @@
 #define LM_TENSOR_GEMM_H
 /* tensor/gemm.h - large matrix products by oneDNN, behind one struct.
  *
- * All tensors are row-major f32.  A primitive is made once per shape and kept.  In bf16 mode both operands
- * are rounded to bf16 and summed in f32; matrices announced as weights are rounded and packed once per step,
- * not once per product.  Same bits for any number of threads (oneDNN promises nothing: test_gemm.c holds it
- * to it).
+ * All tensors are row-major f32.  A primitive is made once per shape and kept.  Same bits for any number of
+ * threads (oneDNN promises nothing: test_gemm.c holds it to it).  Products in bf16 are tensor/bf16.h's.
  *
  * Owner: one thread, which may run products inside no parallel region.  oneDNN's threads are OpenMP's. */
 
@@ -14,20 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum lm_gemm_type { LM_GEMM_F32, LM_GEMM_BF16 };
-
 struct lm_gemm;
 
-/* Asks for bf16 only where lm_isa() is AVX512_BF16; if oneDNN then refuses, falls back to f32 and says so. */
-enum lm_rc lm_gemm_new(enum lm_gemm_type wanted, struct lm_gemm **ret, struct lm_err *err);
+enum lm_rc lm_gemm_new(struct lm_gemm **ret, struct lm_err *err);
 void lm_gemm_free(struct lm_gemm *g);
-enum lm_gemm_type lm_gemm_type(const struct lm_gemm *g);
-size_t lm_gemm_bytes(const struct lm_gemm *g);   // packed weights and scratch held now, for memory plans
-
-/* A weight matrix whose values change only between steps.  Register every one, then call lm_gemm_pack before
- * the first product and after every change.  In f32 mode both do nothing. */
-void lm_gemm_weight(struct lm_gemm *g, const float *w);
-void lm_gemm_pack(struct lm_gemm *g);
+size_t lm_gemm_bytes(const struct lm_gemm *g);   // scratch held now, for memory plans
 
 /* c (m, n) = a (m, k) b (k, n), or c += with accumulate.  a_t: a is stored (k, m); b_t: b is stored (n, k).
  * So with weights w (out, in):
@@ -40,7 +29,6 @@ struct lm_product {
     const float *a, *b;
     size_t m, n, k;
     bool a_t, b_t, accumulate;
-    bool f32;   // never in bf16, whatever the mode (optimiser)
 };
 enum lm_rc lm_gemm_run(struct lm_gemm *g, const struct lm_product *p, struct lm_err *err);
 

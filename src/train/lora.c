@@ -62,8 +62,8 @@ enum lm_rc lm_lora_targets_parse(const char *const *names, size_t count, uint32_
 /* ---- memory ---- */
 
 struct sizes {
-    size_t params, base;
-    size_t a[LM_LLAMA_TENSOR_COUNT], b[LM_LLAMA_TENSOR_COUNT], kept[LM_LLAMA_TENSOR_COUNT];
+    size_t params;
+    size_t a[LM_LLAMA_TENSOR_COUNT], b[LM_LLAMA_TENSOR_COUNT];
 };
 
 static struct sizes sizes_of(const struct lm_lora_config *c, const struct lm_llama_config *model)
@@ -80,8 +80,6 @@ static struct sizes sizes_of(const struct lm_lora_config *c, const struct lm_lla
         s.a[kind] = s.params;
         s.b[kind] = s.params + layers * rank * cols;
         s.params = s.b[kind] + layers * rows * rank;
-        s.kept[kind] = s.base;
-        s.base += layers * rows * cols;
     }
     return s;
 }
@@ -92,7 +90,7 @@ size_t lm_lora_bytes(const struct lm_lora_config *config, const struct lm_llama_
     const struct sizes s = sizes_of(config, model);
     if (ret_count)
         *ret_count = s.params;
-    return (s.params + s.base) * sizeof(float);
+    return s.params * sizeof(float);
 }
 
 static enum lm_rc check(const struct lm_lora_config *c, const struct lm_llama_config *model,
@@ -120,28 +118,15 @@ enum lm_rc lm_lora_init(struct lm_lora *l, const struct lm_lora_config *config, 
         .scale = (float)(config->alpha / (config->stabilized ? sqrt(rank) : rank)),
         .params = lm_slab_alloc(s.params * sizeof *l->params),
         .count = s.params,
-        .base = lm_slab_alloc(s.base * sizeof *l->base),
     };
     memcpy(l->a, s.a, sizeof l->a);
     memcpy(l->b, s.b, sizeof l->b);
-    memcpy(l->kept, s.kept, sizeof l->kept);
-    for (size_t i = 0; i < TARGETS; i++) {
-        const enum lm_llama_tensor kind = target_rows[i].kind;
-        size_t rows, cols;
-        if (!lm_lora_has(l, kind))
-            continue;
-        lm_llama_shape(&model->config, kind, &rows, &cols);
-        memcpy(l->base + l->kept[kind], lm_llama_at(model, kind, 0),
-               lm_llama_layer_count(&model->config, kind) * rows * cols * sizeof *l->base);
-    }
     return LM_OK;
 }
 
 void lm_lora_release(struct lm_lora *l)
 {
     free(l->params);
-    free(l->base);
-    free(l->scratch);
     *l = (struct lm_lora){ 0 };
 }
 
@@ -178,32 +163,29 @@ void lm_lora_random(struct lm_lora *l, uint64_t seed)
     }
 }
 
-/* ---- products ---- */
+/* ---- merging ---- */
 
-/* w = base + scale b a, one layer of a kind. */
-static enum lm_rc apply_one(const struct lm_lora *l, struct lm_gemm *gemm, enum lm_llama_tensor kind,
+/* w += scale b a, one layer of a kind. */
+static enum lm_rc merge_one(const struct lm_lora *l, struct lm_gemm *gemm, enum lm_llama_tensor kind,
                             size_t layer, float *scaled, struct lm_err *err)
 {
     const size_t rank = (size_t)l->config.rank;
     size_t rows, cols;
     lm_llama_shape(&l->model->config, kind, &rows, &cols);
-    float *w = lm_llama_at(l->model, kind, layer);
     const float *b = lm_lora_b(l, kind, layer);
-    memcpy(w, l->base + l->kept[kind] + layer * rows * cols, rows * cols * sizeof *w);
     for (size_t i = 0; i < rows * rank; i++)
         scaled[i] = l->scale * b[i];
-    const struct lm_product p = { .c = w,
+    const struct lm_product p = { .c = lm_llama_at(l->model, kind, layer),
                                   .a = scaled,
                                   .b = lm_lora_a(l, kind, layer),
                                   .m = rows,
                                   .n = cols,
                                   .k = rank,
-                                  .accumulate = true,
-                                  .f32 = true };
+                                  .accumulate = true };
     return lm_gemm_run(gemm, &p, err);
 }
 
-enum lm_rc lm_lora_apply(const struct lm_lora *l, struct lm_gemm *gemm, struct lm_err *err)
+enum lm_rc lm_lora_merge(const struct lm_lora *l, struct lm_gemm *gemm, struct lm_err *err)
 {
     const struct lm_llama_config *c = &l->model->config;
     const size_t widest = (size_t)(c->ffn_dim > c->dim ? c->ffn_dim : c->dim);
@@ -213,60 +195,8 @@ enum lm_rc lm_lora_apply(const struct lm_lora *l, struct lm_gemm *gemm, struct l
         const enum lm_llama_tensor kind = target_rows[i].kind;
         for (size_t layer = 0; rc == LM_OK && lm_lora_has(l, kind) && layer < lm_llama_layer_count(c, kind);
              layer++)
-            rc = apply_one(l, gemm, kind, layer, scaled, err);
+            rc = merge_one(l, gemm, kind, layer, scaled, err);
     }
     free(scaled);
     return rc;
-}
-
-/* Scratch for two (rows, r); grows to the largest micro-batch once. */
-static float *scratch_for(struct lm_lora *l, size_t rows)
-{
-    if (rows > l->scratch_rows) {
-        free(l->scratch);
-        l->scratch = lm_slab_alloc(2 * rows * (size_t)l->config.rank * sizeof *l->scratch);
-        l->scratch_rows = rows;
-    }
-    return l->scratch;
-}
-
-enum lm_rc lm_lora_backward(struct lm_lora *l, struct lm_gemm *gemm, const struct lm_lora_back *back,
-                            float *gradient, struct lm_err *err)
-{
-    if (!lm_lora_has(l, back->kind))
-        return LM_OK;
-    const size_t rank = (size_t)l->config.rank, n = back->rows;
-    size_t out, in;
-    lm_llama_shape(&l->model->config, back->kind, &out, &in);
-    const float *a = lm_lora_a(l, back->kind, back->layer), *b = lm_lora_b(l, back->kind, back->layer);
-    float *by_a = scratch_for(l, n), *by_b = by_a + n * rank;
-    const struct lm_product down[] = {
-        { .c = by_a, .a = back->x, .b = a, .m = n, .n = rank, .k = in, .b_t = true },
-        { .c = by_b, .a = back->dy, .b = b, .m = n, .n = rank, .k = out },
-    };
-    for (size_t i = 0; i < 2; i++)
-        LM_TRY(lm_gemm_run(gemm, &down[i], err));
-    for (size_t i = 0; i < 2 * n * rank; i++)
-        by_a[i] *= l->scale;
-    const struct lm_product up[] = {
-        { .c = gradient + (b - l->params),
-          .a = back->dy,
-          .b = by_a,
-          .m = out,
-          .n = rank,
-          .k = n,
-          .a_t = true,
-          .accumulate = true },
-        { .c = gradient + (a - l->params),
-          .a = by_b,
-          .b = back->x,
-          .m = rank,
-          .n = in,
-          .k = n,
-          .a_t = true,
-          .accumulate = true },
-    };
-    for (size_t i = 0; i < 2; i++)
-        LM_TRY(lm_gemm_run(gemm, &up[i], err));
-    return LM_OK;
 }

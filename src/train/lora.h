@@ -3,9 +3,10 @@
 /* train/lora.h - low-rank adapters: W = W0 + scale B A, where only A (r, in) and B (out, r) are trained.
  *
  * Hu et al. 2021, arXiv:2106.09685; scale = alpha / r, or alpha / sqrt(r) when rank-stabilised (Kalajdzievski
- * 2023, arXiv:2312.03732).  The model's target matrices always hold the sum: the way forward and the gradient
- * by the input cost what they cost without an adapter, and the merged model is the one that was trained. Only
- * the gradients differ: dB = scale dy^T (x A^T), dA = scale (dy B)^T x; the frozen matrices have none. */
+ * 2023, arXiv:2312.03732).  The model stays as it is while an adapter is trained: what the adapter adds is a
+ * product of its own, y = x W0^T + scale (x A^T) B^T, and on the way back
+ *     dB = scale dy^T (x A^T),   dA = scale (dy B)^T x,   dx = dy W0 + scale (dy B) A;
+ * the frozen matrices have no gradient.  lm_lora_merge makes a model of the sum, at the end. */
 
 #include "model/llama.h"
 #include "tensor/gemm.h"
@@ -28,17 +29,14 @@ const char *lm_lora_target_name(enum lm_llama_tensor kind);
 
 struct lm_lora {
     struct lm_lora_config config;
-    struct lm_llama *model;   // borrowed; its targets hold base + adapter after lm_lora_apply
+    struct lm_llama *model;   // borrowed; the base
     float scale;
     float *params;   // slab of every A and B: per target kind A (L, r, in), then B (L, out, r)
     size_t count;    // floats in it
-    float *base;     // the targets as they were
-    size_t a[LM_LLAMA_TENSOR_COUNT], b[LM_LLAMA_TENSOR_COUNT], kept[LM_LLAMA_TENSOR_COUNT];   // offsets
-    float *scratch;                                                                           // two (rows, r)
-    size_t scratch_rows;
+    size_t a[LM_LLAMA_TENSOR_COUNT], b[LM_LLAMA_TENSOR_COUNT];   // offsets
 };
 
-/* Takes the model as it is for the base; A and B are 0. */
+/* A and B are 0. */
 enum lm_rc lm_lora_init(struct lm_lora *l, const struct lm_lora_config *config, struct lm_llama *model,
                         struct lm_err *err);
 void lm_lora_release(struct lm_lora *l);
@@ -56,18 +54,8 @@ static inline bool lm_lora_has(const struct lm_lora *l, enum lm_llama_tensor kin
 float *lm_lora_a(const struct lm_lora *l, enum lm_llama_tensor kind, size_t layer);   // (r, in)
 float *lm_lora_b(const struct lm_lora *l, enum lm_llama_tensor kind, size_t layer);   // (out, r)
 
-/* Writes base + scale B A into the model.  Pack the weights afterwards. */
-enum lm_rc lm_lora_apply(const struct lm_lora *l, struct lm_gemm *gemm, struct lm_err *err);
-
-/* What net.c has at a product y = x W^T when it goes back. */
-struct lm_lora_back {
-    enum lm_llama_tensor kind;
-    size_t layer, rows;
-    const float *dy, *x;   // (rows, out), (rows, in)
-};
-/* Adds to the gradient (laid out like params); nothing for what is no target. */
-enum lm_rc lm_lora_backward(struct lm_lora *l, struct lm_gemm *gemm, const struct lm_lora_back *back,
-                            float *gradient, struct lm_err *err);
+/* Adds scale B A to the model's matrices: once, for it is the base no longer. */
+enum lm_rc lm_lora_merge(const struct lm_lora *l, struct lm_gemm *gemm, struct lm_err *err);
 
 /* ---- train/lora_file.c: the layout of PEFT: adapter_config.json, adapter_model.safetensors ---- */
 

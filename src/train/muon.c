@@ -110,17 +110,11 @@ static enum lm_rc orthogonalise(struct lm_muon *m, size_t rows, size_t cols, str
     const double norm = sqrt(lm_sum_squares(m->x, rows * cols));
     scale(m->x, rows * cols, (float)(1 / (norm + 1e-7)));
     for (int round = 0; round < ROUNDS; round++) {
-        const struct lm_product gram = { .c = m->gram,
-                                         .a = m->x,
-                                         .b = m->x,
-                                         .m = side,
-                                         .n = side,
-                                         .k = depth,
-                                         .a_t = tall,
-                                         .b_t = !tall,
-                                         .f32 = true };
+        const struct lm_product gram = {
+            .c = m->gram, .a = m->x, .b = m->x, .m = side, .n = side, .k = depth, .a_t = tall, .b_t = !tall
+        };
         const struct lm_product square = {
-            .c = m->polynomial, .a = m->gram, .b = m->gram, .m = side, .n = side, .k = side, .f32 = true
+            .c = m->polynomial, .a = m->gram, .b = m->gram, .m = side, .n = side, .k = side
         };
         LM_TRY(lm_gemm_run(m->gemm, &gram, err));
         LM_TRY(lm_gemm_run(m->gemm, &square, err));
@@ -130,8 +124,7 @@ static enum lm_rc orthogonalise(struct lm_muon *m, size_t rows, size_t cols, str
                                           .b = tall ? m->polynomial : m->x,
                                           .m = rows,
                                           .n = cols,
-                                          .k = side,
-                                          .f32 = true };
+                                          .k = side };
         LM_TRY(lm_gemm_run(m->gemm, &apply, err));
         float *swap = m->x;
         m->x = m->next;

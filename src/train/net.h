@@ -18,9 +18,10 @@
 enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
 
 struct lm_net_config {
-    size_t positions;   // T of every batch
-    bool bf16;          // fast where lm_net_bf16_works(), correct everywhere; trains no adapters
-    bool recompute;     // a layer keeps its input only; the rest is computed again on the way back
+    size_t positions;             // T of every batch
+    bool bf16;                    // fast where lm_net_bf16_works(), correct everywhere
+    bool recompute;               // a layer keeps its input only; the rest is computed again on the way back
+    const struct lm_lora *lora;   // borrowed; computed beside the model and trained in its place; NULL: none
 };
 
 struct lm_net;
@@ -32,8 +33,8 @@ void lm_net_free(struct lm_net *net);
 
 bool lm_net_bf16_works(void);   // this processor multiplies bf16
 
-/* To be called before the first batch and whenever the weights have changed: products in bf16 read
- * packed copies of them. */
+/* To be called before the first batch and whenever what is trained has changed: products in bf16 read packed
+ * copies of the weights.  Beside an adapter the model's are packed once, by the first call. */
 void lm_net_refresh(struct lm_net *net);
 
 /* Rows a micro-batch holds: some with LM_MICRO_POSITIONS positions, at least one. */
@@ -45,7 +46,7 @@ size_t lm_net_bytes(const struct lm_llama_config *model, const struct lm_net_con
 struct lm_gradient {
     float *slab;
     float *tensor[LM_LLAMA_TENSOR_COUNT];   // NULL with an adapter
-    struct lm_lora *lora;                   // the only thing that is trained; NULL: everything is
+    struct lm_lora *lora;                   // the net's, the only thing that is trained; NULL: everything is
     size_t count;                           // floats in the slab
 };
 /* lora NULL: laid out like the model's parameters, else like the adapter's. */

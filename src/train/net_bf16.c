@@ -1,7 +1,5 @@
 /* The network in bf16: what feeds a product is bf16, the residual stream and all sums are f32.
- *
- * Q, K and V are one product, gate and up another; the residual is where a product's sums start.  Products to
- * weights run over positions, so both operands are laid out anew: a few percent of the product's time. */
+ * Q, K and V are one product, gate and up another; the residual is where a product's sums start. */
 #include "train/net_impl.h"
 
 #include "base/sys.h"
@@ -10,110 +8,9 @@
 #include <omp.h>
 #include <string.h>
 
-enum { FORWARD, BACKWARD };
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
-}
-
-/* ---- weights ---- */
-
-/* One matrix of a group that lies side by side in the panels: `at` is its first output there, `total` all. */
-static void pack_weight(const struct lm_net *n, uint16_t *const ret[2], const float *w, size_t out, size_t in,
-                        size_t at, size_t total)
-{
-    enum { COLS = 128 };
-    const size_t forward_stride = lm_bf16_pad(in) * LM_BF16_PANEL, backward_stride = total * LM_BF16_PANEL;
-    const size_t units = (out + COLS - 1) / COLS;   // of the forward panels; the others follow
-    uint16_t *forward = ret[FORWARD] + at / LM_BF16_PANEL * forward_stride;
-    uint16_t *backward = ret[BACKWARD] + at * LM_BF16_PANEL;
-#pragma omp parallel for schedule(dynamic) num_threads(lm_threads())
-    for (size_t unit = 0; unit < units + (in + COLS - 1) / COLS; unit++) {
-        const size_t j = (unit < units ? unit : unit - units) * COLS;
-        if (unit < units)
-            n->kernels16->pack_forward(forward, forward_stride, w, out, in, j, smaller(COLS, out - j));
-        else
-            n->kernels16->pack_backward(backward, backward_stride, w, out, in, j, smaller(COLS, in - j));
-    }
-}
-
-static void refresh(struct lm_net *n)
-{
-    const size_t c = n->width, kv = n->kv_width, f = n->ffn;
-    for (size_t l = 0; l < n->layers; l++) {
-        const struct lm_net_packed *p = &n->packed[l];
-        pack_weight(n, p->qkv, LM_NET_WEIGHT(n, WQ, l), c, c, 0, n->qkv16);
-        pack_weight(n, p->qkv, LM_NET_WEIGHT(n, WK, l), kv, c, n->w16, n->qkv16);
-        pack_weight(n, p->qkv, LM_NET_WEIGHT(n, WV, l), kv, c, n->w16 + n->kv16, n->qkv16);
-        pack_weight(n, p->out, LM_NET_WEIGHT(n, WO, l), c, c, 0, n->w16);
-        pack_weight(n, p->gate_up, LM_NET_WEIGHT(n, W_GATE, l), f, c, 0, 2 * n->f16);
-        pack_weight(n, p->gate_up, LM_NET_WEIGHT(n, W_UP, l), f, c, n->f16, 2 * n->f16);
-        pack_weight(n, p->down, LM_NET_WEIGHT(n, W_DOWN, l), c, f, 0, n->w16);
-    }
-    pack_weight(n, n->head, n->model->tensor[LM_LLAMA_HEAD], n->vocab, c, 0, n->v16);
-}
-
-/* ---- products ---- */
-
-/* y (N, out) = x (N, in) by panels of k = in, all in whole panels. */
-static void linear(const struct lm_net *n, uint16_t *y, const uint16_t *x, const uint16_t *panels, size_t out,
-                   size_t in)
-{
-    const struct lm_bf16_product p = { .a = x,
-                                       .b = panels,
-                                       .c16 = y,
-                                       .m = n->count,
-                                       .n = out,
-                                       .k = in,
-                                       .a_stride = in,
-                                       .b_stride = in * LM_BF16_PANEL,
-                                       .c_stride = out };
-    lm_bf16_run(&p);
-}
-
-/* y (N, C) = base + x (N, in) by panels */
-static void linear_add(const struct lm_net *n, float *y, const float *base, const uint16_t *x,
-                       const uint16_t *panels, size_t in)
-{
-    const struct lm_bf16_product p = { .a = x,
-                                       .b = panels,
-                                       .c = y,
-                                       .base = base,
-                                       .m = n->count,
-                                       .n = n->width,
-                                       .k = in,
-                                       .a_stride = in,
-                                       .b_stride = in * LM_BF16_PANEL,
-                                       .c_stride = n->width };
-    lm_bf16_run(&p);
-}
-
-/* Operands of products to weights: left gets dy (N, cols) transposed, right x (N, cols) in panels. */
-static void lay_left(const struct lm_net *n, const uint16_t *dy, size_t cols)
-{
-    lm_bf16_transpose(n->left, n->t16, dy, cols, n->count, cols);
-}
-
-static void lay_right(const struct lm_net *n, const uint16_t *x, size_t cols)
-{
-    lm_bf16_pack(n->right, n->k16 * LM_BF16_PANEL, x, cols, n->count, cols);
-}
-
-/* dw (out, in) += rows [at, at + out) of left by right */
-static void to_weight(const struct lm_net *n, float *dw, size_t at, size_t out, size_t in)
-{
-    const struct lm_bf16_product p = { .a = n->left + at * n->t16,
-                                       .b = n->right,
-                                       .c = dw,
-                                       .base = dw,
-                                       .m = out,
-                                       .n = in,
-                                       .k = (n->count + 1) / 2 * 2,
-                                       .a_stride = n->t16,
-                                       .b_stride = n->k16 * LM_BF16_PANEL,
-                                       .c_stride = in };
-    lm_bf16_run(&p);
 }
 
 /* ---- row by row ---- */
@@ -127,7 +24,7 @@ static void norm(const struct lm_net *n, uint16_t *y, float *scale, const float 
     }
 }
 
-/* dx += the gradient through the norm, dx16 = dx; dgain += its gain's. */
+/* dx += the gradient through the norm, dx16 = dx; dgain += its gain's, unless that is frozen: NULL. */
 static void norm_back(const struct lm_net *n, float *dgain, const float *x, const float *scale,
                       const float *gain)
 {
@@ -137,7 +34,7 @@ static void norm_back(const struct lm_net *n, float *dgain, const float *x, cons
         n->kernels16->rmsnorm_back(n->dx + r * c, n->dx16 + r * n->w16, n->dgain + r / LM_NET_UNIT_ROWS * c,
                                    n->dnormed16 + r * n->w16, n->w16, x + r * c, scale + r, gain, len, c);
     }
-    for (size_t u = 0; u < units; u++)
+    for (size_t u = 0; dgain && u < units; u++)
         n->kernels->add(dgain, n->dgain + u * c, c);
 }
 
@@ -211,19 +108,18 @@ static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t fir
                           float *x_next)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    const struct lm_net_packed *w = &n->packed[layer];
     norm(n, k->normed, k->scale, k->x, LM_NET_WEIGHT(n, ATTN_NORM, layer));
-    linear(n, k->qkv, k->normed, w->qkv[FORWARD], n->qkv16, n->w16);
+    lm_net_linear(n, layer, LM_NET_QKV, k->qkv, k->normed);
     rotate(n, b, first, k->qkv, 1);
     attend(n, b, first, k, false);
-    linear_add(n, k->x_mid, k->x, k->att16, w->out[FORWARD], n->w16);
+    lm_net_linear_add(n, layer, LM_NET_OUT, k->x_mid, k->x, k->att16);
 
     norm(n, k->normed_mid, k->scale_mid, k->x_mid, LM_NET_WEIGHT(n, FFN_NORM, layer));
-    linear(n, k->gate_up, k->normed_mid, w->gate_up[FORWARD], 2 * n->f16, n->w16);
+    lm_net_linear(n, layer, LM_NET_GATE_UP, k->gate_up, k->normed_mid);
     if (!x_next)
         return;
     swiglu(n, k);
-    linear_add(n, x_next, k->x_mid, n->act16, w->down[FORWARD], n->f16);
+    lm_net_linear_add(n, layer, LM_NET_DOWN, x_next, k->x_mid, n->act16);
 }
 
 #define GRADIENT(kind) lm_net_gradient_at(n, g, LM_LLAMA_##kind, layer)
@@ -233,18 +129,13 @@ static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t fir
 static void ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t layer)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    const struct lm_net_packed *w = &n->packed[layer];
-    const size_t c = n->width, f = n->ffn;
-    linear(n, n->act16, n->dx16, w->down[BACKWARD], n->f16, n->w16);
+    lm_net_linear_back(n, layer, LM_NET_DOWN, n->act16, n->dx16);
     swiglu_back(n, k);   // gate_up is its own gradient now, act16 the activation
-    lay_left(n, n->dx16, n->w16);
-    lay_right(n, n->act16, n->f16);
-    to_weight(n, GRADIENT(W_DOWN), 0, c, f);
-    lay_left(n, k->gate_up, 2 * n->f16);
-    lay_right(n, k->normed_mid, n->w16);
-    to_weight(n, GRADIENT(W_GATE), 0, f, c);
-    to_weight(n, GRADIENT(W_UP), n->f16, f, c);
-    linear(n, n->dnormed16, k->gate_up, w->gate_up[BACKWARD], n->w16, 2 * n->f16);
+    if (n->config.recompute)
+        lm_net_low(n, layer, LM_NET_DOWN, n->act16);
+    lm_net_gradients(n, g, layer, LM_NET_DOWN, n->dx16, n->act16);
+    lm_net_linear_back(n, layer, LM_NET_GATE_UP, n->dnormed16, k->gate_up);
+    lm_net_gradients(n, g, layer, LM_NET_GATE_UP, k->gate_up, k->normed_mid);
     norm_back(n, GRADIENT(FFN_NORM), k->x_mid, k->scale_mid, LM_NET_WEIGHT(n, FFN_NORM, layer));
 }
 
@@ -252,20 +143,12 @@ static void attention_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, size_t layer)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    const struct lm_net_packed *w = &n->packed[layer];
-    const size_t c = n->width, kv = n->kv_width;
-    linear(n, n->datt16, n->dx16, w->out[BACKWARD], n->w16, n->w16);
-    lay_left(n, n->dx16, n->w16);
-    lay_right(n, k->att16, n->w16);
-    to_weight(n, GRADIENT(WO), 0, c, c);
+    lm_net_linear_back(n, layer, LM_NET_OUT, n->datt16, n->dx16);
+    lm_net_gradients(n, g, layer, LM_NET_OUT, n->dx16, k->att16);
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dqkv, -1);
-    lay_left(n, n->dqkv, n->qkv16);
-    lay_right(n, k->normed, n->w16);
-    to_weight(n, GRADIENT(WQ), 0, c, c);
-    to_weight(n, GRADIENT(WK), n->w16, kv, c);
-    to_weight(n, GRADIENT(WV), n->w16 + n->kv16, kv, c);
-    linear(n, n->dnormed16, n->dqkv, w->qkv[BACKWARD], n->w16, n->qkv16);
+    lm_net_linear_back(n, layer, LM_NET_QKV, n->dnormed16, n->dqkv);
+    lm_net_gradients(n, g, layer, LM_NET_QKV, n->dqkv, k->normed);
     norm_back(n, GRADIENT(ATTN_NORM), k->x, k->scale, LM_NET_WEIGHT(n, ATTN_NORM, layer));
 }
 
@@ -280,7 +163,7 @@ static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t 
 {
     enum { ROWS = 192, COLS = 2048 };
     const struct lm_bf16_logits l = { .product = { .a = n->chosen,
-                                                   .b = n->head[FORWARD],
+                                                   .b = n->head[LM_NET_FORWARD],
                                                    .m = count,
                                                    .n = n->vocab,
                                                    .k = n->w16,
@@ -316,8 +199,8 @@ static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t 
     }
 }
 
-/* One unit of the vocabulary: its rows of the head's gradient, its part of the gradient by the chosen rows.
- */
+/* One unit of the vocabulary: its rows of the head's gradient (NULL: frozen), its part of the gradient by the
+ * chosen rows. */
 static void loss_unit(const struct lm_net *n, const struct lm_bf16_loss_back *l, size_t unit, float *dhead)
 {
     const size_t c = n->width, start = unit * n->loss_unit_cols;
@@ -327,8 +210,8 @@ static void loss_unit(const struct lm_net *n, const struct lm_bf16_loss_back *l,
         const size_t cols = smaller(LM_NET_LOSS_COLS, end - first);
         const struct lm_bf16_product to_head = { .a = l->transposed,
                                                  .b = n->chosen_panels,
-                                                 .c = dhead + first * c,
-                                                 .base = dhead + first * c,
+                                                 .c = dhead ? dhead + first * c : NULL,
+                                                 .base = dhead ? dhead + first * c : NULL,
                                                  .m = cols,
                                                  .n = c,
                                                  .k = (l->m + 1) / 2 * 2,
@@ -336,7 +219,7 @@ static void loss_unit(const struct lm_net *n, const struct lm_bf16_loss_back *l,
                                                  .b_stride = n->loss_rows * LM_BF16_PANEL,
                                                  .c_stride = c };
         const struct lm_bf16_product to_rows = { .a = l->rows,
-                                                 .b = n->head[BACKWARD] + first * LM_BF16_PANEL,
+                                                 .b = n->head[LM_NET_BACKWARD] + first * LM_BF16_PANEL,
                                                  .c = part,
                                                  .base = first == start ? NULL : part,
                                                  .m = l->m,
@@ -346,7 +229,8 @@ static void loss_unit(const struct lm_net *n, const struct lm_bf16_loss_back *l,
                                                  .b_stride = n->v16 * LM_BF16_PANEL,
                                                  .c_stride = c };
         n->kernels16->loss_back(l, first, cols);
-        n->kernels16->product(&to_head, 0, to_head.m, 0, c);
+        if (dhead)
+            n->kernels16->product(&to_head, 0, to_head.m, 0, c);
         n->kernels16->product(&to_rows, 0, to_rows.m, 0, c);
     }
 }
@@ -355,7 +239,8 @@ static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t
                           float *dhead, float grad_scale)
 {
     const size_t c = n->width;
-    lm_bf16_pack(n->chosen_panels, n->loss_rows * LM_BF16_PANEL, n->chosen, n->w16, count, c);
+    if (dhead)
+        lm_bf16_pack(n->chosen_panels, n->loss_rows * LM_BF16_PANEL, n->chosen, n->w16, count, c);
 #pragma omp parallel for schedule(dynamic) num_threads(lm_threads())
     for (size_t unit = 0; unit < n->loss_units; unit++) {
         uint16_t *scratch = n->loss_scratch + (size_t)omp_get_thread_num() * n->loss_scratch_count;
@@ -368,7 +253,8 @@ static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t
                                              .share_stride = n->v16,
                                              .groups = n->groups,
                                              .rows = scratch,
-                                             .transposed = scratch + n->loss_rows * LM_NET_LOSS_COLS,
+                                             .transposed =
+                                                 dhead ? scratch + n->loss_rows * LM_NET_LOSS_COLS : NULL,
                                              .rows_stride = LM_NET_LOSS_COLS,
                                              .transposed_stride = n->loss_rows };
         loss_unit(n, &l, unit, dhead);
@@ -418,17 +304,18 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, struct lm_err *err)
 {
     (void)err;
-    LM_ASSERT(!g->lora);
     memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, g->tensor[LM_LLAMA_NORM], n->x_end, n->scale, n->model->tensor[LM_LLAMA_NORM]);
+    norm_back(n, lm_net_gradient_at(n, g, LM_LLAMA_NORM, 0), n->x_end, n->scale,
+              n->model->tensor[LM_LLAMA_NORM]);
     for (size_t l = n->layers; l-- > 0;) {
         if (n->config.recompute)
             layer_forward(n, b, first, l, NULL);
         ffn_backward(n, g, l);
         attention_backward(n, b, first, g, l);
     }
-    lm_net_embed_back(n, b, first, g);
+    if (!g->lora)
+        lm_net_embed_back(n, b, first, g);
     return LM_OK;
 }
 
-const struct lm_net_way lm_net_bf16 = { run_forward, loss_all, run_backward, refresh };
+const struct lm_net_way lm_net_bf16 = { run_forward, loss_all, run_backward, lm_net_pack };

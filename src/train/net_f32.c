@@ -1,5 +1,5 @@
-/* The network in f32 with the products of tensor/gemm.h, which may round their operands to bf16.  Everything
- * but the products is split by rows, columns or heads into units that share nothing. */
+/* The network in f32 with the products of tensor/gemm.h.  Everything but the products is split by rows,
+ * columns or heads into units that share nothing. */
 #include "train/net_impl.h"
 
 #include "base/sys.h"
@@ -102,12 +102,49 @@ static void attend(const struct lm_net *n, const struct lm_batch *b, size_t firs
 
 /* ---- products ---- */
 
-/* y (N, out) = x (N, in) w^T */
-static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, const float *w, size_t out,
-                          size_t in, struct lm_err *err)
+static const struct lm_lora *adapter_of(const struct lm_net *n, enum lm_llama_tensor kind)
 {
-    const struct lm_product p = { .c = y, .a = x, .b = w, .m = n->count, .n = out, .k = in, .b_t = true };
-    return lm_gemm_run(n->gemm, &p, err);
+    const struct lm_lora *lora = n->config.lora;
+    return lora && lm_lora_has(lora, kind) ? lora : NULL;
+}
+
+/* low (rows, r) = scale x A^T, or scale dy B */
+static enum lm_rc to_low(const struct lm_net *n, const struct lm_lora *lora, struct lm_product p,
+                         struct lm_err *err)
+{
+    LM_TRY(lm_gemm_run(n->gemm, &p, err));
+    for (size_t i = 0; i < p.m * p.n; i++)
+        p.c[i] *= lora->scale;
+    return LM_OK;
+}
+
+/* y (N, out) = x (N, in) w^T, and what the adapter adds */
+static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, enum lm_llama_tensor kind,
+                          size_t layer, struct lm_err *err)
+{
+    const struct lm_lora *lora = adapter_of(n, kind);
+    size_t out, in;
+    lm_llama_shape(&n->model->config, kind, &out, &in);
+    const struct lm_product p = {
+        .c = y, .a = x, .b = lm_llama_at(n->model, kind, layer), .m = n->count, .n = out, .k = in, .b_t = true
+    };
+    LM_TRY(lm_gemm_run(n->gemm, &p, err));
+    if (!lora)
+        return LM_OK;
+    const size_t rank = (size_t)lora->config.rank;
+    const struct lm_product low = {
+        .c = n->low, .a = x, .b = lm_lora_a(lora, kind, layer), .m = n->count, .n = rank, .k = in, .b_t = true
+    };
+    const struct lm_product add = { .c = y,
+                                    .a = n->low,
+                                    .b = lm_lora_b(lora, kind, layer),
+                                    .m = n->count,
+                                    .n = out,
+                                    .k = rank,
+                                    .b_t = true,
+                                    .accumulate = true };
+    LM_TRY(to_low(n, lora, low, err));
+    return lm_gemm_run(n->gemm, &add, err);
 }
 
 /* The gradient of a matrix w (out, in), given y (N, out) = x (N, in) w^T: dw += dy^T x, or the adapter's. */
@@ -117,13 +154,48 @@ struct weight_back {
     const float *dy, *x;
 };
 
+/* dB += dy^T (scale x A^T), dA += (scale dy B)^T x; n->low_back is the latter's left side then. */
+static enum lm_rc backward_adapter(const struct lm_net *n, const struct lm_gradient *g,
+                                   const struct weight_back *w, struct lm_err *err)
+{
+    const struct lm_lora *lora = g->lora;
+    if (!lm_lora_has(lora, w->kind))
+        return LM_OK;
+    const size_t rank = (size_t)lora->config.rank;
+    const float *a = lm_lora_a(lora, w->kind, w->layer), *b = lm_lora_b(lora, w->kind, w->layer);
+    const struct lm_product low = {
+        .c = n->low, .a = w->x, .b = a, .m = w->rows, .n = rank, .k = w->in, .b_t = true
+    };
+    const struct lm_product back = {
+        .c = n->low_back, .a = w->dy, .b = b, .m = w->rows, .n = rank, .k = w->out
+    };
+    const struct lm_product to_b = { .c = g->slab + (b - lora->params),
+                                     .a = w->dy,
+                                     .b = n->low,
+                                     .m = w->out,
+                                     .n = rank,
+                                     .k = w->rows,
+                                     .a_t = true,
+                                     .accumulate = true };
+    const struct lm_product to_a = { .c = g->slab + (a - lora->params),
+                                     .a = n->low_back,
+                                     .b = w->x,
+                                     .m = rank,
+                                     .n = w->in,
+                                     .k = w->rows,
+                                     .a_t = true,
+                                     .accumulate = true };
+    LM_TRY(to_low(n, lora, low, err));
+    LM_TRY(to_low(n, lora, back, err));
+    LM_TRY(lm_gemm_run(n->gemm, &to_b, err));
+    return lm_gemm_run(n->gemm, &to_a, err);
+}
+
 static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradient *g,
                                   const struct weight_back *w, struct lm_err *err)
 {
-    if (g->lora) {
-        const struct lm_lora_back back = { w->kind, w->layer, w->rows, w->dy, w->x };
-        return lm_lora_backward(g->lora, n->gemm, &back, g->slab, err);
-    }
+    if (g->lora)
+        return backward_adapter(n, g, w, err);
     const struct lm_product to_w = { .c = lm_net_gradient_at(n, g, w->kind, w->layer),
                                      .a = w->dy,
                                      .b = w->x,
@@ -135,9 +207,9 @@ static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradie
     return lm_gemm_run(n->gemm, &to_w, err);
 }
 
-/* That, and dx (N, in) = or += dy w. */
-static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, const struct weight_back *w,
-                           float *dx, bool add_to_dx, struct lm_err *err)
+/* dx (N, in) = or += dy w and the adapter's part, after backward_weight of the same. */
+static enum lm_rc backward_input(const struct lm_net *n, const struct weight_back *w, float *dx,
+                                 bool add_to_dx, struct lm_err *err)
 {
     const struct lm_product to_x = { .c = dx,
                                      .a = w->dy,
@@ -146,8 +218,26 @@ static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, 
                                      .n = w->in,
                                      .k = w->out,
                                      .accumulate = add_to_dx };
+    const struct lm_lora *lora = adapter_of(n, w->kind);
     LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
-    return backward_weight(n, g, w, err);
+    if (!lora)
+        return LM_OK;
+    const struct lm_product add = { .c = dx,
+                                    .a = n->low_back,
+                                    .b = lm_lora_a(lora, w->kind, w->layer),
+                                    .m = w->rows,
+                                    .n = w->in,
+                                    .k = (size_t)lora->config.rank,
+                                    .accumulate = true };
+    return lm_gemm_run(n->gemm, &add, err);
+}
+
+/* Both. */
+static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, const struct weight_back *w,
+                           float *dx, bool add_to_dx, struct lm_err *err)
+{
+    LM_TRY(backward_weight(n, g, w, err));
+    return backward_input(n, w, dx, add_to_dx, err);
 }
 
 /* ---- a layer ---- */
@@ -159,23 +249,22 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
                                 float *x_next, struct lm_err *err)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    const size_t c = n->width;
     norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
-    LM_TRY(forward(n, k->q, n->normed, WEIGHT(WQ), c, c, err));
-    LM_TRY(forward(n, k->k, n->normed, WEIGHT(WK), n->kv_width, c, err));
-    LM_TRY(forward(n, k->v, n->normed, WEIGHT(WV), n->kv_width, c, err));
+    LM_TRY(forward(n, k->q, n->normed, LM_LLAMA_WQ, layer, err));
+    LM_TRY(forward(n, k->k, n->normed, LM_LLAMA_WK, layer, err));
+    LM_TRY(forward(n, k->v, n->normed, LM_LLAMA_WV, layer, err));
     rotate(n, b, first, k->q, k->k, 1);
     attend(n, b, first, k, false);
-    LM_TRY(forward(n, n->dnormed, k->att, WEIGHT(WO), c, c, err));
+    LM_TRY(forward(n, n->dnormed, k->att, LM_LLAMA_WO, layer, err));
     add_rows(n, k->x_mid, k->x, n->dnormed);
 
     norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
-    LM_TRY(forward(n, k->gate, n->normed, WEIGHT(W_GATE), n->ffn, c, err));
-    LM_TRY(forward(n, k->up, n->normed, WEIGHT(W_UP), n->ffn, c, err));
+    LM_TRY(forward(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
+    LM_TRY(forward(n, k->up, n->normed, LM_LLAMA_W_UP, layer, err));
     if (!x_next)
         return LM_OK;
     swiglu(n, k);
-    LM_TRY(forward(n, n->dnormed, n->act, WEIGHT(W_DOWN), c, n->ffn, err));
+    LM_TRY(forward(n, n->dnormed, n->act, LM_LLAMA_W_DOWN, layer, err));
     add_rows(n, x_next, k->x_mid, n->dnormed);
     return LM_OK;
 }
@@ -190,11 +279,8 @@ static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, si
     const size_t c = n->width, f = n->ffn;
     swiglu(n, k);
     const struct weight_back down = { LM_LLAMA_W_DOWN, layer, n->count, c, f, n->dx, n->act };
-    const struct lm_product to_act = {
-        .c = n->act, .a = n->dx, .b = WEIGHT(W_DOWN), .m = n->count, .n = f, .k = c
-    };
     LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
-    LM_TRY(lm_gemm_run(n->gemm, &to_act, err));
+    LM_TRY(backward_input(n, &down, n->act, false, err));
     swiglu_back(n, k);
     norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
     const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
@@ -309,7 +395,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
 
 static void refresh(struct lm_net *n)
 {
-    lm_gemm_pack(n->gemm);
+    (void)n;   // products read the weights themselves
 }
 
 const struct lm_net_way lm_net_f32 = { run_forward, loss_all, run_backward, refresh };

@@ -1,13 +1,26 @@
 #ifndef LM_TRAIN_NET_IMPL_H
 #define LM_TRAIN_NET_IMPL_H
 /* train/net_impl.h - the inside of struct lm_net: net.c goes through a batch, net_f32.c and net_bf16.c are
- * the two ways to compute a micro-batch, net_memory.c says where everything lies. */
+ * the two ways to compute a micro-batch, net_products.c is what the latter does with matrices and adapters,
+ * net_memory.c says where everything lies. */
 
 #include "tensor/bf16.h"
 #include "train/net.h"
 
 enum { LM_NET_UNIT_ROWS = 32, LM_NET_UNIT_COLS = 64 };     // what one thread takes; no sum crosses a unit
 enum { LM_NET_LOSS_UNITS = 16, LM_NET_LOSS_COLS = 256 };   // parts of the vocabulary, at most; block of one
+
+/* Matrices with the same input are one product: their outputs lie side by side, each in whole panels. */
+enum lm_net_bundle_kind { LM_NET_QKV, LM_NET_OUT, LM_NET_GATE_UP, LM_NET_DOWN, LM_NET_BUNDLES };
+enum { LM_NET_BUNDLE_MAX = 3 };
+struct lm_net_bundle {
+    size_t count;
+    enum lm_llama_tensor kind[LM_NET_BUNDLE_MAX];
+    size_t out[LM_NET_BUNDLE_MAX], at[LM_NET_BUNDLE_MAX + 1];   // outputs; the first one, at[count] is all
+    size_t in, in16;                                            // inputs; in whole panels
+    /* Of their adapters: the first column of x A^T, all columns; low_all 0: there is none. */
+    size_t low_at[LM_NET_BUNDLE_MAX], low_all;
+};
 
 /* What the way back reads, for one layer.  With recompute all layers share everything but x. */
 struct lm_net_kept {
@@ -23,11 +36,15 @@ struct lm_net_kept {
     uint16_t *qkv, *att16;           // (N, qkv16) after RoPE, (N, C)
     uint16_t *gate_up;               // (N, 2 F)
     float *scale, *scale_mid;        // (N) of the norms
+    uint16_t *low[LM_NET_BUNDLES];   // (N, low_all) scale x A^T
 };
 
-/* The weights of one layer as bf16 panels: to the front, to the back. */
+/* One layer as bf16 panels, [LM_NET_FORWARD] and [LM_NET_BACKWARD]: its matrices, its adapters. */
+enum lm_net_direction { LM_NET_FORWARD, LM_NET_BACKWARD };
 struct lm_net_packed {
-    uint16_t *qkv[2], *out[2], *gate_up[2], *down[2];
+    uint16_t *w[LM_NET_BUNDLES][2];   // k = in16, k = all outputs
+    uint16_t *a[LM_NET_BUNDLES][2];   // scale A, k = in16; A, k = low_all
+    uint16_t *b[LM_NET_BUNDLES][2];   // B, k = rank16; scale B, matrix by matrix, k = its outputs
 };
 
 /* A micro-batch: the rows of the batch whose first position is `first`. */
@@ -68,11 +85,17 @@ struct lm_net {
     float *dk, *dv;                         // (N, K*D)
     float *act;                             // (N, F)
     float *logits, *gathered, *dgathered;   // (loss_rows, V), (loss_rows, C) twice
+    float *low, *low_back;                  // (N, r) scale x A^T, scale dy B
 
     /* bf16.  Strides: w16 = C, kv16 = K*D, f16 = F, v16 = V in whole panels, qkv16 = w16 + 2 kv16; k16
      * positions of a product over them, t16 the stride of transposed operands. */
     size_t w16, kv16, f16, v16, qkv16, k16, t16, groups, loss_units, loss_unit_cols;
+    struct lm_net_bundle bundle[LM_NET_BUNDLES];
+    size_t rank16, low_most;          // of the adapter: rank in whole panels, most columns of a bundle
     struct lm_net_packed *packed;     // one per layer
+    bool base_packed;                 // beside an adapter the model is packed once
+    float *scaled;                    // the adapter's parameters times its scale
+    uint16_t *low_back16;             // (N, low_most)
     uint16_t *head[2];                // panels of the head
     uint16_t *normed_end;             // (N, w16)
     uint16_t *dnormed16;              // (N, w16)
@@ -108,6 +131,27 @@ float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, e
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);
 void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
                        const struct lm_gradient *g);
+/* ---- net_products.c: products of bundles, with what adapters add ---- */
+
+void lm_net_set_bundles(struct lm_net *n, const struct lm_llama_config *model);
+/* Panels of the weights (unless frozen and packed already) and of the adapters. */
+void lm_net_pack(struct lm_net *n);
+
+/* y (N, outputs) = x (N, in16) W^T */
+void lm_net_linear(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, uint16_t *y,
+                   const uint16_t *x);
+/* y (N, C) = base + x W^T, of a bundle of one */
+void lm_net_linear_add(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, float *y,
+                       const float *base, const uint16_t *x);
+/* What the adapters of a bundle take of x alone, for the way back of a layer that is computed again. */
+void lm_net_low(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, const uint16_t *x);
+/* dx (N, in16) = dy (N, outputs) W; leaves dy B in low_back16 for lm_net_gradients of the same bundle. */
+void lm_net_linear_back(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, uint16_t *dx,
+                        const uint16_t *dy);
+/* Adds dy^T x to the gradients of the weights, or the adapter's; after lm_net_linear_back. */
+void lm_net_gradients(const struct lm_net *n, const struct lm_gradient *g, size_t layer,
+                      enum lm_net_bundle_kind kind, const uint16_t *dy, const uint16_t *x);
+
 /* Positions with a target from *from on, at most loss_rows; returns how many, moves *from on. */
 size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
                            uint32_t *ret);

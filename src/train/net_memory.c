@@ -45,6 +45,8 @@ static void take_layer_bf16(struct divider *d, const struct lm_net *n, struct lm
     TAKE(d, k->gate_up, n->count * 2 * n->f16);
     TAKE(d, k->scale, n->count);
     TAKE(d, k->scale_mid, n->count);
+    for (int b = 0; b < LM_NET_BUNDLES; b++)
+        TAKE(d, k->low[b], n->count * n->bundle[b].low_all);
 }
 
 static void take_kept(struct divider *d, struct lm_net *n)
@@ -74,6 +76,10 @@ static void take_f32(struct divider *d, struct lm_net *n)
     TAKE(d, n->logits, n->loss_rows * n->vocab);
     TAKE(d, n->gathered, n->loss_rows * n->width);
     TAKE(d, n->dgathered, n->loss_rows * n->width);
+    if (n->config.lora) {
+        TAKE(d, n->low, n->count * (size_t)n->config.lora->config.rank);
+        TAKE(d, n->low_back, n->count * (size_t)n->config.lora->config.rank);
+    }
 }
 
 /* Both ways of one matrix (out, in), sizes in whole panels. */
@@ -87,10 +93,12 @@ static void take_packed(struct divider *d, struct lm_net *n)
 {
     for (size_t l = 0; l < n->layers; l++) {
         struct lm_net_packed p;
-        take_panels(d, p.qkv, n->qkv16, n->w16);
-        take_panels(d, p.out, n->w16, n->w16);
-        take_panels(d, p.gate_up, 2 * n->f16, n->w16);
-        take_panels(d, p.down, n->w16, n->f16);
+        for (int k = 0; k < LM_NET_BUNDLES; k++) {
+            const struct lm_net_bundle *b = &n->bundle[k];
+            take_panels(d, p.w[k], b->at[b->count], b->in16);
+            take_panels(d, p.a[k], b->low_all, b->in16);
+            take_panels(d, p.b[k], b->low_all > 0 ? b->at[b->count] : 0, n->rank16);
+        }
         if (n->packed)
             n->packed[l] = p;
     }
@@ -111,8 +119,10 @@ static void take_bf16(struct divider *d, struct lm_net *n, size_t threads)
     TAKE(d, n->datt16, n->count * n->w16);
     TAKE(d, n->act16, n->count * n->f16);
     TAKE(d, n->dqkv, n->count * n->qkv16);
-    TAKE(d, n->left, n->t16 * larger(2 * n->f16, n->qkv16));
-    TAKE(d, n->right, n->k16 * larger(n->f16, n->w16));
+    TAKE(d, n->left, n->t16 * larger(larger(2 * n->f16, n->qkv16), n->low_most));
+    TAKE(d, n->right, n->k16 * larger(larger(n->f16, n->w16), n->low_most));
+    TAKE(d, n->low_back16, n->count * n->low_most);
+    TAKE(d, n->scaled, n->config.lora ? n->config.lora->count : 0);
     TAKE(d, n->dgain, units * n->width);
     TAKE(d, n->chosen, n->loss_rows * n->w16);
     TAKE(d, n->chosen_panels, n->loss_rows * n->w16);
@@ -147,7 +157,7 @@ static size_t whole(size_t n, size_t step)
     return (n + step - 1) / step * step;
 }
 
-static void set_bf16_sizes(struct lm_net *n)
+static void set_bf16_sizes(struct lm_net *n, const struct lm_llama_config *c)
 {
     enum { TRANSPOSED = 32 };   // positions of a transposed operand go in whole vectors
     n->loss_rows = whole(n->loss_rows, TRANSPOSED);
@@ -163,6 +173,7 @@ static void set_bf16_sizes(struct lm_net *n)
     n->loss_units = (n->vocab + n->loss_unit_cols - 1) / n->loss_unit_cols;
     n->loss_scratch_count = 2 * n->loss_rows * LM_NET_LOSS_COLS;
     n->attention_bytes = whole(lm_bf16_attention_bytes(n->positions, n->head_dim), 64);
+    lm_net_set_bundles(n, c);
 }
 
 static struct lm_net net_of(const struct lm_llama_config *c, const struct lm_net_config *config)
@@ -185,7 +196,7 @@ static struct lm_net net_of(const struct lm_llama_config *c, const struct lm_net
     n.kv_width = n.kv_heads * n.head_dim;
     n.loss_rows = n.count < LM_LOSS_ROWS ? n.count : LM_LOSS_ROWS;
     if (config->bf16)
-        set_bf16_sizes(&n);
+        set_bf16_sizes(&n, c);
     else
         n.attention_bytes = whole(lm_attention_scratch(n.positions, n.head_dim) * sizeof(float), 64);
     return n;

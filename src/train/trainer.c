@@ -84,7 +84,7 @@ static enum lm_rc loop(struct lm_trainer *t, struct lm_err *err)
         show(t, &progress, started, peak);
     }
     lm_progress_end(&progress, steps);
-    return c->lora ? lm_lora_apply(c->lora, t->gemm, err) : LM_OK;   // the model is the last step's
+    return c->lora ? lm_lora_merge(c->lora, t->gemm, err) : LM_OK;
 }
 
 static enum lm_rc start(struct lm_trainer *t, struct lm_err *err)
@@ -102,10 +102,6 @@ static enum lm_rc start(struct lm_trainer *t, struct lm_err *err)
         lm_gradient_init(&t->noisy, t->model, c->lora);
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
-    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
-        if (lm_llama_tensors[kind].is_matrix)
-            for (size_t l = 0; l < lm_llama_layer_count(&t->model->config, kind); l++)
-                lm_gemm_weight(t->gemm, lm_llama_at(t->model, kind, l));
 
     t->place = (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()) };
     t->state.params = t->optim.params;
@@ -114,7 +110,7 @@ static enum lm_rc start(struct lm_trainer *t, struct lm_err *err)
     t->state.count = t->optim.count;
     LM_TRY(lm_dir_make(c->work_dir, err));
     if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
-        LM_TRY(lm_trainer_pack(t, err));
+        lm_net_refresh(t->net);
         LM_TRY(lm_dpo_freeze(c->dpo, t->net, &t->batch, err));
     }
     if (c->track) {
@@ -148,8 +144,7 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     LM_ASSERT(feed->steps > 0);
 
     struct lm_trainer t = { .config = config, .model = model, .feed = feed, .heldout = heldout };
-    const bool rounds = config->precision != LM_PRECISION_F32 && config->lora;
-    enum lm_rc rc = lm_gemm_new(rounds ? LM_GEMM_BF16 : LM_GEMM_F32, &t.gemm, err);
+    enum lm_rc rc = lm_gemm_new(&t.gemm, err);
     if (rc == LM_OK && config->precision == LM_PRECISION_BF16 && !lm_net_bf16_works())
         lm_warn("%s: this processor has no bf16 products; f32 is used", config->what);
     if (rc == LM_OK)

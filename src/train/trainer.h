@@ -27,7 +27,7 @@ struct lm_trainer_config {
     uint64_t memory_max_mb;                  // 0: no limit
     enum lm_precision precision;
     struct lm_loop_options loop;
-    struct lm_lora *lora;     // trained instead of the model, whose matrices follow it; NULL: none
+    struct lm_lora *lora;     // trained beside the model, merged into it at the end; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
     struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not
     struct lm_rung *rung;     // where to stop early; NULL: nowhere

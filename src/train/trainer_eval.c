@@ -37,7 +37,7 @@ enum lm_rc lm_eval_measure(struct lm_net *net, struct lm_batch *batch, const str
 enum lm_rc lm_trainer_evaluate(struct lm_trainer *t, struct lm_err *err)
 {
     struct lm_measure m;
-    LM_TRY(lm_trainer_pack(t, err));
+    lm_net_refresh(t->net);
     LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
     struct lm_checkpoint *s = &t->state;
     s->evaluated = s->step;
@@ -69,7 +69,7 @@ enum lm_rc lm_trainer_stop_at_rung(struct lm_trainer *t, bool saved, struct lm_e
     if (!saved)
         LM_TRY(lm_checkpoint_save(&t->place, &t->state, err));
     if (t->state.evaluated != t->state.step) {
-        LM_TRY(lm_trainer_pack(t, err));
+        lm_net_refresh(t->net);
         LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
     }
     r->step = t->state.step;

@@ -33,8 +33,6 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
 
 /* ---- trainer_step.c ---- */
 
-/* After every change of what is trained. */
-enum lm_rc lm_trainer_pack(struct lm_trainer *t, struct lm_err *err);
 /* The step after state.step, of the kind that the configuration asks for, and its line of the log. */
 enum lm_rc lm_trainer_step(struct lm_trainer *t, struct lm_err *err);
 

@@ -3,13 +3,13 @@
 
 #include "base/sys.h"
 
-/* Adapters are trained through the products of tensor/gemm.h. */
 struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
                                            bool bf16)
 {
     return (struct lm_net_config){ .positions = feed->positions,
-                                   .bf16 = bf16 && !config->lora,
-                                   .recompute = config->loop.recompute };
+                                   .bf16 = bf16,
+                                   .recompute = config->loop.recompute,
+                                   .lora = config->lora };
 }
 
 enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct lm_llama *model,
@@ -27,13 +27,12 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
         size_t bytes;
     } rows[] = {
         { "weights", weights },
-        { "adapter and frozen matrices", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
+        { "adapter", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
         { "gradient", lora ? lora->count * sizeof(float) : weights },
         { "sum of gradients",
           config->dp ? (lora ? lora->count : model->parameter_count) * sizeof(float) : 0 },
         { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
         { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
-        { "packed bf16 weights", bf16 && lora ? weights : 0 },   // two copies of two bytes
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
         { "held-out set", eval },
     };

@@ -6,20 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-enum lm_rc lm_trainer_pack(struct lm_trainer *t, struct lm_err *err)
-{
-    if (t->config->lora)
-        LM_TRY(lm_lora_apply(t->config->lora, t->gemm, err));
-    lm_net_refresh(t->net);
-    return LM_OK;
-}
-
 /* The log of a private step holds nothing that depends on raw losses or gradients. */
 static enum lm_rc private_step(struct lm_trainer *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
     double norm;
-    LM_TRY(lm_trainer_pack(t, err));
+    lm_net_refresh(t->net);
     LM_TRY(lm_dp_step(t->config->dp, t->net, &t->batch, s->step, &t->gradient, t->noisy.slab, err));
     LM_TRY(lm_optim_step(&t->optim, &t->noisy, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
@@ -42,7 +34,7 @@ static enum lm_rc train_step(struct lm_trainer *t, struct lm_err *err)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);
     memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
-    LM_TRY(lm_trainer_pack(t, err));
+    lm_net_refresh(t->net);
     LM_TRY(lm_net_train(t->net, &t->batch, &t->gradient, &s->loss, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     if (!isfinite(s->loss))
@@ -66,7 +58,7 @@ static enum lm_rc preference_step(struct lm_trainer *t, struct lm_err *err)
     struct lm_dpo_told told;
     double norm;
     memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
-    LM_TRY(lm_trainer_pack(t, err));
+    lm_net_refresh(t->net);
     LM_TRY(lm_dpo_step(t->config->dpo, t->net, &t->batch, s->step, &t->gradient, &told, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);

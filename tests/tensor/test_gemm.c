@@ -22,24 +22,22 @@ static void naive(const struct lm_product *p, float *c)
         }
 }
 
-static void run(enum lm_gemm_type type, const struct lm_product *p)
+static void run(const struct lm_product *p)
 {
     struct lm_gemm *g;
     struct lm_err err = { 0 };
-    assert_int_equal(lm_gemm_new(type, &g, &err), LM_OK);
-    lm_gemm_weight(g, p->b);
-    lm_gemm_pack(g);
+    assert_int_equal(lm_gemm_new(&g, &err), LM_OK);
     if (lm_gemm_run(g, p, &err) != LM_OK)
         fail_msg("%s", err.text);
     lm_gemm_free(g);
 }
 
-/* All eight kinds of product of one size, in f32 and in what bf16 becomes here. */
+/* All eight kinds of product of one size. */
 static void check_size(size_t m, size_t n, size_t k)
 {
     float *a = random_values(1, m * k, 1), *b = random_values(2, k * n, 1),
           *start = random_values(3, m * n, 1);
-    for (int kind = 0; kind < 16; kind++) {
+    for (int kind = 0; kind < 8; kind++) {
         float *c = lm_memdup(start, m * n * sizeof *c), *want = lm_memdup(start, m * n * sizeof *c);
         const struct lm_product p = { .c = c,
                                       .a = a,
@@ -50,11 +48,9 @@ static void check_size(size_t m, size_t n, size_t k)
                                       .a_t = kind & 1,
                                       .b_t = kind & 2,
                                       .accumulate = kind & 4 };
-        const enum lm_gemm_type type = kind & 8 ? LM_GEMM_BF16 : LM_GEMM_F32;
-        const bool rounded = type == LM_GEMM_BF16 && lm_isa_has(LM_ISA_AVX512_BF16);
-        run(type, &p);
+        run(&p);
         naive(&p, want);
-        assert_near(c, want, m * n, rounded ? 0.02 * sqrt((double)k) : 1e-4, "product");
+        assert_near(c, want, m * n, 1e-4, "product");
         free(c);
         free(want);
     }
@@ -94,7 +90,7 @@ static void products_do_not_know_the_threads(void **state)
                                               .a_t = kind & 1,
                                               .b_t = kind & 2,
                                               .accumulate = kind & 4 };
-                run(LM_GEMM_BF16, &p);
+                run(&p);
             }
             assert_memory_equal(c[0], c[1], m * n * sizeof *a);
             float *all[] = { a, b, c[0], c[1] };

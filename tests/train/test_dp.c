@@ -63,7 +63,7 @@ static void setup(struct setup *s)
 {
     lm_llama_init(&s->model, &tiny);
     lm_llama_random(&s->model, 1);
-    assert_ok(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL));
+    assert_ok(lm_gemm_new(&s->gemm, NULL));
     s->net = lm_net_new(&s->model, s->gemm, &(struct lm_net_config){ .positions = POSITIONS });
     lm_gradient_init(&s->unit, &s->model, NULL);
     lm_batch_init(&s->batch, 1, POSITIONS);

@@ -39,17 +39,20 @@ static void fill(float *to, size_t count, uint64_t seed, float size)
     free(values);
 }
 
-static void setup(struct setup *s, const char *const *targets, size_t count, bool stabilized)
+static void setup_way(struct setup *s, const char *const *targets, size_t count, bool stabilized,
+                      struct lm_net_config way)
 {
     struct lm_lora_config config = { .rank = 3, .alpha = 6, .stabilized = stabilized };
-    lm_threads_set(1);
     lm_llama_init(&s->model, &tiny);
     fill(s->model.params, s->model.parameter_count, 5, 0.4f);
     assert_ok(lm_lora_targets_parse(targets, count, &config.targets, NULL));
     assert_ok(lm_lora_init(&s->lora, &config, &s->model, NULL));
     fill(s->lora.params, s->lora.count, 6, 0.3f);
-    assert_ok(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL));
-    s->net = lm_net_new(&s->model, s->gemm, &(struct lm_net_config){ .positions = POSITIONS });
+    assert_ok(lm_gemm_new(&s->gemm, NULL));
+    way.positions = POSITIONS;
+    way.lora = &s->lora;
+    s->net = lm_net_new(&s->model, s->gemm, &way);
+    lm_net_refresh(s->net);
     lm_gradient_init(&s->gradient, &s->model, &s->lora);
     lm_batch_init(&s->batch, ROWS, POSITIONS);
     struct lm_rng rng = lm_rng_make(3, 0);
@@ -62,6 +65,12 @@ static void setup(struct setup *s, const char *const *targets, size_t count, boo
         }
         lm_batch_put(&s->batch, row, 0, &(struct lm_piece){ input, target, POSITIONS });
     }
+}
+
+static void setup(struct setup *s, const char *const *targets, size_t count, bool stabilized)
+{
+    lm_threads_set(1);
+    setup_way(s, targets, count, stabilized, (struct lm_net_config){ 0 });
 }
 
 static void teardown(struct setup *s)
@@ -78,7 +87,7 @@ static double loss_now(struct setup *s)
 {
     float losses[ROWS * POSITIONS];
     double sum = 0;
-    assert_ok(lm_lora_apply(&s->lora, s->gemm, NULL));
+    lm_net_refresh(s->net);
     assert_ok(lm_net_measure(s->net, &s->batch, losses, NULL));
     for (size_t i = 0; i < ROWS * POSITIONS; i++)
         sum += losses[i];
@@ -91,7 +100,7 @@ static void check_gradients(const char *const *targets, size_t count, bool stabi
     struct setup s;
     double loss, worst = 0;
     setup(&s, targets, count, stabilized);
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    lm_net_refresh(s.net);
     assert_ok(lm_net_train(s.net, &s.batch, &s.gradient, &loss, NULL));
     for (size_t i = 0; i < s.lora.count; i += 3) {
         static const double weight[] = { 1 / 12.0, -2 / 3.0, 2 / 3.0, -1 / 12.0 };
@@ -117,6 +126,91 @@ static void gradients_are_those_of_the_loss(void **state)
     check_gradients((const char *const[]){ "q", "down_proj" }, 2, true);
 }
 
+/* Length of the difference of two vectors, as a share of the second's. */
+static double distance(const float *a, const float *b, size_t n)
+{
+    double apart = 0, length = 0;
+    for (size_t i = 0; i < n; i++) {
+        apart += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        length += (double)b[i] * b[i];
+    }
+    return sqrt(apart / length);
+}
+
+/* Every A and every B of the bf16 network beside the f32 one's. */
+static void check_bf16(const char *const *targets, size_t count, bool recompute)
+{
+    struct setup exact, half;
+    double loss[2];
+    setup(&exact, targets, count, false);
+    setup_way(&half, targets, count, false, (struct lm_net_config){ .bf16 = true, .recompute = recompute });
+    assert_ok(lm_net_train(exact.net, &exact.batch, &exact.gradient, &loss[0], NULL));
+    assert_ok(lm_net_train(half.net, &half.batch, &half.gradient, &loss[1], NULL));
+    assert_true(fabs(loss[0] - loss[1]) < 0.01 * loss[0]);
+    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
+        for (size_t l = 0; lm_lora_has(&exact.lora, kind) && l < 2; l++) {
+            size_t out, in;
+            lm_llama_shape(&tiny, kind, &out, &in);
+            const size_t a = (size_t)(lm_lora_a(&exact.lora, kind, l) - exact.lora.params);
+            const size_t b = (size_t)(lm_lora_b(&exact.lora, kind, l) - exact.lora.params);
+            const double by_a = distance(half.gradient.slab + a, exact.gradient.slab + a, 3 * in);
+            const double by_b = distance(half.gradient.slab + b, exact.gradient.slab + b, 3 * out);
+            if (!(by_a < 0.05 && by_b < 0.05))
+                fail_msg("gradients of %s are %g and %g of their length away", lm_lora_target_name(kind),
+                         by_a, by_b);
+        }
+    teardown(&exact);
+    teardown(&half);
+}
+
+static void bf16_is_near_f32(void **state)
+{
+    (void)state;
+    check_bf16((const char *const[]){ "all" }, 1, false);
+    check_bf16((const char *const[]){ "all" }, 1, true);
+    check_bf16((const char *const[]){ "k", "up_proj", "o" }, 3, false);
+    check_bf16((const char *const[]){ "down" }, 1, true);
+}
+
+static void bf16_gradients_do_not_know_threads_nor_recomputing(void **state)
+{
+    (void)state;
+    const struct lm_net_config ways[] = { { .bf16 = true },
+                                          { .bf16 = true },
+                                          { .bf16 = true, .recompute = true } };
+    struct setup s[3];
+    double loss[3];
+    for (int i = 0; i < 3; i++) {
+        lm_threads_set(i == 0 ? 1 : 2);
+        setup_way(&s[i], (const char *const[]){ "all" }, 1, true, ways[i]);
+        assert_ok(lm_net_train(s[i].net, &s[i].batch, &s[i].gradient, &loss[i], NULL));
+        assert_memory_equal(&loss[0], &loss[i], sizeof loss[0]);
+        assert_memory_equal(s[0].gradient.slab, s[i].gradient.slab, s[0].lora.count * sizeof(float));
+    }
+    for (int i = 0; i < 3; i++)
+        teardown(&s[i]);
+}
+
+/* What was trained beside the model is what it becomes: in f32 to rounding, in bf16 to bf16's. */
+static void the_merged_model_has_the_loss_of_base_and_adapter(void **state)
+{
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        struct setup s;
+        const struct lm_net_config way = { .positions = POSITIONS, .bf16 = bf16 };
+        setup_way(&s, (const char *const[]){ "all" }, 1, false, way);
+        float beside[ROWS * POSITIONS], merged[ROWS * POSITIONS];
+        assert_ok(lm_net_measure(s.net, &s.batch, beside, NULL));
+        assert_ok(lm_lora_merge(&s.lora, s.gemm, NULL));
+        struct lm_net *alone = lm_net_new(&s.model, s.gemm, &way);
+        lm_net_refresh(alone);
+        assert_ok(lm_net_measure(alone, &s.batch, merged, NULL));
+        assert_near(beside, merged, ROWS * POSITIONS, bf16 ? 0.05 : 1e-4, "losses");
+        lm_net_free(alone);
+        teardown(&s);
+    }
+}
+
 static void an_adapter_says_nothing_at_the_start(void **state)
 {
     (void)state;
@@ -124,7 +218,7 @@ static void an_adapter_says_nothing_at_the_start(void **state)
     setup(&s, (const char *const[]){ "all" }, 1, false);
     float *before = lm_memdup(s.model.params, s.model.parameter_count * sizeof *before);
     lm_lora_random(&s.lora, 9);
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    assert_ok(lm_lora_merge(&s.lora, s.gemm, NULL));
     assert_memory_equal(before, s.model.params, s.model.parameter_count * sizeof *before);
     assert_true(lm_lora_a(&s.lora, LM_LLAMA_WK, 1)[5] != 0 && lm_lora_b(&s.lora, LM_LLAMA_WK, 1)[5] == 0);
     free(before);
@@ -138,8 +232,7 @@ static void the_merged_model_is_base_and_adapter(void **state)
     struct setup s;
     setup(&s, (const char *const[]){ "up", "v" }, 2, true);
     float *before = lm_memdup(s.model.params, s.model.parameter_count * sizeof *before);
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));   // the base is not lost
+    assert_ok(lm_lora_merge(&s.lora, s.gemm, NULL));
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
         for (size_t l = 0; l < lm_llama_layer_count(&tiny, kind); l++) {
             size_t rows, cols;
@@ -235,12 +328,12 @@ static void preferences_have_the_gradient_of_their_loss(void **state)
     lm_batch_init(&row, 1, POSITIONS);
     lm_dpo_init(&dpo, 0.1, &set, 3, 1);
     memset(s.lora.params, 0, s.lora.count * sizeof(float));
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    lm_net_refresh(s.net);
     assert_ok(lm_dpo_freeze(&dpo, s.net, &row, NULL));
     assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
     assert_true(fabs(told.loss - log(2)) < 1e-6 && fabs(told.margin) < 1e-6);   // nothing learned yet
     fill(s.lora.params, s.lora.count, 6, 0.3f);
-    assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+    lm_net_refresh(s.net);
     assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, &s.gradient, &told, NULL));
     assert_true(fabs(told.loss - log(2)) > 1e-3);
     for (size_t i = 0; i < s.lora.count; i += 7) {
@@ -250,7 +343,7 @@ static void preferences_have_the_gradient_of_their_loss(void **state)
         double sum = 0;
         for (int k = 0; k < 4; k++) {
             s.lora.params[i] = at + place[k] * h;
-            assert_ok(lm_lora_apply(&s.lora, s.gemm, NULL));
+            lm_net_refresh(s.net);
             assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
             sum += weight[k] * told.loss;
         }
@@ -268,6 +361,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_those_of_the_loss),
+        cmocka_unit_test(bf16_is_near_f32),
+        cmocka_unit_test(bf16_gradients_do_not_know_threads_nor_recomputing),
+        cmocka_unit_test(the_merged_model_has_the_loss_of_base_and_adapter),
         cmocka_unit_test(an_adapter_says_nothing_at_the_start),
         cmocka_unit_test(the_merged_model_is_base_and_adapter),
         cmocka_unit_test(files_come_back),

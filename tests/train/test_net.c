@@ -59,7 +59,7 @@ struct setup {
 static void setup_way(struct setup *s, const struct lm_llama_config *config, const struct lm_net_config *way)
 {
     make_model(&s->model, config);
-    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s->gemm, NULL), LM_OK);
+    assert_int_equal(lm_gemm_new(&s->gemm, NULL), LM_OK);
     s->net = lm_net_new(&s->model, s->gemm, way);
     lm_net_refresh(s->net);
     lm_gradient_init(&s->gradient, &s->model, NULL);
@@ -319,7 +319,7 @@ static void gradients_are_those_of_torch(void **state)
     assert_int_equal(lm_llama_load(&s.model, LOOM_TEST_DIR "/golden/train/llama", NULL), LM_OK);
     assert_int_equal(
         lm_safetensors_open(&want, LOOM_TEST_DIR "/golden/train/llama-gradients.safetensors", NULL), LM_OK);
-    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &s.gemm, NULL), LM_OK);
+    assert_int_equal(lm_gemm_new(&s.gemm, NULL), LM_OK);
     s.net = lm_net_new(&s.model, s.gemm, &(struct lm_net_config){ .positions = POSITIONS });
     lm_gradient_init(&s.gradient, &s.model, NULL);
     const int32_t *tokens = lm_safetensors_find(&want, "tokens")->data;

@@ -110,7 +110,7 @@ static void muon_makes_updates_orthogonal(void **state)
 {
     (void)state;
     struct lm_gemm *gemm;
-    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &gemm, NULL), LM_OK);
+    assert_int_equal(lm_gemm_new(&gemm, NULL), LM_OK);
     struct lm_muon *muon = lm_muon_new(&tiny, gemm);
     check_orthogonal(8, 8, muon);
     check_orthogonal(8, 12, muon);
@@ -130,7 +130,7 @@ static void setup(struct fixture *f, const struct lm_optim_config *config)
 {
     lm_llama_init(&f->model, &tiny);
     lm_llama_random(&f->model, 1);
-    assert_int_equal(lm_gemm_new(LM_GEMM_F32, &f->gemm, NULL), LM_OK);
+    assert_int_equal(lm_gemm_new(&f->gemm, NULL), LM_OK);
     lm_gradient_init(&f->gradient, &f->model, NULL);
     float *values = random_values(2, f->model.parameter_count, 1);
     memcpy(f->gradient.slab, values, f->model.parameter_count * sizeof *values);
