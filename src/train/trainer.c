@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-void lm_trainer_tell(struct lm_trainer *t)
+void lm_trainer_tell(struct lm_training *t)
 {
     const struct lm_track *track = t->config->track;
     if (track)
@@ -25,14 +25,14 @@ static bool due(uint64_t step, uint64_t every, uint64_t last)
     return step > 0 && (step == last || (every > 0 && step % every == 0));
 }
 
-static bool in_bf16(const struct lm_trainer *t)
+static bool in_bf16(const struct lm_training *t)
 {
     return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works();
 }
 
 /* Loss, tokens per second and, where the whole model is trained, the share of the machine's peak in products
  * of this kind, for people. */
-static void show(struct lm_trainer *t, struct lm_progress *progress, uint64_t started_step,
+static void show(struct lm_training *t, struct lm_progress *progress, uint64_t started_step,
                  double peak_gflops)
 {
     char note[128];
@@ -53,7 +53,7 @@ static void show(struct lm_trainer *t, struct lm_progress *progress, uint64_t st
 }
 
 /* From the state on to the last step. */
-static enum lm_rc loop(struct lm_trainer *t, struct lm_err *err)
+static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
 {
     enum { PEAK_MS = 60 };
     const struct lm_trainer_config *c = t->config;
@@ -87,7 +87,7 @@ static enum lm_rc loop(struct lm_trainer *t, struct lm_err *err)
     return c->lora ? lm_lora_merge(c->lora, t->gemm, err) : LM_OK;
 }
 
-static enum lm_rc start(struct lm_trainer *t, struct lm_err *err)
+static enum lm_rc start(struct lm_training *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
     const bool bf16 = in_bf16(t);
@@ -124,7 +124,7 @@ static enum lm_rc start(struct lm_trainer *t, struct lm_err *err)
     return rc == LM_ENOTHING ? LM_OK : rc;
 }
 
-static void release(struct lm_trainer *t)
+static void release(struct lm_training *t)
 {
     lm_batch_release(&t->batch);
     lm_batch_release(&t->eval_batch);
@@ -143,7 +143,7 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     LM_ASSERT(feed->steps == config->optim.steps);
     LM_ASSERT(feed->steps > 0);
 
-    struct lm_trainer t = { .config = config, .model = model, .feed = feed, .heldout = heldout };
+    struct lm_training t = { .config = config, .model = model, .feed = feed, .heldout = heldout };
     enum lm_rc rc = lm_gemm_new(&t.gemm, err);
     if (rc == LM_OK && config->precision == LM_PRECISION_BF16 && !lm_net_bf16_works())
         lm_warn("%s: this processor has no bf16 products; f32 is used", config->what);

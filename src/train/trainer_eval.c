@@ -34,7 +34,7 @@ enum lm_rc lm_eval_measure(struct lm_net *net, struct lm_batch *batch, const str
     return rc;
 }
 
-enum lm_rc lm_trainer_evaluate(struct lm_trainer *t, struct lm_err *err)
+enum lm_rc lm_trainer_evaluate(struct lm_training *t, struct lm_err *err)
 {
     struct lm_measure m;
     lm_net_refresh(t->net);
@@ -62,7 +62,7 @@ uint64_t lm_trainer_rung_step(const struct lm_rung *r, uint64_t steps)
 }
 
 /* Measures here, aside from log and state, and leaves. */
-enum lm_rc lm_trainer_stop_at_rung(struct lm_trainer *t, bool saved, struct lm_err *err)
+enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_err *err)
 {
     struct lm_rung *r = t->config->rung;
     struct lm_measure m = { .loss = t->state.heldout_loss, .bits_per_byte = t->state.heldout_bits_per_byte };

@@ -6,7 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
-struct lm_trainer {
+struct lm_training {
     const struct lm_trainer_config *config;
     struct lm_llama *model;
     const struct lm_feed *feed;
@@ -34,18 +34,18 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
 /* ---- trainer_step.c ---- */
 
 /* The step after state.step, of the kind that the configuration asks for, and its line of the log. */
-enum lm_rc lm_trainer_step(struct lm_trainer *t, struct lm_err *err);
+enum lm_rc lm_trainer_step(struct lm_training *t, struct lm_err *err);
 
 /* ---- trainer_eval.c ---- */
 
 /* Into state and log. */
-enum lm_rc lm_trainer_evaluate(struct lm_trainer *t, struct lm_err *err);
+enum lm_rc lm_trainer_evaluate(struct lm_training *t, struct lm_err *err);
 uint64_t lm_trainer_rung_step(const struct lm_rung *r, uint64_t steps);
 /* Measures here, aside from log and state, and leaves with LM_ESTOP. */
-enum lm_rc lm_trainer_stop_at_rung(struct lm_trainer *t, bool saved, struct lm_err *err);
+enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_err *err);
 
 /* ---- trainer.c ---- */
 
-void lm_trainer_tell(struct lm_trainer *t);   // the tracker, of a new line of the log
+void lm_trainer_tell(struct lm_training *t);   // the tracker, of a new line of the log
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The log of a private step holds nothing that depends on raw losses or gradients. */
-static enum lm_rc private_step(struct lm_trainer *t, struct lm_err *err)
+static enum lm_rc private_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
     double norm;
@@ -25,7 +25,7 @@ static enum lm_rc private_step(struct lm_trainer *t, struct lm_err *err)
     return LM_OK;
 }
 
-static enum lm_rc train_step(struct lm_trainer *t, struct lm_err *err)
+static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
     double norm;
@@ -52,7 +52,7 @@ static enum lm_rc train_step(struct lm_trainer *t, struct lm_err *err)
     return LM_OK;
 }
 
-static enum lm_rc preference_step(struct lm_trainer *t, struct lm_err *err)
+static enum lm_rc preference_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
     struct lm_dpo_told told;
@@ -75,7 +75,7 @@ static enum lm_rc preference_step(struct lm_trainer *t, struct lm_err *err)
     return LM_OK;
 }
 
-enum lm_rc lm_trainer_step(struct lm_trainer *t, struct lm_err *err)
+enum lm_rc lm_trainer_step(struct lm_training *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
     return c->dp ? private_step(t, err) : c->dpo ? preference_step(t, err) : train_step(t, err);
