@@ -13,6 +13,11 @@ enum { TO_GGUF, TO_FOLDER };
 static const enum lm_type types[] = { LM_TYPE_COUNT, LM_TYPE_F32,  LM_TYPE_F16,  LM_TYPE_BF16, LM_TYPE_Q8_0,
                                       LM_TYPE_Q4_0,  LM_TYPE_Q4_1, LM_TYPE_Q5_0, LM_TYPE_Q5_1 };
 
+enum lm_type lm_model_type_option(int type)
+{
+    return types[type];
+}
+
 /* NULL when none is wanted or the model has none: a folder without tokenizer.json, a file without tokens. */
 static enum lm_rc load_tokenizer(const struct lm_cli *cli, struct lm_tokenizer **ret, struct lm_err *err)
 {

@@ -17,7 +17,7 @@ struct paths {
 static const struct lm_opt path_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct paths, tokenizer), NULL,
       .help = "tokenizer.json, its folder or a GGUF file (all but train)" },
-    { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL, .help = "folder to make (train)" },
+    { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL, .help = "folder to make (train, grow)" },
     { "allow-special", LM_OPT_BOOL, LM_OPT_AT(struct paths, special), "false",
       .help = "text that spells a special token becomes it (encode)" },
     { "lines", LM_OPT_BOOL, LM_OPT_AT(struct paths, lines), "false",
@@ -50,6 +50,38 @@ static enum lm_rc load(struct lm_cli *cli, struct lm_tokenizer **ret, struct lm_
         return lm_fail(err, LM_EINVAL,
                        "--tokenizer is missing: a tokenizer.json, the folder that holds it, or a GGUF file");
     return lm_cli_tokenizer(paths->tokenizer, ret, err);
+}
+
+/* ---- grow ---- */
+
+/* Where companions of the tokenizer lie: its folder; NULL for a GGUF file, which has none. */
+static char *folder_of(const char *path)
+{
+    if (lm_path_is_dir(path))
+        return lm_strdup(path);
+    if (lm_str_ends(lm_str(path), LM_STR(".gguf")))
+        return NULL;
+    char *dir = lm_path_join(".", path);
+    dir[lm_path_base(dir) - dir] = 0;
+    return dir;
+}
+
+static enum lm_rc grow(struct lm_cli *cli, struct lm_err *err)
+{
+    const struct paths *paths = cli->config[1];
+    struct lm_cli_out out;
+    struct lm_tokenizer *tokenizer = NULL;
+    LM_TRY(lm_cli_out_begin(cli, paths->out, &out, err));
+    LM_TRY(load(cli, &tokenizer, err));
+    LM_FREE char *from = folder_of(paths->tokenizer);
+    enum lm_rc rc = lm_vocabulary_grow(tokenizer, cli->config[2], cli->args, cli->arg_count, from,
+                                       out.out_dir, &cli->result, err);
+    if (rc == LM_OK)
+        rc = lm_cli_out_commit(&out, err);
+    if (rc == LM_OK)
+        lm_say("made %s: %s", out.final_dir, cli->result.ptr);
+    lm_tokenizer_free(tokenizer);
+    return rc;
 }
 
 /* ---- encode, decode, chat: one text, or line by line ---- */
@@ -277,6 +309,8 @@ static enum lm_rc inspect(struct lm_cli *cli, struct lm_err *err)
 
 const struct lm_cli_action lm_tokenizer_actions[] = {
     { "train", "IN... --out=DIR", "byte-level BPE from document files", 1, LM_CLI_ARGS_MAX, train },
+    { "grow", "IN... --tokenizer=T --out=DIR", "new tokens for words of new data; old ids and merges stay", 1,
+      LM_CLI_ARGS_MAX, grow },
     { "encode", "[TEXT] --tokenizer=T", "text (or stdin) to ids", 0, 1, encode },
     { "decode", "[IDS] --tokenizer=T", "ids (or stdin) to text", 0, 1, decode },
     { "chat", "--tokenizer=T", "lines of [{\"role\":...,\"content\":...},...] to ids of the prompt", 0, 0,

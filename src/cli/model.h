@@ -16,7 +16,10 @@ struct lm_model_cli_config {
     int64_t download_max;
     const char *text;
     int64_t max_bytes, passage_bytes, runs;
+    const char *grown;
 };
+
+enum lm_type lm_model_type_option(int type);   // LM_TYPE_COUNT: as stored
 
 /* ---- cmd_model_inspect.c: facts about a model ---- */
 
@@ -38,6 +41,7 @@ enum lm_rc lm_model_compare(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_import(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_export(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_merge(struct lm_cli *cli, struct lm_err *err);
+enum lm_rc lm_model_grow_command(struct lm_cli *cli, struct lm_err *err);
 enum lm_rc lm_model_quantize(struct lm_cli *cli, struct lm_err *err);
 
 #endif

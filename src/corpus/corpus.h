@@ -6,6 +6,7 @@
 
 #include "base/option.h"
 #include "base/str.h"
+#include "token/grow.h"
 #include "token/tokenizer.h"
 
 /* ---- collect: corpus/collect.c -> out_dir/documents.jsonl.zst ---- */
@@ -78,6 +79,11 @@ enum lm_rc lm_pairs_build(const struct lm_pairs_config *config, const char *cons
 enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double heldout_share,
                                const char *const *inputs, size_t input_count, const char *out_dir,
                                struct lm_buf *metrics, struct lm_err *err);
+
+/* The tokenizer with new tokens from these inputs: token/grow.h. */
+enum lm_rc lm_vocabulary_grow(const struct lm_tokenizer *t, const struct lm_grow_config *config,
+                              const char *const *inputs, size_t input_count, const char *from_dir,
+                              const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
 
 /* ---- tokens: corpus/tokens.c -> train.tokens, heldout.tokens, tokens.db ---- */
 

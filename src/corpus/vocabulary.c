@@ -15,8 +15,10 @@ enum {
 };
 
 struct feed {
-    struct lm_trainer *trainer;
-    const struct lm_tokenizer_config *config;
+    struct lm_trainer *trainer;   // or
+    struct lm_grower *grower;     // who gets the texts,
+    bool old;                     // as old data
+    bool document_weights;
     double heldout_share;
     struct lm_arena arena;   // texts of the batch
     struct lm_train_text *texts;
@@ -27,7 +29,8 @@ struct feed {
 
 static enum lm_rc flush(struct feed *f, struct lm_err *err)
 {
-    const enum lm_rc rc = lm_trainer_add(f->trainer, f->texts, f->count, err);
+    const enum lm_rc rc = f->grower ? lm_grower_add(f->grower, f->texts, f->count, f->old, err)
+                                    : lm_trainer_add(f->trainer, f->texts, f->count, err);
     f->bytes_done += f->bytes;
     lm_progress_at(&f->progress, f->bytes_done >> 20, NULL);
     lm_arena_reset(&f->arena);
@@ -88,7 +91,7 @@ static enum lm_rc feed_records(struct feed *f, const char *path, struct lm_err *
         struct lm_train_text text = { .weight = 1 };
         if (lm_heldout(doc.id, f->heldout_share))
             continue;
-        if (f->config->document_weights && (rc = read_weight(&doc, &f->arena, &text.weight, err)) != LM_OK)
+        if (f->document_weights && (rc = read_weight(&doc, &f->arena, &text.weight, err)) != LM_OK)
             break;
         text.text = copy(&f->arena, doc.content);
         text.language = copy(&f->arena, doc.language);
@@ -143,7 +146,7 @@ enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double 
                                const char *const *inputs, size_t input_count, const char *out_dir,
                                struct lm_buf *metrics, struct lm_err *err)
 {
-    struct feed f = { .config = config, .heldout_share = heldout_share };
+    struct feed f = { .document_weights = config->document_weights, .heldout_share = heldout_share };
     LM_TRY(lm_trainer_new(config, out_dir, &f.trainer, err));
     f.progress = lm_progress_start("count words", "MB", 0);
     enum lm_rc rc = feed_all(&f, inputs, input_count, err);
@@ -151,6 +154,26 @@ enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double 
     if (rc == LM_OK)
         rc = lm_trainer_end(f.trainer, out_dir, metrics, err);
     lm_trainer_free(f.trainer);
+    lm_arena_release(&f.arena);
+    free(f.texts);
+    return rc;
+}
+
+enum lm_rc lm_vocabulary_grow(const struct lm_tokenizer *t, const struct lm_grow_config *config,
+                              const char *const *inputs, size_t input_count, const char *from_dir,
+                              const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
+{
+    struct feed f = { 0 };
+    LM_TRY(lm_grower_new(t, config, out_dir, &f.grower, err));
+    f.progress = lm_progress_start("count words", "MB", 0);
+    enum lm_rc rc = feed_all(&f, inputs, input_count, err);
+    f.old = true;
+    if (rc == LM_OK)
+        rc = feed_all(&f, config->old.items, config->old.len, err);
+    lm_progress_end(&f.progress, f.bytes_done >> 20);
+    if (rc == LM_OK)
+        rc = lm_grower_end(f.grower, from_dir, out_dir, metrics, err);
+    lm_grower_free(f.grower);
     lm_arena_release(&f.arena);
     free(f.texts);
     return rc;

@@ -30,6 +30,13 @@ static void close_segment(struct lm_sequences *s, size_t len, uint64_t count)
     s->id_count += len;
 }
 
+void lm_sequences_put(struct lm_sequences *s, const uint32_t *ids, size_t len, uint64_t count)
+{
+    lm_grow(&s->ids, &s->id_cap, s->id_count + len, sizeof(*s->ids));
+    memcpy(open_segment(s), ids, len * sizeof(*ids));
+    close_segment(s, len, count);
+}
+
 void lm_sequences_release(struct lm_sequences *s)
 {
     free(s->ids);

@@ -302,7 +302,7 @@ static uint32_t make_token(struct learner *l, uint64_t key)
     const struct lm_str text = join(l, key);
     uint32_t id = lm_token_map_find(&l->map, v, text);
     if (id != LM_TOKEN_NONE)
-        return v->items[id].kind == LM_TOKEN_SPECIAL ? LM_TOKEN_NONE : id;
+        return v->items[id].kind == LM_TOKEN_SPECIAL || l->options->fresh ? LM_TOKEN_NONE : id;
     if (!is_allowed(l, text))
         return LM_TOKEN_NONE;
     id = (uint32_t)v->size;
@@ -388,6 +388,12 @@ static enum lm_rc run(struct learner *l, struct lm_err *err)
     return stopped ? lm_fail(err, LM_ESTOP, "stopped while learning merges") : LM_OK;
 }
 
+static enum lm_rc learn(struct learner *l, struct lm_err *err)
+{
+    start_pairs(l);
+    return run(l, err);
+}
+
 enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_options *options,
                         struct lm_learned *ret, struct lm_err *err)
 {
@@ -397,9 +403,25 @@ enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_opti
     enum lm_rc rc = lm_alphabet_start(words, options, ret, &l.words, err);
     if (rc == LM_OK) {
         start_map(&l);
-        start_pairs(&l);
-        rc = run(&l, err);
+        rc = learn(&l, err);
     }
+    learner_release(&l);
+    if (rc != LM_OK)
+        lm_learned_release(ret);
+    return rc;
+}
+
+enum lm_rc lm_bpe_learn_on(struct lm_sequences *words, bool (*known)(const void *user, uint32_t id),
+                           const void *user, const struct lm_learn_options *options, struct lm_learned *ret,
+                           struct lm_err *err)
+{
+    LM_ASSERT(options->vocab_size <= LM_VOCAB_SIZE_MAX && options->tie < LM_TIE_COUNT);
+    struct learner l = { .options = options, .out = ret, .words = *words };
+    *words = (struct lm_sequences){ 0 };
+    for (uint32_t id = 0; id < ret->vocab.size; id++)
+        if (known(user, id))
+            lm_token_map_put(&l.map, &ret->vocab, id);
+    const enum lm_rc rc = learn(&l, err);
     learner_release(&l);
     if (rc != LM_OK)
         lm_learned_release(ret);

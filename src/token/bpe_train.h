@@ -115,6 +115,7 @@ struct lm_learn_options {
     double coverage;       // share of all characters that the alphabet must cover; LM_LEARN_PIECES
     size_t alphabet_max;   // characters; LM_LEARN_WORDS, 0: no maximum
     bool digits_apart;     // no token joins a digit with anything; LM_LEARN_PIECES
+    bool fresh;            // a pair that spells a token that is there already is not merged
 };
 
 /* For LM_LEARN_BYTES as Hugging Face's BpeTrainer(initial_alphabet=ByteLevel.alphabet()): same merges in the
@@ -130,12 +131,20 @@ struct lm_sequences {
     size_t *starts;     // [len]
     uint32_t *lens;     // [len]
     uint64_t *counts;   // [len]
-    size_t len, cap, id_count;
+    size_t len, cap, id_count, id_cap;
 };
 
 /* Puts special tokens and the alphabet into ret->vocab and cuts the words. */
 enum lm_rc lm_alphabet_start(const struct lm_words *words, const struct lm_learn_options *options,
                              struct lm_learned *ret, struct lm_sequences *segments, struct lm_err *err);
+void lm_sequences_put(struct lm_sequences *s, const uint32_t *ids, size_t len, uint64_t count);   // appends
 void lm_sequences_release(struct lm_sequences *s);
+
+/* Goes on from ret->vocab, which is there, with words that are spelt in its ids: merges and tokens are added
+ * until there are options->vocab_size.  Takes over the words, and on an error what ret holds.  known: whether
+ * merges may meet the text of the token (not the names of bytes). */
+enum lm_rc lm_bpe_learn_on(struct lm_sequences *words, bool (*known)(const void *user, uint32_t id),
+                           const void *user, const struct lm_learn_options *options, struct lm_learned *ret,
+                           struct lm_err *err);
 
 #endif

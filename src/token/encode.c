@@ -326,6 +326,12 @@ void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, str
     encode(e, text, true, (struct lm_allow){ .special = allow_special }, ret);
 }
 
+void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *ret)
+{
+    const size_t count = word.len > 0 ? encode_piece(e, word) : 0;   // may move e->ids
+    append(ret, e->ids, count);
+}
+
 void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_span *plain, size_t count,
                       struct lm_tokens *ret)
 {

@@ -146,6 +146,9 @@ void lm_tokens_room(struct lm_tokens *tokens, size_t count);   // for as many id
 void lm_encode_part(struct lm_encoder *e, struct lm_str text, size_t start, size_t end, bool allow_special,
                     struct lm_tokens *ret);
 
+/* The ids of one word, normal and cut as the grammar cuts. */
+void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *ret);
+
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 
 #endif

@@ -141,6 +141,7 @@ check chat_template "$loom" "$model"
 check safetensors "$loom" "$model"
 check_gguf
 check adapter "$loom" "$model" "$work"
+check growth "$loom" "$model" "$documents" "$work"
 check transformers_loss "$loom" "$model" "$heldout"
 random_model=$(dirname "$loom")/tests/infer/interop_model
 if [ -x "$random_model" ]; then
