@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "review/run_page.h"
 #include "store/db.h"
 #include "train/pairs.h"
 #include "train/train.h"
@@ -42,9 +43,11 @@ const struct lm_opt_table lm_finetune_path_options =
     LM_OPT_TABLE("paths", struct finetune_paths, finetune_rows);
 
 /* A stopped run leaves its checkpoints in OUT.work: the same command goes on from there. */
-static enum lm_rc end(struct lm_cli *cli, const struct lm_cli_out *out, enum lm_rc rc, struct lm_buf *metrics,
-                      struct lm_err *err)
+static enum lm_rc end(struct lm_cli *cli, const char *what, const struct lm_cli_out *out, enum lm_rc rc,
+                      struct lm_buf *metrics, struct lm_err *err)
 {
+    if (rc == LM_OK)
+        rc = lm_run_page(out->out_dir, what, err);
     if (rc == LM_OK)
         rc = lm_cli_out_commit(out, err);
     if (rc == LM_OK)
@@ -73,7 +76,7 @@ enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
     const enum lm_rc rc = lm_pretrain(c, p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
     lm_db_close(c->ledger);
-    return end(cli, &out, rc, &metrics, err);
+    return end(cli, "pretrain", &out, rc, &metrics, err);
 }
 
 static enum lm_rc show_samples(struct lm_cli *cli, const struct finetune_paths *p, struct lm_err *err)
@@ -106,5 +109,5 @@ enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
     const enum lm_rc rc = lm_finetune(c, p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
     lm_db_close(c->ledger);
-    return end(cli, &out, rc, &metrics, err);
+    return end(cli, "finetune", &out, rc, &metrics, err);
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "corpus/document.h"
 #include "flow/stage.h"
+#include "review/run_page.h"
 #include "store/db.h"
 
 #include <stdlib.h>
@@ -110,21 +111,20 @@ static enum lm_rc pretrain_run(const struct lm_stage_call *call, struct lm_buf *
 {
     struct lm_pretrain_config config = call->project->pretrain;
     LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
-    const enum lm_rc rc = lm_pretrain(&config, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
-                                      call->work_dir, call->out_dir, metrics, err);
+    enum lm_rc rc = lm_pretrain(&config, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
+                                call->work_dir, call->out_dir, metrics, err);
     lm_db_close(config.ledger);
-    return rc;
+    return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }
 
 static enum lm_rc finetune_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
 {
     struct lm_finetune_config config = call->stage->snapshot->config;
     LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
-    const enum lm_rc rc =
-        lm_finetune(&config, input(call, "base")->dir, file_of(call, "pairs", "pairs.jsonl"), call->work_dir,
-                    call->out_dir, metrics, err);
+    enum lm_rc rc = lm_finetune(&config, input(call, "base")->dir, file_of(call, "pairs", "pairs.jsonl"),
+                                call->work_dir, call->out_dir, metrics, err);
     lm_db_close(config.ledger);
-    return rc;
+    return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }
 
 static enum lm_rc review_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
@@ -163,8 +163,8 @@ const struct lm_stage_kind lm_stage_kinds[] = {
     { "pairs",     1, pairs_options,     pairs_run,     { { "documents", "prepare" } } },
     { "tokenizer", 1, tokenizer_options, tokenizer_run, { { "documents", "prepare" } } },
     { "tokens",    1, tokens_options,    tokens_run,    { { "documents", "prepare" }, { "tokenizer", "tokenizer" } } },
-    { "pretrain",  1, pretrain_options,  pretrain_run,  { { "tokens", "tokens" }, { "tokenizer", "tokenizer" } } },
-    { "finetune",  1, finetune_options,  finetune_run,  { { "base", "pretrain" }, { "pairs", "pairs" } }, .per_snapshot = true },
+    { "pretrain",  2, pretrain_options,  pretrain_run,  { { "tokens", "tokens" }, { "tokenizer", "tokenizer" } } },
+    { "finetune",  2, finetune_options,  finetune_run,  { { "base", "pretrain" }, { "pairs", "pairs" } }, .per_snapshot = true },
     { "review",    2, review_options,    review_run,    { { "base", "pretrain" }, { "tokens", "tokens" }, { "pairs", "pairs" },
                                                           { "documents", "prepare" }, { "snapshot", "finetune" } } },
 };

@@ -14,10 +14,32 @@ static void add_point(struct lm_points *p, double x, double y)
     p->y[p->len++] = y;
 }
 
-struct fields {
-    double step, loss, heldout;
-    bool has_step, has_loss, has_heldout;
+/* Which key is a point of which line. */
+static const struct {
+    const char *key;
+    size_t offset;
+} lines[] = {
+    { "loss", offsetof(struct lm_curve, loss) },
+    { "heldout_bits_per_byte", offsetof(struct lm_curve, heldout) },
+    { "heldout_loss", offsetof(struct lm_curve, heldout_loss) },
+    { "lr", offsetof(struct lm_curve, lr) },
+    { "grad_norm", offsetof(struct lm_curve, grad_norm) },
+    { "noisy_grad_norm", offsetof(struct lm_curve, grad_norm) },
 };
+enum { LINE_COUNT = sizeof(lines) / sizeof(lines[0]), STEP = LINE_COUNT, FIELD_COUNT };
+
+struct fields {
+    double value[FIELD_COUNT];
+    bool has[FIELD_COUNT];
+};
+
+static size_t field_of(struct lm_str key)
+{
+    for (size_t k = 0; k < LINE_COUNT; k++)
+        if (lm_str_eq(key, lm_str(lines[k].key)))
+            return k;
+    return lm_str_eq(key, LM_STR("step")) ? (size_t)STEP : (size_t)FIELD_COUNT;
+}
 
 static enum lm_rc parse_line(struct lm_str line, const char *name, struct lm_arena *arena, struct fields *ret,
                              struct lm_err *err)
@@ -30,25 +52,17 @@ static enum lm_rc parse_line(struct lm_str line, const char *name, struct lm_are
         LM_TRY(lm_json_next(&r, &kind, err));
         if (kind == LM_JSON_OBJECT_END)
             return lm_json_want(&r, LM_JSON_END, err);
-        const struct {
-            const char *key;
-            double *value;
-            bool *has;
-        } known[] = { { "step", &ret->step, &ret->has_step },
-                      { "loss", &ret->loss, &ret->has_loss },
-                      { "heldout_bits_per_byte", &ret->heldout, &ret->has_heldout } };
-        size_t k = 0;
-        while (k < sizeof(known) / sizeof(known[0]) && !lm_str_eq(r.text, lm_str(known[k].key)))
-            k++;
-        if (k == sizeof(known) / sizeof(known[0])) {
+        const size_t k = field_of(r.text);
+        if (k == FIELD_COUNT) {
             LM_TRY(lm_json_skip(&r, err));
             continue;
         }
         LM_TRY(lm_json_next(&r, &kind, err));
         if (kind == LM_JSON_NUMBER)
-            *known[k].has = lm_str_to_f64(r.text, known[k].value);
+            ret->has[k] = lm_str_to_f64(r.text, &ret->value[k]);
         else if (kind != LM_JSON_NULL)
-            return lm_fail(err, LM_EFORMAT, "%s: \"%s\" is not a number", name, known[k].key);
+            return lm_fail(err, LM_EFORMAT, "%s: \"%s\" is not a number", name,
+                           k == STEP ? "step" : lines[k].key);
     }
 }
 
@@ -63,10 +77,9 @@ enum lm_rc lm_curve_parse(struct lm_str jsonl, const char *name, struct lm_curve
         lm_arena_reset(&arena);
         struct fields f = { 0 };
         rc = parse_line(line, lm_arena_printf(&arena, "%s:%zu", name, number), &arena, &f, err);
-        if (rc == LM_OK && f.has_step && f.has_loss)
-            add_point(&ret->loss, f.step, f.loss);
-        if (rc == LM_OK && f.has_step && f.has_heldout)
-            add_point(&ret->heldout, f.step, f.heldout);
+        for (size_t k = 0; rc == LM_OK && f.has[STEP] && k < LINE_COUNT; k++)
+            if (f.has[k])
+                add_point((struct lm_points *)((char *)ret + lines[k].offset), f.value[STEP], f.value[k]);
     }
     lm_arena_release(&arena);
     return rc;
@@ -93,9 +106,11 @@ void lm_points_thin(struct lm_points *points, size_t points_max, size_t *ret_run
 
 void lm_curve_release(struct lm_curve *curve)
 {
-    free(curve->loss.x);
-    free(curve->loss.y);
-    free(curve->heldout.x);
-    free(curve->heldout.y);
+    struct lm_points *const all[] = { &curve->loss, &curve->heldout, &curve->heldout_loss, &curve->lr,
+                                      &curve->grad_norm };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        free(all[i]->x);
+        free(all[i]->y);
+    }
     *curve = (struct lm_curve){ 0 };
 }

@@ -4,24 +4,12 @@
 
 #include "review/html.h"
 #include "review/number.h"
+#include "review/page.h"
 #include "review/svg.h"
 
 #include <math.h>
 
 /* ---- head and verdict ---- */
-
-static void add_head(const struct lm_review_result *r, struct lm_buf *ret)
-{
-    lm_html_addf(ret,
-                 "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                 "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                 "<title>Review: %s</title>\n<style>\n",
-                 r->inputs->title);
-    lm_buf_puts(ret, lm_report_style);
-    lm_html_addf(ret,
-                 "</style>\n</head>\n<body>\n<main>\n<p class=\"kicker\">Model review</p>\n<h1>%s</h1>\n",
-                 r->inputs->title);
-}
 
 static void add_verdict(const struct lm_review_result *r, struct lm_buf *ret)
 {
@@ -63,23 +51,6 @@ static void add_gates(const struct lm_review_result *r, struct lm_buf *ret)
 }
 
 /* ---- the base model ---- */
-
-static void open_fact(const char *name, struct lm_buf *ret)
-{
-    lm_html_addf(ret, "<div><dt>%s</dt><dd>", name);
-}
-
-static void close_fact(struct lm_buf *ret)
-{
-    lm_buf_puts(ret, "</dd></div>\n");
-}
-
-static void add_count_fact(const char *name, uint64_t count, struct lm_buf *ret)
-{
-    open_fact(name, ret);
-    lm_number_add_count(ret, count);
-    close_fact(ret);
-}
 
 static void add_bits_row(const char *title, const char *meaning, const struct lm_heldout_score *s, double max,
                          bool other, struct lm_buf *ret)
@@ -125,13 +96,13 @@ static enum lm_rc add_base(const struct lm_review_result *r, struct lm_buf *ret,
     lm_buf_puts(ret, "<section><h2>The base model</h2>\n");
     add_heldout(r, ret);
     lm_buf_puts(ret, "<dl class=\"facts\">\n");
-    add_count_fact("parameters", r->base_parameters, ret);
-    add_count_fact("layers", (uint64_t)r->base.layers, ret);
-    add_count_fact("width", (uint64_t)r->base.dim, ret);
-    add_count_fact("context, tokens", (uint64_t)r->base.context, ret);
-    add_count_fact("vocabulary", (uint64_t)r->base.vocab_size, ret);
-    add_count_fact("held-out documents", r->heldout.documents, ret);
-    add_count_fact("held-out tokens", r->heldout.model.sum.tokens, ret);
+    lm_page_fact_count("parameters", r->base_parameters, ret);
+    lm_page_fact_count("layers", (uint64_t)r->base.layers, ret);
+    lm_page_fact_count("width", (uint64_t)r->base.dim, ret);
+    lm_page_fact_count("context, tokens", (uint64_t)r->base.context, ret);
+    lm_page_fact_count("vocabulary", (uint64_t)r->base.vocab_size, ret);
+    lm_page_fact_count("held-out documents", r->heldout.documents, ret);
+    lm_page_fact_count("held-out tokens", r->heldout.model.sum.tokens, ret);
     lm_buf_puts(ret, "</dl>\n");
     LM_TRY(lm_report_curve(r, ret, err));
     lm_buf_puts(ret, "</section>\n");
@@ -166,12 +137,13 @@ static void add_footer(const struct lm_review_result *r, struct lm_buf *ret)
     for (size_t i = 0; i < r->snapshot_count; i++)
         if (r->snapshots[i].questions.len > 0)
             add_signature("Answer loss", r->snapshots[i].name, r->snapshots[i].loss.signature, ret);
-    lm_buf_puts(ret, "</tbody></table></div>\n</footer>\n</main>\n</body>\n</html>\n");
+    lm_buf_puts(ret, "</tbody></table></div>\n</footer>\n");
+    lm_page_close(ret);
 }
 
 enum lm_rc lm_report_html(const struct lm_review_result *r, struct lm_buf *ret, struct lm_err *err)
 {
-    add_head(r, ret);
+    lm_page_open("Review", "Model review", r->inputs->title, "", ret);
     add_verdict(r, ret);
     add_gates(r, ret);
     LM_TRY(add_base(r, ret, err));

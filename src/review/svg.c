@@ -7,6 +7,7 @@
 #include "review/number.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { WIDTH = 720, HEIGHT = 300, LEFT = 52, RIGHT = 12, TOP = 26, BOTTOM = 44, TICKS_MAX = 6 };
 
@@ -16,6 +17,7 @@ struct scale {
     double low, high;   // of the data, rounded outwards to ticks
     double step;        // between ticks: 1, 2 or 5 times a power of ten
     double from, to;    // on the picture
+    bool log;           // low and high are logarithms
 };
 
 static struct scale scale_of(double low, double high, double from, double to)
@@ -25,12 +27,28 @@ static struct scale scale_of(double low, double high, double from, double to)
     const double rough = (high - low) / TICKS_MAX, power = pow(10, floor(log10(rough)));
     const double times = rough / power;
     const double step = power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-    return (struct scale){ floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step, step, from, to };
+    return (struct scale){
+        floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step, step, from, to, false
+    };
+}
+
+/* The data fill the width; only ticks are round. */
+static struct scale log_scale_of(double low, double high, double from, double to)
+{
+    const double room = high > low ? 0.03 * (log10(high) - log10(low)) : 0.5;
+    return (struct scale){ log10(low) - room, log10(high) + room, 1, from, to, true };
+}
+
+/* Half a place of room on both sides. */
+static struct scale name_scale_of(size_t count, double from, double to)
+{
+    return (struct scale){ -0.5, (double)count - 0.5, 1, from, to, false };
 }
 
 static double place(const struct scale *s, double value)
 {
-    return s->from + (value - s->low) / (s->high - s->low) * (s->to - s->from);
+    const double at = s->log ? log10(value) : value;
+    return s->from + (at - s->low) / (s->high - s->low) * (s->to - s->from);
 }
 
 static int decimals_of(double step)
@@ -74,6 +92,48 @@ static void open_text(struct lm_buf *ret, const char *anchor, double x, double y
     lm_buf_putc(ret, '>');
 }
 
+/* A mark below the axis; the caller adds its text and closes it. */
+static void open_tick(struct lm_buf *ret, double at)
+{
+    add_line(ret, "axis", at, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 4);
+    open_text(ret, at > WIDTH - 40 ? "end" : "middle", at > WIDTH - 40 ? WIDTH - RIGHT : at,
+              HEIGHT - BOTTOM + 18);
+}
+
+static void add_ticks(const struct scale *x, struct lm_buf *ret)
+{
+    for (int i = 0; x->low + i * x->step <= x->high + x->step / 2; i++) {
+        open_tick(ret, place(x, x->low + i * x->step));
+        add_tick(ret, x->low + i * x->step, x->step);
+        lm_buf_puts(ret, "</text>");
+    }
+}
+
+/* Powers of ten; in a short range two and five times them, too. */
+static void add_log_ticks(const struct scale *x, struct lm_buf *ret)
+{
+    static const double times[] = { 1, 2, 5 };
+    const size_t per_decade = x->high - x->low < 2.5 ? 3 : 1;
+    for (double decade = floor(x->low); decade <= x->high; decade++)
+        for (size_t i = 0; i < per_decade; i++) {
+            const double value = times[i] * pow(10, decade);
+            char text[LM_F64_TEXT];
+            if (log10(value) < x->low || log10(value) > x->high)
+                continue;
+            open_tick(ret, place(x, value));
+            snprintf(text, sizeof text, "%g", value);
+            lm_html_addf(ret, "%s</text>", text);
+        }
+}
+
+static void add_name_ticks(const struct lm_svg_chart *chart, const struct scale *x, struct lm_buf *ret)
+{
+    for (size_t i = 0; i < chart->x_name_count; i++) {
+        open_tick(ret, place(x, (double)i));
+        lm_html_addf(ret, "%s</text>", chart->x_names[i]);
+    }
+}
+
 static void add_axes(const struct lm_svg_chart *chart, const struct scale *x, const struct scale *y,
                      struct lm_buf *ret)
 {
@@ -84,14 +144,12 @@ static void add_axes(const struct lm_svg_chart *chart, const struct scale *x, co
         add_tick(ret, value, y->step);
         lm_buf_puts(ret, "</text>");
     }
-    for (int i = 0; x->low + i * x->step <= x->high + x->step / 2; i++) {
-        const double value = x->low + i * x->step, at = place(x, value);
-        add_line(ret, "axis", at, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 4);
-        open_text(ret, at > WIDTH - 40 ? "end" : "middle", at > WIDTH - 40 ? WIDTH - RIGHT : at,
-                  HEIGHT - BOTTOM + 18);
-        add_tick(ret, value, x->step);
-        lm_buf_puts(ret, "</text>");
-    }
+    if (chart->x_names)
+        add_name_ticks(chart, x, ret);
+    else if (chart->x_log)
+        add_log_ticks(x, ret);
+    else
+        add_ticks(x, ret);
     add_line(ret, "axis", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM);
     open_text(ret, "start", 0, 12);
     lm_html_addf(ret, "%s</text>", chart->y_label);
@@ -102,21 +160,26 @@ static void add_axes(const struct lm_svg_chart *chart, const struct scale *x, co
 static void add_series(const struct lm_svg_series *s, const struct scale *x, const struct scale *y,
                        struct lm_buf *ret)
 {
-    lm_html_addf(ret, "<polyline class=\"%s\" points=\"", s->css_class);
-    for (size_t i = 0; i < s->len; i++) {
+    if (!s->bare)
+        lm_html_addf(ret, "<polyline class=\"%s\" points=\"", s->css_class);
+    for (size_t i = 0; !s->bare && i < s->len; i++) {
         lm_buf_puts(ret, i ? " " : "");
         lm_number_add(ret, place(x, s->x[i]), 1);
         lm_buf_putc(ret, ',');
         lm_number_add(ret, place(y, s->y[i]), 1);
     }
-    lm_buf_puts(ret, "\"/>");
+    if (!s->bare)
+        lm_buf_puts(ret, "\"/>");
     for (size_t i = 0; s->dots && i < s->len; i++) {
         if (s->y[i] > y->high)
             continue;
         lm_html_addf(ret, "<circle class=\"%s\" r=\"2.5\"", s->css_class);
         add_attr(ret, "cx", place(x, s->x[i]));
         add_attr(ret, "cy", place(y, s->y[i]));
-        lm_buf_puts(ret, "/>");
+        if (s->titles)
+            lm_html_addf(ret, "><title>%s</title></circle>", s->titles[i]);
+        else
+            lm_buf_puts(ret, "/>");
     }
 }
 
@@ -141,19 +204,22 @@ void lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret)
         extend(chart->levels[k].y, &y_low, &y_high);
     if (chart->y_max > y_low && chart->y_max < y_high)
         y_high = chart->y_max;
-    struct scale x = scale_of(x_low, x_high, LEFT, WIDTH - RIGHT);
+    LM_ASSERT(!chart->x_log || x_low > 0);
+    struct scale x = chart->x_names ? name_scale_of(chart->x_name_count, LEFT, WIDTH - RIGHT)
+                     : chart->x_log ? log_scale_of(x_low, x_high, LEFT, WIDTH - RIGHT)
+                                    : scale_of(x_low, x_high, LEFT, WIDTH - RIGHT);
     const struct scale y = scale_of(y_low, y_high, HEIGHT - BOTTOM, TOP);
-    if (x_high > x_low) {   // the data fill the width; only ticks are round
+    if (!chart->x_names && !chart->x_log && x_high > x_low)   // the data fill the width; only ticks are round
         x.high = x_high;
-    }
 
     lm_buf_printf(ret, "<svg class=\"chart\" viewBox=\"0 0 %d %d\" role=\"img\"", WIDTH, HEIGHT);
     lm_html_addf(ret, " aria-label=\"%s\">", chart->title);
-    lm_buf_printf(ret,
-                  "<clipPath id=\"plot\"><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/></clipPath>",
-                  LEFT, TOP - 4, WIDTH - LEFT - RIGHT + 4, HEIGHT - TOP - BOTTOM + 8);
+    const char *id = chart->id ? chart->id : "plot";
+    lm_html_addf(ret, "<clipPath id=\"%s\">", id);
+    lm_buf_printf(ret, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/></clipPath>", LEFT, TOP - 4,
+                  WIDTH - LEFT - RIGHT + 4, HEIGHT - TOP - BOTTOM + 8);
     add_axes(chart, &x, &y, ret);
-    lm_buf_puts(ret, "<g clip-path=\"url(#plot)\">");
+    lm_html_addf(ret, "<g clip-path=\"url(#%s)\">", id);
     for (size_t k = 0; k < chart->level_count; k++)
         add_line(ret, chart->levels[k].css_class, LEFT, place(&y, chart->levels[k].y), WIDTH - RIGHT,
                  place(&y, chart->levels[k].y));

@@ -9,7 +9,9 @@ struct lm_svg_series {
     const char *css_class;
     const double *x, *y;
     size_t len;
-    bool dots;   // mark the points
+    bool dots;                   // mark the points
+    bool bare;                   // and draw no line between them
+    const char *const *titles;   // of the points, shown when pointed at; NULL: none
 };
 
 struct lm_svg_level {   // a horizontal line
@@ -24,7 +26,11 @@ struct lm_svg_chart {
     size_t series_count;
     const struct lm_svg_level *levels;
     size_t level_count;
-    double y_max;   // what lies above is cut off; 0: nothing does
+    double y_max;                 // what lies above is cut off; 0: nothing does
+    bool x_log;                   // x are positive and lie by their logarithm
+    const char *const *x_names;   // x are 0, 1, ... and have these names; NULL: they are numbers
+    size_t x_name_count;
+    const char *id;   // of the picture on its page, for pages with several; NULL: "plot"
 };
 
 /* Appends <svg class="chart">.  At least one point in all. */
