@@ -1,2 +1,3 @@
 loom_fuzz(pairs train)
 loom_fuzz(adapter train)
+loom_fuzz(trials train)

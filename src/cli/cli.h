@@ -27,14 +27,23 @@ struct lm_cli_globals {
 };
 extern const struct lm_opt_table lm_cli_globals_options;
 
+/* An option that was given on the command line. */
+struct lm_cli_flag {
+    const struct lm_opt *opt;
+    void *config;   // the struct it went into
+};
+
 struct lm_cli {
     struct lm_cli_globals globals;
     void *config[LM_CLI_TABLES_MAX];   // one struct for each table of the command, in its order
     const char **args;                 // positional
     size_t arg_count;
-    struct lm_arena arena;   // lives as long as the invocation
-    struct lm_buf result;    // JSON object for --json; empty: {}
-    bool result_stands;      // printed even though the command fails: it tells of each part what became of it
+    struct lm_cli_flag *flags;
+    size_t flag_count;
+    const char *config_file;   // whose sections filled the tables, NULL: none
+    struct lm_arena arena;     // lives as long as the invocation
+    struct lm_buf result;      // JSON object for --json; empty: {}
+    bool result_stands;   // printed even though the command fails: it tells of each part what became of it
 };
 
 /* An action of a command that has several ("loom users add ..."); the first argument names it. */
@@ -44,6 +53,8 @@ struct lm_cli_action {
     /* One of the two; run_db gets the project database, open. */
     enum lm_rc (*run)(struct lm_cli *cli, struct lm_err *err);
     enum lm_rc (*run_db)(struct lm_cli *cli, struct lm_db *db, struct lm_err *err);
+    const struct lm_opt_table
+        *table;   // options of this action alone, behind those of the command; may be NULL
 };
 
 struct lm_command {
@@ -52,6 +63,7 @@ struct lm_command {
     size_t args_min, args_max;
     const struct lm_cli_action *actions;   // ends at a NULL name; NULL: `run` is called
     enum lm_rc (*run)(struct lm_cli *cli, struct lm_err *err);
+    bool takes_project;   // without --config the sections of the project's loom.yaml fill the tables
 };
 
 /* --out, the folder a stage command makes. */

@@ -8,6 +8,7 @@
 #include "token/grow.h"
 #include "token/tokenizer.h"
 #include "train/train.h"
+#include "train/tune.h"
 
 #define ANY LM_CLI_ARGS_MAX
 
@@ -40,6 +41,10 @@ const struct lm_command lm_commands[] = {
       { &lm_pretrain_options, &lm_pretrain_path_options }, 0, 0, NULL, lm_cmd_pretrain },
     { "finetune", "--model=DIR --pairs=FILE --out=DIR", "fine-tune a model on question-answer pairs", NULL,
       { &lm_finetune_options, &lm_finetune_path_options }, 0, 0, NULL, lm_cmd_finetune },
+    { "tune", "pretrain|finetune --try NAME=VALUES... --out=DIR", "search for settings: many trials, the best go on",
+      "Successive halving on the held-out loss.  What is not searched is as loom.yaml and the flags of the stage say.\n"
+      "Writes trials.jsonl, tune.html, best.yaml and model/.  Stopped or killed, the same command goes on.",
+      { &lm_tune_options, &lm_tune_path_options }, 1, 1, lm_tune_actions, .takes_project = true },
     { "privacy", "ACTION ...", "what training with noise costs, and how much noise a promise needs",
       "A unit joins a step by itself with probability --rate; noise is in clipping norms; neighbours differ by one unit.",
       { &lm_privacy_options }, 1, 4, lm_privacy_actions, NULL },

@@ -84,6 +84,8 @@ void lm_help_manual(FILE *out)
             fprintf(out, ".TP\n.B %s %s\n", a->name, a->args);
             troff(a->help, out);
             fputc('\n', out);
+            if (a->table)
+                fprintf(out, "Takes the options of loom %s, too.\n", a->table->name);
         }
         for (size_t t = 0; t < LM_CLI_TABLES_MAX && c->tables[t]; t++)
             manual_table(c->tables[t], out);
@@ -119,6 +121,9 @@ void lm_help_completion(FILE *out)
         completion_words(&lm_cli_globals_options, out);
         for (size_t t = 0; t < LM_CLI_TABLES_MAX && c->tables[t]; t++)
             completion_words(c->tables[t], out);
+        for (const struct lm_cli_action *a = c->actions; a && a->name; a++)
+            if (a->table)
+                completion_words(a->table, out);
         fputs("\" ;;\n", out);
     }
     fputs("        esac\n    fi\n"

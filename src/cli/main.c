@@ -28,6 +28,29 @@ const struct lm_opt_table lm_cli_globals_options =
 
 /* ---- parsing ---- */
 
+static const struct lm_cli_action *find_action(const struct lm_command *command, const char *name)
+{
+    for (const struct lm_cli_action *a = command->actions; a->name; a++)
+        if (strcmp(a->name, name) == 0)
+            return a;
+    return NULL;
+}
+
+/* An action that stands first brings its own table of options, behind those of the command. */
+static struct lm_command with_action(const struct lm_command *command, int argc, char **argv)
+{
+    struct lm_command c = *command;
+    const struct lm_cli_action *action = c.actions && argc > 0 ? find_action(command, argv[0]) : NULL;
+    size_t t = 0;
+    while (t < LM_CLI_TABLES_MAX && c.tables[t])
+        t++;
+    if (action && action->table) {
+        LM_ASSERT(t < LM_CLI_TABLES_MAX);
+        c.tables[t] = action->table;
+    }
+    return c;
+}
+
 struct place {
     const struct lm_opt *opt;
     void *config;
@@ -85,27 +108,47 @@ static enum lm_rc parse_flag(struct lm_cli *cli, const struct lm_command *comman
     }
     if (!at.opt)
         return unknown_option(command, arg, name, err);
+    cli->flags[cli->flag_count++] = (struct lm_cli_flag){ at.opt, at.config };
     return lm_opt_set(at.opt, at.config, value, arg, &cli->arena, err);
+}
+
+/* The value of a flag that is needed before the others, NULL if it is not there. */
+static const char *early_flag(const char *flag, int argc, char **argv)
+{
+    const size_t len = strlen(flag);
+    const char *value = NULL;
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], flag, len) == 0 && argv[i][len] == '=')
+            value = argv[i] + len + 1;
+        else if (strcmp(argv[i], flag) == 0 && i + 1 < argc)
+            value = argv[i + 1];
+    }
+    return value;
+}
+
+/* loom.yaml of the project, if there is one. */
+static const char *project_file(struct lm_cli *cli, int argc, char **argv)
+{
+    const char *dir = early_flag("--project", argc, argv);
+    const char *path = lm_arena_printf(&cli->arena, "%s/loom.yaml", dir ? dir : cli->globals.project);
+    return lm_path_exists(path) ? path : NULL;
 }
 
 /* --config fills the tables first, whatever its place among the flags. */
 static enum lm_rc read_config(struct lm_cli *cli, const struct lm_command *command, int argc, char **argv,
                               struct lm_err *err)
 {
-    const char *path = NULL;
-    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            path = argv[i] + 9;
-        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            path = argv[i + 1];
-    }
+    const char *path = early_flag("--config", argc, argv);
+    if (!path && command->takes_project)
+        path = project_file(cli, argc, argv);
     if (!path)
         return LM_OK;
+    cli->config_file = path;
     const struct lm_yaml *root = NULL;
     LM_TRY(lm_yaml_read(path, &cli->arena, &root, err));
     for (size_t t = 0; t < LM_CLI_TABLES_MAX && command->tables[t]; t++) {
         const struct lm_yaml *section = lm_yaml_get(root, command->tables[t]->name);
-        static const char *const nested[] = { "snapshots", "sources", NULL };
+        static const char *const nested[] = { "snapshots", "sources", "pretrain", "finetune", NULL };
         if (section)
             LM_TRY(lm_opt_from_yaml(command->tables[t], cli->config[t], section, path, nested, &cli->arena,
                                     err));
@@ -123,6 +166,7 @@ static enum lm_rc parse(struct lm_cli *cli, const struct lm_command *command, in
     }
     LM_TRY(read_config(cli, command, argc, argv, err));
     cli->args = lm_arena_alloc(&cli->arena, (size_t)(argc + 1) * sizeof(*cli->args));
+    cli->flags = lm_arena_alloc(&cli->arena, (size_t)(argc + 1) * sizeof(*cli->flags));
     bool only_args = false;
     for (int i = 0; i < argc; i++) {
         if (!only_args && strcmp(argv[i], "--") == 0)
@@ -145,14 +189,6 @@ static enum lm_rc check_count(const char *name, const char *synopsis, size_t cou
     return lm_fail(err, LM_EINVAL, "%s: use it as 'loom %s%s%s'",
                    count < min ? "too few arguments" : "too many arguments", name, *synopsis ? " " : "",
                    synopsis);
-}
-
-static const struct lm_cli_action *find_action(const struct lm_command *command, const char *name)
-{
-    for (const struct lm_cli_action *a = command->actions; a->name; a++)
-        if (strcmp(a->name, name) == 0)
-            return a;
-    return NULL;
 }
 
 static enum lm_rc run_action(struct lm_cli *cli, const struct lm_command *command, struct lm_err *err)
@@ -256,8 +292,8 @@ int main(int argc, char **argv)
         printf("loom %s\n", lm_version);
         return EXIT_DONE;
     }
-    const struct lm_command *command = lm_command_find(argv[1]);
-    if (!command) {
+    const struct lm_command *known = lm_command_find(argv[1]);
+    if (!known) {
         const char *nearest = lm_command_nearest(argv[1]);
         fprintf(stderr, "loom: there is no command '%s'%s%s%s; 'loom --help' lists them\n", argv[1],
                 nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
@@ -265,13 +301,14 @@ int main(int argc, char **argv)
     }
     struct lm_cli cli = { 0 };
     struct lm_err err = { 0 };
-    enum lm_rc rc = parse(&cli, command, argc - 2, argv + 2, &err);
+    const struct lm_command command = with_action(known, argc - 2, argv + 2);
+    enum lm_rc rc = parse(&cli, &command, argc - 2, argv + 2, &err);
     if (rc == LM_OK && cli.globals.help) {
-        lm_help_command(command, stdout);
+        lm_help_command(&command, stdout);
         return finish(&cli, LM_OK, &err);
     }
     lm_stop_install();
     if (rc == LM_OK)
-        rc = run_command(&cli, command, &err);
+        rc = run_command(&cli, &command, &err);
     return finish(&cli, rc, &err);
 }

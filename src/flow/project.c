@@ -23,7 +23,8 @@ static const struct section {
 };
 enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
 
-static const char *const other_keys[] = { "name", "collect", "serve" };   // serve is read by `loom serve`
+static const char *const other_keys[] = { "name", "collect", "serve",
+                                          "tune" };   // the last two: by `loom serve`, `loom tune`
 
 static bool is_known(struct lm_str key)
 {

@@ -15,6 +15,7 @@
  *       snapshots:
  *         - { name: mail, epochs: 3 }  # a model of its own, fine-tuned on the pairs of this name
  *     review: {}
+ *     tune: { trials: 16, pretrain: { lr: "log:1e-3..1e-1" } }   # read by `loom tune`
  *     serve: { listen: "127.0.0.1:8443" }
  *
  * Each section is an option table; a section that is absent has its defaults.  Relative paths are relative to
