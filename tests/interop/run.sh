@@ -135,6 +135,7 @@ for grammar in gpt2 llama3 smollm qwen2; do
     tokenizers+=("$work/$grammar")
 done
 check tokenizer_ids "$loom" "$documents" "${tokenizers[@]}"
+check tokenizer_fuzz "$loom" "${tokenizers[@]/%//tokenizer.json}"
 check tokenizer_families "$loom" "$documents" "$work"
 check tokenizer_training "$documents" "${tokenizers[@]}"
 check chat_template "$loom" "$model"
