@@ -61,7 +61,7 @@ struct lm_bf16_logits {
 };
 
 /* The part [first, first + count) of the columns, first a multiple of the group, back to logit gradients:
- *     d[i, j] = share[i, j] * factor[i, j / group] - (j == target[i]) * scale
+ *     d[i, j] = share[i, j] * factor[i, j / group] - (j == target[i]) * scale[i]
  * in both ways that products want: rows (m, count), written in whole panels, and transposed (count, m), whose
  * stride is a multiple of 32 and which is written in whole 32; the padding is 0.  transposed NULL: only rows.
  */
@@ -69,7 +69,7 @@ struct lm_bf16_loss_back {
     const uint16_t *share;
     const float *factor;   // (m, groups)
     const uint32_t *target;
-    float scale;
+    const float *scale;                        // (m)
     size_t m, columns, share_stride, groups;   // columns: all there are
     uint16_t *rows, *transposed;
     size_t rows_stride, transposed_stride;

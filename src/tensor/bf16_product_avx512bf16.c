@@ -106,7 +106,7 @@ INLINE void store_transposed(uint16_t *ret, size_t ret_stride, size_t cols, __m5
         _mm512_storeu_si512(ret + i * ret_stride, r[i]);
 }
 
-/* Rows [row, row + 32) of 16 columns from j on, times their factors, less scale at the target. */
+/* Rows [row, row + 32) of 16 columns from j on, times their factors, less their scale at the target. */
 INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, size_t j, size_t row,
                             __m512i ret_pairs[16])
 {
@@ -122,7 +122,7 @@ INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, siz
                                      _mm512_set1_ps(l->factor[r * l->groups + group]));
             const size_t place = l->target[r] - (first + j);
             if (place < PANEL)
-                d = _mm512_mask_sub_ps(d, (__mmask16)(1u << place), d, _mm512_set1_ps(l->scale));
+                d = _mm512_mask_sub_ps(d, (__mmask16)(1u << place), d, _mm512_set1_ps(l->scale[r]));
             half[s] = narrow(d);
             _mm256_storeu_si256((void *)(l->rows + r * l->rows_stride + j), half[s]);
         }

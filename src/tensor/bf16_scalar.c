@@ -89,7 +89,7 @@ static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t co
             double d = 0;
             if (i < l->m && at < l->columns)
                 d = get(l->share + i * l->share_stride + at) * l->factor[i * l->groups + at / GROUP] -
-                    (at == l->target[i] ? l->scale : 0);
+                    (at == l->target[i] ? l->scale[i] : 0);
             if (i < l->m)
                 put(l->rows + i * l->rows_stride + j, d);
             if (j < count && l->transposed)

@@ -115,7 +115,7 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
     }
     struct lm_dpo dpo = { 0 };
     if (rc == LM_OK && c->dpo_beta > 0) {
-        lm_dpo_init(&dpo, c->dpo_beta, &pairs->train, rows > 1 ? rows / 2 : 1, (uint64_t)c->seed);
+        lm_dpo_init(&dpo, c->dpo_beta, &pairs->train, positions, rows > 1 ? rows / 2 : 1, (uint64_t)c->seed);
         feed.steps = lm_dpo_steps(&dpo, (uint64_t)c->epochs);
         config.optim = optim_config(c, feed.steps);
         config.dpo = &dpo;

@@ -54,32 +54,46 @@ size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, siz
     return count;
 }
 
-/* Through the whole batch, micro-batch by micro-batch; the last one may be short of rows.  losses may be
- * NULL. */
-static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const struct lm_gradient *g,
-                            float grad_scale, float *losses, double *ret_sum, struct lm_err *err)
+/* A micro-batch: losses into n->losses and, with a gradient, the way back by n->weights. */
+static enum lm_rc run_micro_batch(struct lm_net *n, const struct lm_batch *b, size_t first,
+                                  const struct lm_gradient *g, const struct lm_net_weigher *weigher,
+                                  struct lm_err *err)
 {
-    LM_ASSERT(b->positions == n->positions);
-    LM_ASSERT(b->rows > 0);
+    LM_TRY(n->way->forward(n, b, first, err));
+    if (weigher) {
+        LM_TRY(n->way->loss(n, b, first, NULL, err));
+        weigher->weigh(weigher->state, first, n->count, n->losses, n->weights);
+    }
+    if (g || !weigher)
+        LM_TRY(n->way->loss(n, b, first, g, err));
+    return g ? n->way->backward(n, b, first, g, err) : LM_OK;
+}
 
-    const size_t rows_full = n->rows;
+/* Through the whole batch, micro-batch by micro-batch; the last one may be short of rows, and rows may be
+ * shorter than the net's.  losses may be NULL. */
+static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const struct lm_gradient *g,
+                            const struct lm_net_weigher *weigher, float *losses, double *ret_sum,
+                            struct lm_err *err)
+{
+    LM_ASSERT(b->positions <= n->positions);
+    LM_ASSERT(b->rows > 0 && b->positions > 0);
+
+    const size_t rows_full = n->rows, positions_full = n->positions;
     enum lm_rc rc = LM_OK;
     double sum = 0;
+    n->positions = b->positions;
     for (size_t row = 0; row < b->rows && rc == LM_OK; row += rows_full) {
         const size_t first = row * n->positions;
         n->rows = b->rows - row < rows_full ? b->rows - row : rows_full;
         n->count = n->rows * n->positions;
-        rc = n->way->forward(n, b, first, err);
-        if (rc == LM_OK)
-            rc = n->way->loss(n, b, first, g, grad_scale, err);
+        rc = run_micro_batch(n, b, first, g, weigher, err);
         for (size_t i = 0; rc == LM_OK && i < n->count; i++)
             sum += n->losses[i];
         if (rc == LM_OK && losses)
             memcpy(losses + first, n->losses, n->count * sizeof *losses);
-        if (rc == LM_OK && g)
-            rc = n->way->backward(n, b, first, g, err);
     }
     n->rows = rows_full;
+    n->positions = positions_full;
     n->count = rows_full * n->positions;
     *ret_sum = sum;
     return rc;
@@ -88,7 +102,7 @@ static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const st
 enum lm_rc lm_net_measure(struct lm_net *n, const struct lm_batch *batch, float *losses, struct lm_err *err)
 {
     double sum;
-    return run_batch(n, batch, NULL, 0, losses, &sum, err);
+    return run_batch(n, batch, NULL, NULL, losses, &sum, err);
 }
 
 enum lm_rc lm_net_train(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
@@ -97,16 +111,16 @@ enum lm_rc lm_net_train(struct lm_net *n, const struct lm_batch *batch, struct l
     LM_ASSERT(batch->trained > 0);
 
     double sum;
-    LM_TRY(run_batch(n, batch, gradient, (float)(1.0 / (double)batch->trained), NULL, &sum, err));
+    for (size_t i = 0; i < n->count; i++)
+        n->weights[i] = (float)(1.0 / (double)batch->trained);
+    LM_TRY(run_batch(n, batch, gradient, NULL, NULL, &sum, err));
     *ret_loss = sum / (double)batch->trained;
     return LM_OK;
 }
 
-enum lm_rc lm_net_train_scaled(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
-                               double scale, struct lm_err *err)
+enum lm_rc lm_net_train_weighted(struct lm_net *n, const struct lm_batch *batch, struct lm_gradient *gradient,
+                                 const struct lm_net_weigher *weigher, struct lm_err *err)
 {
     double sum;
-    if (scale == 0)   // a scale of 0 would ask for no gradient
-        return LM_OK;
-    return run_batch(n, batch, gradient, (float)scale, NULL, &sum, err);
+    return run_batch(n, batch, gradient, weigher, NULL, &sum, err);
 }

@@ -18,7 +18,8 @@
 enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
 
 struct lm_net_config {
-    size_t positions;             // T of every batch
+    size_t positions;             // T of every batch, or more
+    size_t rows_min;              // that a micro-batch holds; 0: as many as lm_net_rows says
     bool bf16;                    // fast where lm_net_bf16_works(), correct everywhere
     bool recompute;               // a layer keeps its input only; the rest is computed again on the way back
     const struct lm_lora *lora;   // borrowed; computed beside the model and trained in its place; NULL: none
@@ -62,9 +63,15 @@ enum lm_rc lm_net_measure(struct lm_net *net, const struct lm_batch *batch, floa
 enum lm_rc lm_net_train(struct lm_net *net, const struct lm_batch *batch, struct lm_gradient *gradient,
                         double *ret_loss, struct lm_err *err);
 
-/* Adds to the gradient of the sum of losses times `scale`, which may be negative. */
-enum lm_rc lm_net_train_scaled(struct lm_net *net, const struct lm_batch *batch, struct lm_gradient *gradient,
-                               double scale, struct lm_err *err);
+/* Adds to the gradient of the sum of losses, each times a weight that is known when the losses are: `weigh`
+ * is called once for every micro-batch, with the losses (count) from position `first` of the batch on. */
+struct lm_net_weigher {
+    void (*weigh)(void *state, size_t first, size_t count, const float *losses, float *ret_weights);
+    void *state;
+};
+enum lm_rc lm_net_train_weighted(struct lm_net *net, const struct lm_batch *batch,
+                                 struct lm_gradient *gradient, const struct lm_net_weigher *weigher,
+                                 struct lm_err *err);
 
 /* Floating-point operations of one trained position, forward and backward, for speeds. */
 double lm_net_flops(const struct lm_llama_config *config, size_t positions);

@@ -158,8 +158,7 @@ static void attention_backward(struct lm_net *n, const struct lm_batch *b, size_
  * block, in the second-level cache, where both products that want it read it. */
 
 /* Shares, and in top the factors that make them gradients; the losses. */
-static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t *targets, size_t count,
-                         float grad_scale)
+static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t *targets, size_t count)
 {
     enum { ROWS = 192, COLS = 2048 };
     const struct lm_bf16_logits l = { .product = { .a = n->chosen,
@@ -194,7 +193,7 @@ static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t 
             sum += (double)top[g] * total[g];
         }
         for (size_t g = 0; g < n->groups; g++)
-            top[g] *= (float)(grad_scale / sum);
+            top[g] *= (float)(n->weights[rows[i]] / sum);
         n->losses[rows[i]] = (float)(most + log(sum) - n->at_target[i]);
     }
 }
@@ -236,9 +235,12 @@ static void loss_unit(const struct lm_net *n, const struct lm_bf16_loss_back *l,
 }
 
 static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t *targets, size_t count,
-                          float *dhead, float grad_scale)
+                          float *dhead)
 {
     const size_t c = n->width;
+    float weights[LM_LOSS_ROWS];
+    for (size_t i = 0; i < count; i++)
+        weights[i] = n->weights[rows[i]];
     if (dhead)
         lm_bf16_pack(n->chosen_panels, n->loss_rows * LM_BF16_PANEL, n->chosen, n->w16, count, c);
 #pragma omp parallel for schedule(dynamic) num_threads(lm_threads())
@@ -247,7 +249,7 @@ static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t
         const struct lm_bf16_loss_back l = { .share = n->share,
                                              .factor = n->top,
                                              .target = targets,
-                                             .scale = grad_scale,
+                                             .scale = weights,
                                              .m = count,
                                              .columns = n->vocab,
                                              .share_stride = n->v16,
@@ -269,7 +271,7 @@ static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t
 }
 
 static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t first,
-                           const struct lm_gradient *g, float grad_scale, struct lm_err *err)
+                           const struct lm_gradient *g, struct lm_err *err)
 {
     (void)err;
     uint32_t rows[LM_LOSS_ROWS], targets[LM_LOSS_ROWS];
@@ -281,9 +283,9 @@ static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t fi
             targets[i] = (uint32_t)b->target[first + rows[i]];
             memcpy(n->chosen + i * n->w16, n->normed_end + rows[i] * n->w16, n->w16 * sizeof *n->chosen);
         }
-        loss_forward(n, rows, targets, count, grad_scale);
+        loss_forward(n, rows, targets, count);
         if (g)
-            loss_backward(n, rows, targets, count, g->tensor[LM_LLAMA_HEAD], grad_scale);
+            loss_backward(n, rows, targets, count, g->tensor[LM_LLAMA_HEAD]);
     }
     return LM_OK;
 }

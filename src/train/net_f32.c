@@ -314,9 +314,9 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
 
 /* ---- loss ---- */
 
-/* Losses of the chosen positions; with grad_scale, logits become gradients.  Rows behind `count` are zero. */
+/* Losses of the chosen positions; back: logits become gradients.  Rows behind `count` are zero. */
 static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
-                             size_t count, float grad_scale, struct lm_err *err)
+                             size_t count, bool back, struct lm_err *err)
 {
     const size_t c = n->width, v = n->vocab;
     for (size_t i = 0; i < n->loss_rows; i++)
@@ -333,18 +333,20 @@ static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t 
                                   .b_t = true };
     LM_TRY(lm_gemm_run(n->gemm, &p, err));
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < n->loss_rows; i++)
+    for (size_t i = 0; i < n->loss_rows; i++) {
+        const float weight = back && i < count ? n->weights[rows[i]] : 0;
         if (i < count)
-            n->losses[rows[i]] = n->kernels->cross_entropy(n->logits + i * v, v,
-                                                           (uint32_t)b->target[first + rows[i]], grad_scale);
-        else
+            n->losses[rows[i]] =
+                n->kernels->cross_entropy(n->logits + i * v, v, (uint32_t)b->target[first + rows[i]], weight);
+        if (weight == 0)
             memset(n->logits + i * v, 0, v * sizeof(float));
+    }
     return LM_OK;
 }
 
 /* From the normed end of the residual stream to losses and, with a gradient, back to n->dnormed. */
 static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t first,
-                           const struct lm_gradient *g, float grad_scale, struct lm_err *err)
+                           const struct lm_gradient *g, struct lm_err *err)
 {
     const size_t c = n->width;
     uint32_t rows[LM_LOSS_ROWS];
@@ -352,7 +354,7 @@ static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t fi
     if (g)
         memset(n->dnormed, 0, n->count * c * sizeof *n->dnormed);
     for (size_t from = 0, count; (count = lm_net_next_targets(n, b, first, &from, rows)) > 0;) {
-        LM_TRY(loss_chunk(n, b, first, rows, count, grad_scale, err));
+        LM_TRY(loss_chunk(n, b, first, rows, count, g != NULL, err));
         if (!g)
             continue;
         const struct weight_back head = {

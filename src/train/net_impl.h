@@ -50,9 +50,9 @@ struct lm_net_packed {
 /* A micro-batch: the rows of the batch whose first position is `first`. */
 struct lm_net_way {
     enum lm_rc (*forward)(struct lm_net *n, const struct lm_batch *b, size_t first, struct lm_err *err);
-    /* From the end of the residual stream to n->losses and, with a gradient, back to it. */
+    /* From the end of the residual stream to n->losses and, with a gradient, back to it, by n->weights. */
     enum lm_rc (*loss)(struct lm_net *n, const struct lm_batch *b, size_t first, const struct lm_gradient *g,
-                       float grad_scale, struct lm_err *err);
+                       struct lm_err *err);
     enum lm_rc (*backward)(struct lm_net *n, const struct lm_batch *b, size_t first,
                            const struct lm_gradient *g, struct lm_err *err);
     void (*refresh)(struct lm_net *n);
@@ -74,7 +74,7 @@ struct lm_net {
     float *x_end;               // (N, C) residual stream after the last layer
     float *dx;                  // (N, C)
     float *angles;              // (T, D)
-    float *losses;              // (N)
+    float *losses, *weights;    // (N); a loss's share in what is minimised
     float *scale;               // (N)
     char *attention;            // one unit's scratch per thread
     size_t attention_bytes;

@@ -144,6 +144,7 @@ static size_t divide(struct lm_net *n, char *base, size_t threads)
     TAKE(&d, n->scale, n->count);
     TAKE(&d, n->angles, n->positions * n->head_dim);
     TAKE(&d, n->losses, n->count);
+    TAKE(&d, n->weights, n->count);
     TAKE(&d, n->attention, threads * n->attention_bytes);
     if (n->config.bf16)
         take_bf16(&d, n, threads);
@@ -192,6 +193,8 @@ static struct lm_net net_of(const struct lm_llama_config *c, const struct lm_net
         .layers = (size_t)c->layers,
         .eps = (float)c->norm_eps,
     };
+    if (n.rows < config->rows_min)
+        n.rows = config->rows_min;
     n.count = n.rows * n.positions;
     n.kv_width = n.kv_heads * n.head_dim;
     n.loss_rows = n.count < LM_LOSS_ROWS ? n.count : LM_LOSS_ROWS;

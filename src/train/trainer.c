@@ -43,12 +43,16 @@ static void show(struct lm_training *t, struct lm_progress *progress, uint64_t s
     char loss[32] = "private";
     if (!t->config->dp)
         snprintf(loss, sizeof loss, "loss %.3f", t->state.loss);
-    snprintf(note, sizeof note, "%s, %.0f tokens/s", loss, rate);
-    if (!t->config->lora)
+    const bool whole = !t->config->lora && !t->config->dpo;   // what lm_net_flops counts
+    if (t->config->dpo)                                       // whose steps are pairs, not tokens
+        snprintf(note, sizeof note, "%s", loss);
+    else
+        snprintf(note, sizeof note, "%s, %.0f tokens/s", loss, rate);
+    if (whole)
         snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of %s peak", loss, rate, 100 * share,
                  in_bf16(t) ? "bf16" : "f32");
     lm_progress_at(progress, t->state.step, note);
-    t->speed = (struct lm_track_speed){ seconds, rate, t->config->lora ? NAN : share, NAN };
+    t->speed = (struct lm_track_speed){ seconds, t->config->dpo ? NAN : rate, whole ? share : NAN, NAN };
     lm_trainer_tell(t);
 }
 
@@ -111,7 +115,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_dir_make(c->work_dir, err));
     if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
         lm_net_refresh(t->net);
-        LM_TRY(lm_dpo_freeze(c->dpo, t->net, &t->batch, err));
+        LM_TRY(lm_dpo_freeze(c->dpo, t->net, err));
     }
     if (c->track) {
         const struct lm_track_run run = { c->what, c->recipe, c->work_dir, c->optim.steps,

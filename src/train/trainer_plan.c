@@ -6,9 +6,11 @@
 struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
                                            bool bf16)
 {
-    return (struct lm_net_config){
-        .positions = feed->positions, .bf16 = bf16, .recompute = config->loop.recompute, .lora = config->lora
-    };
+    return (struct lm_net_config){ .positions = feed->positions,
+                                   .rows_min = config->dpo ? LM_DPO_ROWS_MIN : 0,
+                                   .bf16 = bf16,
+                                   .recompute = config->loop.recompute,
+                                   .lora = config->lora };
 }
 
 enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct lm_llama *model,

@@ -59,7 +59,7 @@ static enum lm_rc preference_step(struct lm_training *t, struct lm_err *err)
     double norm;
     memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
     lm_net_refresh(t->net);
-    LM_TRY(lm_dpo_step(t->config->dpo, t->net, &t->batch, s->step, &t->gradient, &told, err));
+    LM_TRY(lm_dpo_step(t->config->dpo, t->net, s->step, &t->gradient, &told, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;

@@ -214,7 +214,10 @@ static void check_loss(size_t m, size_t vocab)
         lse[i] = check_row_sum(x + i * vocab, vocab, top + i * groups, total + i * groups, groups);
         assert_true(at[i] == x[i * vocab + target[i]]);
     }
-    const struct lm_bf16_loss_back back = { share,  top,    target, 0.25f, m,      vocab,
+    float scale[64];
+    for (size_t i = 0; i < m; i++)
+        scale[i] = 0.25f;
+    const struct lm_bf16_loss_back back = { share,  top,    target, scale, m,      vocab,
                                             stride, groups, rows,   t,     stride, t_stride };
     fast()->loss_back(&back, 0, vocab);
     for (size_t i = 0; i < m; i++)

@@ -318,23 +318,21 @@ static void preferences_have_the_gradient_of_their_loss(void **state)
     struct setup s;
     struct lm_piece pieces[6];
     const struct lm_eval_set set = { .pieces = pieces, .count = 6 };
-    struct lm_batch row;
     struct lm_dpo dpo;
     struct lm_dpo_told told;
     double worst = 0;
     setup(&s, (const char *const[]){ "all" }, 1, false);
     for (size_t i = 0; i < 6; i++)
         pieces[i] = (struct lm_piece){ s.batch.input + i, s.batch.target + i + 1, 5 + i % 3 };
-    lm_batch_init(&row, 1, POSITIONS);
-    lm_dpo_init(&dpo, 0.1, &set, 3, 1);
+    lm_dpo_init(&dpo, 0.1, &set, POSITIONS, 3, 1);
     memset(s.lora.params, 0, s.lora.count * sizeof(float));
     lm_net_refresh(s.net);
-    assert_ok(lm_dpo_freeze(&dpo, s.net, &row, NULL));
-    assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
+    assert_ok(lm_dpo_freeze(&dpo, s.net, NULL));
+    assert_ok(lm_dpo_step(&dpo, s.net, 0, NULL, &told, NULL));
     assert_true(fabs(told.loss - log(2)) < 1e-6 && fabs(told.margin) < 1e-6);   // nothing learned yet
     fill(s.lora.params, s.lora.count, 6, 0.3f);
     lm_net_refresh(s.net);
-    assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, &s.gradient, &told, NULL));
+    assert_ok(lm_dpo_step(&dpo, s.net, 0, &s.gradient, &told, NULL));
     assert_true(fabs(told.loss - log(2)) > 1e-3);
     for (size_t i = 0; i < s.lora.count; i += 7) {
         static const double weight[] = { 1 / 12.0, -2 / 3.0, 2 / 3.0, -1 / 12.0 };
@@ -344,7 +342,7 @@ static void preferences_have_the_gradient_of_their_loss(void **state)
         for (int k = 0; k < 4; k++) {
             s.lora.params[i] = at + place[k] * h;
             lm_net_refresh(s.net);
-            assert_ok(lm_dpo_step(&dpo, s.net, &row, 0, NULL, &told, NULL));
+            assert_ok(lm_dpo_step(&dpo, s.net, 0, NULL, &told, NULL));
             sum += weight[k] * told.loss;
         }
         s.lora.params[i] = at;
@@ -353,7 +351,6 @@ static void preferences_have_the_gradient_of_their_loss(void **state)
     if (worst > 5e-4)
         fail_msg("a gradient is wrong by %g", worst);
     lm_dpo_release(&dpo);
-    lm_batch_release(&row);
     teardown(&s);
 }
 
