@@ -23,7 +23,7 @@ struct lm_track_run {
 /* Of this machine and this moment: it may be shown, and never goes into a file that must come again. */
 struct lm_track_speed {
     double seconds;             // since this process began to train
-    double tokens_per_second;   // mean over that time
+    double tokens_per_second;   // mean over that time; not a number where steps are pairs
     double peak_share;          // of the machine's peak in products; NAN: not known
     double joules;              // of the processor since then; NAN: not known
 };
