@@ -51,24 +51,24 @@ cmp a/model/model.safetensors pasted/model.safetensors || fail "best.yaml gives 
 grep -q "^# trial $(sort -g -k2 alone.txt | head -1 | cut -d' ' -f1) of 9" all.txt || fail "$(cat all.txt alone.txt)"
 [ ! -e all/model ] || fail "a model that was not wanted"
 
-# Killed again and again, and stopped: the same bytes.
-for pause in 0.15 0.3 0.5 0.8; do
+# Killed when 1, 4 and 9 lines are there, then stopped: the same bytes.
+for lines in 1 4 9; do
     "${search[@]}" --out=b --quiet > b.txt & run=$!
-    sleep $pause
+    for _ in $(seq 2000); do
+        [ ! -d b ] && [ "$(cat b.work/trials.jsonl 2>/dev/null | wc -l)" -lt $lines ] || break
+        sleep 0.01
+    done
     kill -9 $run 2>/dev/null || true
     wait $run 2>/dev/null || true
-    [ ! -d b ] || break
+    [ ! -d b ] || fail "the search was too fast to be killed"
 done
-if [ ! -d b ]; then
-    [ -s b.work/trials.jsonl ] || fail "nothing is kept of a killed search"
-    "${search[@]}" --out=b > b.txt 2> b.err & run=$!
-    sleep 0.3
-    kill -INT $run 2>/dev/null || true
-    rc=0
-    wait $run || rc=$?
-    [ $rc = 130 ] && grep -q 'the same command goes on' b.err || [ $rc = 0 ] || fail "stopped with $rc: $(cat b.err)"
-    [ $rc = 0 ] || "${search[@]}" --out=b --quiet > b.txt
-fi
+"${search[@]}" --out=b > b.txt 2> b.err & run=$!
+for _ in $(seq 2000); do ! grep -q 'goes on after' b.err || break; sleep 0.01; done
+kill -INT $run 2>/dev/null || true
+rc=0
+wait $run || rc=$?
+[ $rc = 130 ] && grep -q 'the same command goes on' b.err || [ $rc = 0 ] || fail "stopped with $rc: $(cat b.err)"
+[ $rc = 0 ] || "${search[@]}" --out=b --quiet > b.txt
 diff -r a b || fail "a killed search ended elsewhere"
 
 # Another search does not go on in the work of this one.
