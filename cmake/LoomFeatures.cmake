@@ -1,5 +1,5 @@
 # The libraries of others, each under one name: EXTERN jansson in a loom_module() links ext::jansson.
-# All are required; docs/DEPENDENCIES.md says what for.  To add one: a line here, its Debian package in
+# All but MPI are required; docs/DEPENDENCIES.md says what for.  To add one: a line here, its Debian package in
 # packages.txt.
 
 find_package(PkgConfig REQUIRED)
@@ -38,6 +38,11 @@ target_include_directories(ext::dnnl INTERFACE ${LOOM_DNNL_INCLUDE})
 target_link_libraries(ext::dnnl INTERFACE ${LOOM_DNNL_LIBRARY})
 
 list(APPEND LOOM_EXTERNS dnnl)
+
+# MPI is for several machines: without it everything else is built.  Cross builds would find this machine's.
+if(NOT CMAKE_CROSSCOMPILING)
+  pkg_check_modules(LOOM_MPI QUIET IMPORTED_TARGET mpi-c)
+endif()
 
 # Every module may use threads, OpenMP and libm; they need no EXTERN.
 target_link_libraries(loom_flags INTERFACE OpenMP::OpenMP_C Threads::Threads m)

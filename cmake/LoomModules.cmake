@@ -71,6 +71,20 @@ function(loom_program name module)
   install(TARGETS ${name} RUNTIME)
 endfunction()
 
+# loom_plugin(loom-mpi SOURCES a.c LINK target): a shared object of its own beside the program, which loads it only
+# when it is needed.  It links nothing of ours.
+function(loom_plugin name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} MODULE ${A_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE $<TARGET_PROPERTY:loom_flags,INTERFACE_COMPILE_DEFINITIONS>)
+  target_compile_options(${name} PRIVATE $<TARGET_PROPERTY:loom_flags,INTERFACE_COMPILE_OPTIONS> -fPIC)
+  target_link_options(${name} PRIVATE LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+  target_link_libraries(${name} PRIVATE ${A_LINK})
+  set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/loom)
+endfunction()
+
 # A change of what includes what is refused by the build itself, before any test runs.
 add_custom_target(layers ALL
   COMMAND sh cmake/check_layers.sh

@@ -7,6 +7,7 @@
 #include "review/run_page.h"
 #include "store/db.h"
 #include "train/pairs.h"
+#include "train/ranks.h"
 #include "train/train.h"
 
 #include <stdlib.h>
@@ -42,6 +43,17 @@ static const struct lm_opt finetune_rows[] = {
 const struct lm_opt_table lm_finetune_path_options =
     LM_OPT_TABLE("paths", struct finetune_paths, finetune_rows);
 
+/* Ranks that share a run are one command: rank 0 speaks and writes. */
+static enum lm_rc join(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
+{
+    LM_TRY(lm_ranks_open(ranks, err));
+    if (ranks->rank > 0) {
+        lm_progress_quiet(true);
+        cli->globals.json = false;
+    }
+    return LM_OK;
+}
+
 /* A stopped run leaves its checkpoints in OUT.work: the same command goes on from there. */
 static enum lm_rc end(struct lm_cli *cli, const char *what, const struct lm_cli_out *out, enum lm_rc rc,
                       struct lm_buf *metrics, struct lm_err *err)
@@ -65,18 +77,29 @@ static enum lm_rc ledger_of(struct lm_cli *cli, const struct lm_dp_options *dp, 
     return lm_dp_wanted(dp) ? lm_cli_db(cli, ret, err) : LM_OK;
 }
 
-enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     struct lm_pretrain_config *c = cli->config[0];
     const struct pretrain_paths *p = cli->config[1];
-    struct lm_cli_out out;
+    struct lm_cli_out out = { 0 };
     struct lm_buf metrics = { 0 };
+    c->ranks = ranks;
+    if (ranks->rank > 0)
+        return lm_pretrain(c, p->tokens, p->tokenizer, NULL, NULL, &metrics, err);
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
     const enum lm_rc rc = lm_pretrain(c, p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
     lm_db_close(c->ledger);
     return end(cli, "pretrain", &out, rc, &metrics, err);
+}
+
+enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
+{
+    struct lm_ranks ranks;
+    LM_TRY(join(cli, &ranks, err));
+    const enum lm_rc rc = pretrain(cli, &ranks, err);
+    return lm_ranks_close(&ranks, rc, err);
 }
 
 static enum lm_rc show_samples(struct lm_cli *cli, const struct finetune_paths *p, struct lm_err *err)
@@ -96,18 +119,30 @@ static enum lm_rc show_samples(struct lm_cli *cli, const struct finetune_paths *
     return rc;
 }
 
-enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc finetune(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     struct lm_finetune_config *c = cli->config[0];
     const struct finetune_paths *p = cli->config[1];
-    struct lm_cli_out out;
+    struct lm_cli_out out = { 0 };
     struct lm_buf metrics = { 0 };
-    if (p->show > 0)
-        return show_samples(cli, p, err);
+    c->ranks = ranks;
+    if (ranks->rank > 0)
+        return lm_finetune(c, p->model, p->pairs, NULL, NULL, &metrics, err);
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
     const enum lm_rc rc = lm_finetune(c, p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
     lm_db_close(c->ledger);
     return end(cli, "finetune", &out, rc, &metrics, err);
+}
+
+enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
+{
+    const struct finetune_paths *p = cli->config[1];
+    struct lm_ranks ranks;
+    if (p->show > 0)
+        return show_samples(cli, p, err);
+    LM_TRY(join(cli, &ranks, err));
+    const enum lm_rc rc = finetune(cli, &ranks, err);
+    return lm_ranks_close(&ranks, rc, err);
 }

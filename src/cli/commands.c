@@ -37,7 +37,8 @@ const struct lm_command lm_commands[] = {
       "A MODEL is a GGUF file or a Hugging Face folder.",
       { &lm_model_cli_options }, 1, LM_CLI_ARGS_MAX, lm_model_actions, NULL },
     { "pretrain", "--tokens=DIR --tokenizer=DIR --out=DIR", "train a model from scratch",
-      "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.",
+      "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.\n"
+      "mpirun -n N loom pretrain ... shares the work among N processes; the bytes are those of one.",
       { &lm_pretrain_options, &lm_pretrain_path_options }, 0, 0, NULL, lm_cmd_pretrain },
     { "finetune", "--model=DIR --pairs=FILE --out=DIR", "fine-tune a model on question-answer pairs", NULL,
       { &lm_finetune_options, &lm_finetune_path_options }, 0, 0, NULL, lm_cmd_finetune },

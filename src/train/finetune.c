@@ -99,6 +99,8 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .loop = c->loop,
         .rung = c->rung,
         .track = c->track,
+        .ranks = c->ranks,
+        .batch_parts = (uint64_t)c->batch_parts,
         .lora = c->lora_rank > 0 ? lora : NULL,
     };
     struct lm_pair_units *units = NULL;
@@ -155,7 +157,8 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
                pairs.pairs, pairs.train.count, pairs.heldout.count, pairs.unanswered, pairs.windows_empty);
         rc = train(c, model, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &lora, &result, err);
     }
-    if (rc == LM_OK) {
+    const bool writes = !c->ranks || c->ranks->rank == 0;
+    if (rc == LM_OK && writes) {
         model->config.eos_id = lm_chat_end(tokenizer);   // an answer ends with its turn
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(model, &result, model_dir, out_dir, metrics, err);
@@ -165,7 +168,7 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
         lm_json_key_int(metrics, "windows_empty", (int64_t)pairs.windows_empty);
         lm_buf_putc(metrics, '}');
     }
-    if (rc == LM_OK && c->lora_rank > 0) {
+    if (rc == LM_OK && writes && c->lora_rank > 0) {
         LM_FREE char *dir = lm_path_join(out_dir, "adapter");
         rc = lm_lora_save(&lora, model_dir, dir, err);
     }

@@ -29,91 +29,76 @@ double lm_lr_share(const struct lm_optim_config *c, uint64_t step)
     return c->lr_end_share + (1 - c->lr_end_share) * kept;
 }
 
-void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
-                   struct lm_lora *lora, struct lm_gemm *gemm)
+void lm_optim_init_shared(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
+                          struct lm_lora *lora, struct lm_gemm *gemm, struct lm_ranks *ranks)
 {
-    const size_t count = lora ? lora->count : model->parameter_count;
     const bool muon = config->optimizer == LM_OPTIMIZER_MUON && !lora;
     *o = (struct lm_optim){
         .config = *config,
         .model = model,
         .lora = lora,
         .params = lora ? lora->params : model->params,
-        .count = count,
-        .m = lm_slab_alloc(count * sizeof *o->m),
-        .v = lm_slab_alloc(count * sizeof *o->v),
+        .count = lora ? lora->count : model->parameter_count,
         .muon = muon ? lm_muon_new(&model->config, gemm) : NULL,
     };
+    lm_slices_init(&o->slices, model, lora, muon ? lm_muon_handles : NULL, ranks);
+    o->m = lm_slab_alloc(lm_slices_state(&o->slices) * sizeof *o->m);
+    o->v = lm_slab_alloc(lm_slices_state(&o->slices) * sizeof *o->v);
+}
+
+void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
+                   struct lm_lora *lora, struct lm_gemm *gemm)
+{
+    lm_optim_init_shared(o, config, model, lora, gemm, &lm_ranks_alone);
 }
 
 void lm_optim_release(struct lm_optim *o)
 {
     free(o->m);
     free(o->v);
+    lm_slices_release(&o->slices);
     lm_muon_free(o->muon);
     *o = (struct lm_optim){ 0 };
 }
 
 size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
-                      const struct lm_lora *lora)
+                      const struct lm_lora *lora, int ranks)
 {
-    if (lora)
-        return 2 * lora->count * sizeof(float);
-    const size_t moments = 2 * lm_llama_parameter_count(model) * sizeof(float);
-    return moments + (config->optimizer == LM_OPTIMIZER_MUON ? lm_muon_bytes(model) : 0);
+    const size_t bytes = (lora ? lora->count : lm_llama_parameter_count(model)) * sizeof(float);
+    const bool muon = config->optimizer == LM_OPTIMIZER_MUON && !lora;
+    const size_t inbox = bytes / (size_t)ranks * (size_t)(ranks - 1);
+    return 2 * bytes + inbox + (muon ? lm_muon_bytes(model) : 0);
 }
 
-/* Names the first tensor whose values are not finite. */
-static enum lm_rc fail_not_finite(const struct lm_optim *o, const struct lm_gradient *g, uint64_t step,
+/* Names the tensor. */
+static enum lm_rc fail_not_finite(const struct lm_optim *o, const struct lm_slice *slice, uint64_t step,
                                   struct lm_err *err)
 {
-    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT && !o->lora; kind++) {
-        size_t rows, cols;
-        lm_llama_shape(&o->model->config, kind, &rows, &cols);
-        for (size_t l = 0; l < lm_llama_layer_count(&o->model->config, kind); l++)
-            if (!isfinite(lm_sum_squares(g->tensor[kind] + l * rows * cols, rows * cols))) {
-                char name[128];
+    char name[128] = "the adapter";
+    if (slice->kind >= 0) {
+        const float *at = o->params + slice->at, *first = o->model->tensor[slice->kind];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-                snprintf(name, sizeof name, lm_llama_tensors[kind].hf_name,
-                         (int)l);   // %d or nothing: a table
+        snprintf(name, sizeof name, lm_llama_tensors[slice->kind].hf_name,
+                 (int)((size_t)(at - first) / (slice->rows * slice->cols)));   // %d or nothing: a table
 #pragma GCC diagnostic pop
-                return lm_fail(
-                    err, LM_EFORMAT,
-                    "step %llu: the gradient of %s is not finite; lower the learning rate, or go on "
-                    "from an earlier checkpoint",
-                    (unsigned long long)step + 1, name);
-            }
     }
     return lm_fail(err, LM_EFORMAT,
-                   "step %llu: the norm of the gradient is not finite; lower the learning rate",
-                   (unsigned long long)step + 1);
+                   "step %llu: the gradient of %s is not finite; lower the learning rate, or go on from an "
+                   "earlier checkpoint",
+                   (unsigned long long)step + 1, name);
 }
 
-enum { UPDATE_UNIT = 1 << 14 };
-
-static void adamw(struct lm_optim *o, size_t at, const float *grad, size_t count,
+static void adamw(struct lm_optim *o, const struct lm_slice *slice, const float *grad,
                   const struct lm_adamw *update)
 {
     const struct lm_kernels *kernels = lm_kernels();
+    float *w = o->params + slice->at, *m = o->m + slice->state_at, *v = o->v + slice->state_at;
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < count; i += UPDATE_UNIT) {
-        const size_t n = count - i < UPDATE_UNIT ? count - i : UPDATE_UNIT;
-        kernels->adamw(o->params + at + i, o->m + at + i, o->v + at + i, grad + i, n, update);
+    for (size_t i = 0; i < slice->count; i += LM_SLICE_UNIT) {
+        const size_t n = slice->count - i < LM_SLICE_UNIT ? slice->count - i : LM_SLICE_UNIT;
+        kernels->adamw(w + i, m + i, v + i, grad + i, n, update);
     }
-}
-
-static enum lm_rc muon(struct lm_optim *o, size_t at, const float *grad, size_t layers,
-                       struct lm_muon_update update, struct lm_err *err)
-{
-    for (size_t l = 0; l < layers; l++) {
-        const size_t shift = l * update.rows * update.cols;
-        update.w = o->model->params + at + shift;
-        update.momentum = o->m + at + shift;
-        update.grad = grad + shift;
-        LM_TRY(lm_muon_step(o->muon, &update, err));
-    }
-    return LM_OK;
 }
 
 static struct lm_adamw adamw_of(const struct lm_optim_config *c, uint64_t step, double decay,
@@ -132,44 +117,45 @@ static struct lm_adamw adamw_of(const struct lm_optim_config *c, uint64_t step, 
     };
 }
 
-enum lm_rc lm_optim_step(struct lm_optim *o, const struct lm_gradient *g, uint64_t step, double *ret_norm,
-                         struct lm_err *err)
+static enum lm_rc update(struct lm_optim *o, const struct lm_slice *slice, const float *grad, uint64_t step,
+                         float grad_scale, struct lm_err *err)
 {
     enum { MOMENTUM_PERCENT = 95 };
     const struct lm_optim_config *c = &o->config;
-    const struct lm_llama_config *model = &o->model->config;
-    const double norm = sqrt(lm_sum_squares(g->slab, o->count));
-    if (!isfinite(norm))
-        return fail_not_finite(o, g, step, err);
-
-    const double share = lm_lr_share(c, step);
-    const float grad_scale = c->clip > 0 && norm > c->clip ? (float)(c->clip / norm) : 1;
-    *ret_norm = norm;
-    if (o->lora) {
-        const struct lm_adamw update = adamw_of(c, step, c->weight_decay, grad_scale);
-        adamw(o, 0, g->slab, o->count, &update);
-        return LM_OK;
+    const double decay = slice->kind < 0 || lm_llama_tensors[slice->kind].is_matrix ? c->weight_decay : 0;
+    if (o->muon && lm_muon_handles(slice->kind)) {
+        const struct lm_muon_update matrix = { .w = o->params + slice->at,
+                                               .momentum = o->m + slice->state_at,
+                                               .grad = grad,
+                                               .rows = slice->rows,
+                                               .cols = slice->cols,
+                                               .lr = (float)(lm_lr_share(c, step) * c->matrix_lr),
+                                               .decay = (float)decay,
+                                               .beta = MOMENTUM_PERCENT / 100.0f,
+                                               .grad_scale = grad_scale };
+        return lm_muon_step(o->muon, &matrix, err);
     }
-    for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++) {
-        if (kind == LM_LLAMA_HEAD && model->tied)
-            continue;
-        size_t rows, cols;
-        lm_llama_shape(model, kind, &rows, &cols);
-        const size_t at = (size_t)(o->model->tensor[kind] - o->model->params);
-        const size_t layers = lm_llama_layer_count(model, kind);
-        const double decay = lm_llama_tensors[kind].is_matrix ? c->weight_decay : 0;
-        if (o->muon && lm_muon_handles(kind)) {
-            const struct lm_muon_update update = { .rows = rows,
-                                                   .cols = cols,
-                                                   .lr = (float)(share * c->matrix_lr),
-                                                   .decay = (float)decay,
-                                                   .beta = MOMENTUM_PERCENT / 100.0f,
-                                                   .grad_scale = grad_scale };
-            LM_TRY(muon(o, at, g->tensor[kind], layers, update, err));
-            continue;
-        }
-        const struct lm_adamw update = adamw_of(c, step, decay, grad_scale);
-        adamw(o, at, g->tensor[kind], layers * rows * cols, &update);
-    }
+    const struct lm_adamw values = adamw_of(c, step, decay, grad_scale);
+    adamw(o, slice, grad, &values);
     return LM_OK;
+}
+
+enum lm_rc lm_optim_step(struct lm_optim *o, struct lm_gradient *g, uint64_t step, double *ret_norm,
+                         struct lm_err *err)
+{
+    const double clip = o->config.clip;
+    const struct lm_slice *not_finite;
+    double norm;
+    LM_TRY(lm_slices_reduce(&o->slices, g->slab, err));
+    LM_TRY(lm_slices_norm(&o->slices, g->slab, &norm, &not_finite, err));
+    if (not_finite)
+        return fail_not_finite(o, not_finite, step, err);
+    const float grad_scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
+    for (size_t i = 0; i < o->slices.count; i++) {
+        const struct lm_slice *slice = &o->slices.items[i];
+        if (slice->owner == o->slices.ranks->rank)
+            LM_TRY(update(o, slice, g->slab + slice->at, step, grad_scale, err));
+    }
+    *ret_norm = norm;
+    return lm_slices_spread(&o->slices, o->params, err);
 }

@@ -3,11 +3,15 @@
 /* train/optim.h - one update of all parameters: clipping, learning rate, AdamW, Muon.
  *
  * Muon moves the matrices inside the layers by their momentum made orthogonal (train/muon.c); embedding, head
- * and norms are AdamW's in both cases.  Weight decay acts on matrices only. */
+ * and norms are AdamW's in both cases.  Weight decay acts on matrices only.
+ *
+ * With several ranks each keeps the moments of its slices only, updates them and gets the others' parameters
+ * (train/slices.h); the bits are those of one rank. */
 
 #include "model/llama.h"
 #include "tensor/gemm.h"
 #include "train/net.h"
+#include "train/slices.h"
 
 enum lm_optimizer { LM_OPTIMIZER_ADAMW, LM_OPTIMIZER_MUON };
 
@@ -42,20 +46,28 @@ struct lm_optim {
     struct lm_lora *lora;     // borrowed; what is trained instead, by AdamW; NULL: none
     float *params;            // of the one or the other
     size_t count;
-    float *m, *v;           // slabs laid out like the parameters; v is unused where Muon works
+    float *m, *v;   // lm_slices_state() floats; on rank 0 slabs laid out like the parameters.  v is
+                    // unused where Muon works
+    struct lm_slices slices;
     struct lm_muon *muon;   // NULL for AdamW
 };
 
 void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
                    struct lm_lora *lora, struct lm_gemm *gemm);
+/* As one of several ranks. */
+void lm_optim_init_shared(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
+                          struct lm_lora *lora, struct lm_gemm *gemm, struct lm_ranks *ranks);
 void lm_optim_release(struct lm_optim *o);
+/* With several ranks this is rank 0's, which holds all moments for the checkpoint, and what the others send.
+ */
 size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
-                      const struct lm_lora *lora);
+                      const struct lm_lora *lora, int ranks);
 
-/* Update number `step` (0-based).  Returns the gradient's norm before clipping.  LM_EFORMAT, naming step and
- * tensor, when a gradient is not finite; nothing is changed then. */
-enum lm_rc lm_optim_step(struct lm_optim *o, const struct lm_gradient *gradient, uint64_t step,
-                         double *ret_norm, struct lm_err *err);
+/* Update number `step` (0-based), of all ranks together: each brings the gradient of its parts of the batch,
+ * which is used up.  Returns the gradient's norm before clipping.  LM_EFORMAT, naming step and tensor, when a
+ * gradient is not finite; nothing is changed then. */
+enum lm_rc lm_optim_step(struct lm_optim *o, struct lm_gradient *gradient, uint64_t step, double *ret_norm,
+                         struct lm_err *err);
 
 /* ---- train/muon.c: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks" ---- */
 

@@ -92,6 +92,8 @@ static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *
         .loop = c->loop,
         .rung = c->rung,
         .track = c->track,
+        .ranks = c->ranks,
+        .batch_parts = (uint64_t)c->batch_parts,
     };
     const struct lm_str parts[] = {
         { s->train.map.ptr, s->train.map.len },
@@ -181,7 +183,7 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
         rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
     if (rc == LM_OK && config.dp)
         rc = lm_dp_json(config.dp, &result.privacy, err);
-    if (rc == LM_OK) {
+    if (rc == LM_OK && (!c->ranks || c->ranks->rank == 0)) {
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
         if (!config.dp)

@@ -19,6 +19,7 @@
 #include "train/track.h"
 
 struct lm_db;
+struct lm_ranks;
 
 struct lm_pretrain_config {
     /* architecture */
@@ -26,7 +27,7 @@ struct lm_pretrain_config {
     double rope_theta, norm_eps;
     bool tied;
     /* optimisation */
-    int64_t steps, batch_tokens, warmup_steps;
+    int64_t steps, batch_tokens, batch_parts, warmup_steps;
     double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
     int optimizer;                                                                    // adamw | muon
     /* run */
@@ -38,6 +39,7 @@ struct lm_pretrain_config {
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
     const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
+    struct lm_ranks *ranks;         // processes that share the run; NULL: it is alone.  No option
 };
 extern const struct lm_opt_table lm_pretrain_options;
 
@@ -52,7 +54,7 @@ enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *toke
 struct lm_finetune_config {
     const char *snapshot;   // which pairs: the snapshot named in pairs.jsonl; NULL: all
     const char *system;     // system message of every pair; NULL: none
-    int64_t epochs, batch_tokens, warmup_steps;
+    int64_t epochs, batch_tokens, batch_parts, warmup_steps;
     int64_t window_size,
         window_stride;   // sequences longer than window_size are cut into overlapping windows
     double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
@@ -70,6 +72,7 @@ struct lm_finetune_config {
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
     const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
+    struct lm_ranks *ranks;         // processes that share the run; NULL: it is alone.  No option
 };
 extern const struct lm_opt_table lm_finetune_options;
 

@@ -63,12 +63,14 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
     const struct lm_trainer_config *c = t->config;
     struct lm_checkpoint *s = &t->state;
     const uint64_t steps = c->optim.steps, started = s->step;
+    const bool alone = lm_trainer_ranks(c)->count == 1;   // else all stop after the same step
     uint64_t saved = s->step;
-    const double peak = in_bf16(t) ? lm_bf16_peak_gflops(PEAK_MS) : lm_peak_gflops(PEAK_MS);
+    const double peak =
+        (in_bf16(t) ? lm_bf16_peak_gflops(PEAK_MS) : lm_peak_gflops(PEAK_MS)) * lm_trainer_ranks(c)->count;
     struct lm_progress progress = lm_progress_start(c->what, "steps", steps);
     for (;;) {
         if (due(s->step, c->checkpoint_every, steps) && saved != s->step) {
-            LM_TRY(lm_checkpoint_save(&t->place, s, err));
+            LM_TRY(lm_trainer_save(t, err));
             saved = s->step;
         }
         if (due(s->step, c->eval_every, steps) && s->evaluated != s->step && t->heldout->count > 0)
@@ -77,9 +79,9 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
             return lm_trainer_stop_at_rung(t, saved == s->step, err);
         if (s->step == steps)
             break;
-        if (lm_stop_asked()) {
+        if (t->stop || (alone && lm_stop_asked())) {
             if (s->step > 0)
-                LM_TRY(lm_checkpoint_save(&t->place, s, err));
+                LM_TRY(lm_trainer_save(t, err));
             return lm_fail(err, LM_ESTOP,
                            "%s: stopped after step %llu of %llu; the same command goes on from there",
                            c->what, (unsigned long long)s->step, (unsigned long long)steps);
@@ -98,12 +100,15 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     if (c->rung && t->heldout->count == 0)
         return lm_fail(err, LM_EINVAL, "%s: nothing is held out, so runs cannot be compared", c->what);
     const struct lm_net_config net = lm_trainer_net_config(c, t->feed, bf16);
+    LM_TRY(lm_trainer_join(t, err));
     LM_TRY(lm_trainer_plan(c, t->model, t->feed, t->heldout, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, &net);
     lm_gradient_init(&t->gradient, t->model, c->lora);
-    lm_optim_init(&t->optim, &c->optim, t->model, c->lora, t->gemm);
+    lm_optim_init_shared(&t->optim, &c->optim, t->model, c->lora, t->gemm, lm_trainer_ranks(c));
     if (c->dp)
         lm_gradient_init(&t->noisy, t->model, c->lora);
+    if (!c->dp && !c->dpo)
+        lm_batch_parts_init(&t->parts, lm_trainer_parts(c, t->feed), t->model, c->lora, lm_trainer_ranks(c));
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
 
@@ -112,7 +117,8 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     t->state.m = t->optim.m;
     t->state.v = t->optim.v;
     t->state.count = t->optim.count;
-    LM_TRY(lm_dir_make(c->work_dir, err));
+    if (lm_trainer_ranks(c)->rank == 0)   // the only one that writes
+        LM_TRY(lm_dir_make(c->work_dir, err));
     if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
         lm_net_refresh(t->net);
         LM_TRY(lm_dpo_freeze(c->dpo, t->net, err));
@@ -122,7 +128,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
                                           t->model->parameter_count };
         c->track->begin(c->track->state, &run);
     }
-    const enum lm_rc rc = lm_checkpoint_load(&t->place, &t->state, err);
+    const enum lm_rc rc = lm_trainer_load(t, err);
     if (rc == LM_OK)
         lm_say("%s: goes on after step %llu", c->what, (unsigned long long)t->state.step);
     return rc == LM_ENOTHING ? LM_OK : rc;
@@ -135,6 +141,7 @@ static void release(struct lm_training *t)
     lm_optim_release(&t->optim);
     lm_gradient_release(&t->gradient);
     lm_gradient_release(&t->noisy);
+    lm_batch_parts_release(&t->parts);
     lm_net_free(t->net);
     lm_gemm_free(t->gemm);
     lm_buf_release(&t->state.log);
@@ -174,6 +181,10 @@ enum lm_rc lm_private_run(struct lm_trainer_config *config, const struct lm_dp_o
                           struct lm_db *ledger, const struct lm_dp_source *source, size_t rows,
                           struct lm_dp *dp, struct lm_err *err)
 {
+    if (config->ranks && config->ranks->count > 1)
+        return lm_fail(err, LM_EINVAL,
+                       "%s: a run with privacy (dp-...) is one rank's; start it without mpirun",
+                       config->what);
     LM_TRY(lm_dp_init(dp, options, source, rows, config->optim.steps, config->work_dir, config->recipe, err));
     config->optim.clip = 0;
     config->dp = dp;

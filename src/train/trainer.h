@@ -6,6 +6,7 @@
  * evaluation: a fault in the evaluation costs nothing.  A run killed at any moment goes on from its last
  * checkpoint and ends with the same bytes. */
 
+#include "train/batch_parts.h"
 #include "train/dp.h"
 #include "train/dpo.h"
 #include "train/feed.h"
@@ -32,6 +33,8 @@ struct lm_trainer_config {
     struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not
     struct lm_rung *rung;     // where to stop early; NULL: nowhere
     const struct lm_track *track;   // told of every line of the log; NULL: nobody is
+    struct lm_ranks *ranks;         // who shares the run; NULL: it is alone
+    uint64_t batch_parts;   // in which a batch's gradient is summed (train/batch_parts.h); 0: as it suits
 };
 
 struct lm_trainer_result {

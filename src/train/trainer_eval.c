@@ -37,8 +37,7 @@ enum lm_rc lm_eval_measure(struct lm_net *net, struct lm_batch *batch, const str
 enum lm_rc lm_trainer_evaluate(struct lm_training *t, struct lm_err *err)
 {
     struct lm_measure m;
-    lm_net_refresh(t->net);
-    LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
+    LM_TRY(lm_trainer_measure(t, &m, err));
     struct lm_checkpoint *s = &t->state;
     s->evaluated = s->step;
     s->heldout_loss = m.loss;
@@ -67,11 +66,9 @@ enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_
     struct lm_rung *r = t->config->rung;
     struct lm_measure m = { .loss = t->state.heldout_loss, .bits_per_byte = t->state.heldout_bits_per_byte };
     if (!saved)
-        LM_TRY(lm_checkpoint_save(&t->place, &t->state, err));
-    if (t->state.evaluated != t->state.step) {
-        lm_net_refresh(t->net);
-        LM_TRY(lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err));
-    }
+        LM_TRY(lm_trainer_save(t, err));
+    if (t->state.evaluated != t->state.step)
+        LM_TRY(lm_trainer_measure(t, &m, err));
     r->step = t->state.step;
     r->steps = t->config->optim.steps;
     r->loss = t->state.loss;

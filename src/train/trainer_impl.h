@@ -1,7 +1,8 @@
 #ifndef LM_TRAIN_TRAINER_IMPL_H
 #define LM_TRAIN_TRAINER_IMPL_H
 /* train/trainer_impl.h - the inside of the loop: trainer.c goes from step to step, trainer_step.c makes one,
- * trainer_plan.c counts memory, trainer_eval.c measures, trainer_write.c writes the result. */
+ * trainer_plan.c counts memory, trainer_eval.c measures, trainer_ranks.c is for runs of several processes,
+ * trainer_write.c writes the result. */
 
 #include "train/checkpoint.h"
 #include "train/trainer.h"
@@ -16,6 +17,8 @@ struct lm_training {
     struct lm_gradient gradient;
     struct lm_gradient noisy;   // of a private step; gradient is one unit's then
     struct lm_optim optim;
+    struct lm_batch_parts parts;   // of a batch; none in a private step or one of preferences
+    bool stop;                     // all ranks know that the run is to stop here
     struct lm_batch batch, eval_batch;
     struct lm_checkpoint_place place;
     struct lm_checkpoint state;
@@ -43,6 +46,16 @@ enum lm_rc lm_trainer_evaluate(struct lm_training *t, struct lm_err *err);
 uint64_t lm_trainer_rung_step(const struct lm_rung *r, uint64_t steps);
 /* Measures here, aside from log and state, and leaves with LM_ESTOP. */
 enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_err *err);
+
+/* ---- trainer_ranks.c: as their namesakes, by rank 0 for all ---- */
+
+struct lm_ranks *lm_trainer_ranks(const struct lm_trainer_config *config);
+size_t lm_trainer_parts(const struct lm_trainer_config *config, const struct lm_feed *feed);
+/* LM_EINVAL when the ranks cannot share this run, or do not have the same one. */
+enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err);
+enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err);
+enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err);
+enum lm_rc lm_trainer_measure(struct lm_training *t, struct lm_measure *ret, struct lm_err *err);
 
 /* ---- trainer.c ---- */
 

@@ -20,6 +20,8 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
     const size_t weights = model->parameter_count * sizeof(float);
     const struct lm_net_config net = lm_trainer_net_config(config, feed, bf16);
     const struct lm_lora *lora = config->lora;
+    const size_t count = lora ? lora->count : model->parameter_count;
+    const int ranks = lm_trainer_ranks(config)->count;
     size_t eval = 0;
     for (size_t i = 0; i < heldout->count; i++)
         eval += heldout->pieces[i].len * (sizeof(uint32_t) + sizeof(int32_t));
@@ -30,9 +32,10 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
         { "weights", weights },
         { "adapter", lora ? lm_lora_bytes(&lora->config, &model->config, NULL) : 0 },
         { "gradient", lora ? lora->count * sizeof(float) : weights },
-        { "sum of gradients",
-          config->dp ? (lora ? lora->count : model->parameter_count) * sizeof(float) : 0 },
-        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora) },
+        { "sum of gradients", config->dp
+                                  ? count * sizeof(float)
+                                  : lm_batch_parts_bytes(lm_trainer_parts(config, feed), ranks, count) },
+        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora, ranks) },
         { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
         { "held-out set", eval },

@@ -33,9 +33,8 @@ static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
     if (t->batch.trained == 0)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);
-    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
     lm_net_refresh(t->net);
-    LM_TRY(lm_net_train(t->net, &t->batch, &t->gradient, &s->loss, err));
+    LM_TRY(lm_batch_parts_train(&t->parts, t->net, &t->batch, &t->gradient, &s->loss, &t->stop, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     if (!isfinite(s->loss))
         return lm_fail(err, LM_EFORMAT, "step %llu: the loss is not finite; lower the learning rate",

@@ -1,0 +1,165 @@
+#include "train/batch_parts.h"
+
+#include "base/mem.h"
+#include "base/sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t micro_batches(size_t rows, size_t positions)
+{
+    const size_t micro = lm_net_rows(positions);
+    return (rows + micro - 1) / micro;
+}
+
+size_t lm_batch_parts_count(size_t wanted, size_t rows, size_t positions)
+{
+    enum { WITHOUT_WISH = 2 };
+    if (wanted > 0)
+        return wanted;
+    return micro_batches(rows, positions) >= WITHOUT_WISH ? WITHOUT_WISH : 1;
+}
+
+static bool power_of_two(size_t n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
+enum lm_rc lm_batch_parts_check(size_t parts, size_t rows, int ranks, struct lm_err *err)
+{
+    const size_t n = (size_t)ranks;
+    if (parts > rows)
+        return lm_fail(err, LM_EINVAL,
+                       "a batch of %zu rows cannot be cut into %zu parts: make batch-parts smaller or "
+                       "batch-tokens larger",
+                       rows, parts);
+    if (n == 1 || (parts % n == 0 && power_of_two(parts / n)))
+        return LM_OK;
+    return lm_fail(
+        err, LM_EINVAL,
+        "%d ranks cannot share a batch of %zu parts: set batch-parts to %zu (or %zu, %zu, ...), which "
+        "gives the same bytes with every number of ranks it allows, or start as many ranks as there "
+        "are parts",
+        ranks, parts, n, 2 * n, 4 * n);
+}
+
+/* ---- memory ---- */
+
+/* Levels on which neighbours are added, and gradients kept meanwhile. */
+static size_t levels_of(size_t own)
+{
+    size_t levels = 0;
+    for (; own % 2 == 0; own /= 2)
+        levels++;
+    return levels;
+}
+
+static size_t spare_of(size_t own)
+{
+    const size_t levels = levels_of(own);
+    return levels + (own >> levels > 1);
+}
+
+void lm_batch_parts_init(struct lm_batch_parts *p, size_t count, const struct lm_llama *model,
+                         struct lm_lora *lora, struct lm_ranks *ranks)
+{
+    const size_t own = count / (size_t)ranks->count;
+    LM_ASSERT(own > 0);
+    *p = (struct lm_batch_parts){
+        .ranks = ranks, .count = count, .own = own, .levels = levels_of(own), .spare_count = spare_of(own)
+    };
+    p->spare = lm_zalloc(p->spare_count + 1, sizeof *p->spare);
+    for (size_t i = 0; i < p->spare_count; i++)
+        lm_gradient_init(&p->spare[i], model, lora);
+    p->losses = lm_zalloc(count + 1, sizeof *p->losses);
+}
+
+void lm_batch_parts_release(struct lm_batch_parts *p)
+{
+    for (size_t i = 0; i < p->spare_count; i++)
+        lm_gradient_release(&p->spare[i]);
+    free(p->spare);
+    free(p->losses);
+    *p = (struct lm_batch_parts){ 0 };
+}
+
+size_t lm_batch_parts_bytes(size_t count, int ranks, size_t floats)
+{
+    return spare_of(count / (size_t)ranks) * floats * sizeof(float);
+}
+
+/* ---- one batch ---- */
+
+/* Rows of part `part`, without a copy; whole micro-batches if there are enough.  `trained` stays that of the
+ * whole batch: it is what the sum of losses is divided by. */
+static struct lm_batch rows_of(const struct lm_batch *b, size_t parts, size_t part)
+{
+    const size_t micro = micro_batches(b->rows, b->positions) >= parts ? lm_net_rows(b->positions) : 1;
+    const size_t units = (b->rows + micro - 1) / micro;
+    const size_t first = units * part / parts * micro, end = units * (part + 1) / parts * micro;
+    struct lm_batch view = *b;
+    view.rows = (end < b->rows ? end : b->rows) - first;
+    view.input += first * b->positions;
+    view.target += first * b->positions;
+    view.start += first * b->positions;
+    return view;
+}
+
+/* Its own memory is added to, and keeps the sum. */
+static void add_gradient(struct lm_gradient *sum, const struct lm_gradient *other)
+{
+    float *both[] = { sum->slab, other->slab };
+    lm_ranks_add(both, 2, 0, sum->count);
+}
+
+static void swap(struct lm_gradient *a, struct lm_gradient *b)
+{
+    const struct lm_gradient kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Number `done` of this rank's parts is in gradient: adds what it completes, puts the rest aside. */
+static void put_aside(struct lm_batch_parts *p, size_t done, struct lm_gradient *gradient)
+{
+    size_t level = 0;
+    for (; level < p->levels && (done >> level & 1); level++)
+        add_gradient(gradient, &p->spare[level]);
+    if (level < p->levels) {
+        swap(gradient, &p->spare[level]);
+        return;
+    }
+    const bool first = done >> level == 0;
+    if (p->spare_count == p->levels)
+        return;   // a power of two: the sum is complete
+    if (first)
+        swap(gradient, &p->spare[p->levels]);
+    else
+        add_gradient(&p->spare[p->levels], gradient);
+}
+
+enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, struct lm_net *net, const struct lm_batch *batch,
+                                struct lm_gradient *gradient, double *ret_loss, bool *ret_stop,
+                                struct lm_err *err)
+{
+    LM_ASSERT(batch->trained > 0);
+
+    memset(p->losses, 0, (p->count + 1) * sizeof *p->losses);
+    for (size_t i = 0; i < p->own; i++) {
+        const size_t part = (size_t)p->ranks->rank * p->own + i;
+        const struct lm_batch rows = rows_of(batch, p->count, part);
+        memset(gradient->slab, 0, gradient->count * sizeof *gradient->slab);
+        LM_TRY(lm_net_train(net, &rows, gradient, &p->losses[part], err));
+        put_aside(p, i, gradient);
+    }
+    if (p->spare_count > p->levels)
+        swap(gradient, &p->spare[p->levels]);
+    p->losses[p->count] = lm_stop_asked();
+    LM_TRY(lm_ranks_sum(p->ranks, p->losses, p->count + 1, err));   // of each loss all but one are 0
+    double loss = 0;
+    for (size_t i = 0; i < p->count; i++)
+        loss += p->losses[i];
+    *ret_loss = loss;
+    *ret_stop = p->losses[p->count] > 0;
+    return LM_OK;
+}

@@ -1,0 +1,95 @@
+/* What one rank does for all: checkpoints and measurements. */
+#include "train/trainer_impl.h"
+
+#include "base/mem.h"
+#include "base/sys.h"
+
+#include <stdlib.h>
+
+struct lm_ranks *lm_trainer_ranks(const struct lm_trainer_config *config)
+{
+    return config->ranks ? config->ranks : &lm_ranks_alone;
+}
+
+size_t lm_trainer_parts(const struct lm_trainer_config *c, const struct lm_feed *feed)
+{
+    return c->dp || c->dpo ? 1 : lm_batch_parts_count((size_t)c->batch_parts, feed->rows, feed->positions);
+}
+
+enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err)
+{
+    const struct lm_trainer_config *c = t->config;
+    struct lm_ranks *r = lm_trainer_ranks(c);
+    enum lm_rc rc = LM_OK;
+    if (c->dpo && r->count > 1)
+        rc = lm_fail(err, LM_EINVAL,
+                     "%s: a run on preferences (dpo-beta) is one rank's; start it without mpirun", c->what);
+    else
+        rc = lm_batch_parts_check(lm_trainer_parts(c, t->feed), c->dp || c->dpo ? 1 : t->feed->rows, r->count,
+                                  err);
+    LM_TRY(lm_ranks_agree(r, rc, err));
+    char kind[LM_SHA256_HEX + 16];   // the kernels too: ranks that round differently would not be one run
+    snprintf(kind, sizeof kind, "%s %s", c->recipe, lm_isa_name(lm_isa()));
+    return lm_ranks_same(r, "the recipe (options, data, program, instruction set)", kind, err);
+}
+
+enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err)
+{
+    struct lm_ranks *r = t->optim.slices.ranks;
+    LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.m, err));
+    LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.v, err));
+    return lm_ranks_agree(r, r->rank == 0 ? lm_checkpoint_save(&t->place, &t->state, err) : LM_OK, err);
+}
+
+/* Everything but the moments, from rank 0. */
+static enum lm_rc share_state(struct lm_training *t, struct lm_err *err)
+{
+    struct lm_ranks *r = t->optim.slices.ranks;
+    struct lm_checkpoint *s = &t->state;
+    struct lm_checkpoint from = *s;   // of its fields only those that are no pointers
+    LM_TRY(lm_ranks_share(r, &from, sizeof from, err));
+    LM_TRY(lm_ranks_share(r, s->params, s->count * sizeof *s->params, err));
+    if (r->rank > 0) {
+        lm_buf_reset(&s->log);
+        char *text = lm_alloc(from.log.len + 1);
+        const enum lm_rc rc = lm_ranks_share(r, text, from.log.len, err);
+        if (rc == LM_OK)
+            lm_buf_add(&s->log, text, from.log.len);
+        free(text);
+        LM_TRY(rc);
+        from.log = s->log;
+        from.params = s->params;
+        from.m = s->m;
+        from.v = s->v;
+        *s = from;
+        return LM_OK;
+    }
+    return lm_ranks_share(r, s->log.ptr, s->log.len, err);
+}
+
+enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err)
+{
+    struct lm_ranks *r = t->optim.slices.ranks;
+    int rc = r->rank == 0 ? lm_checkpoint_load(&t->place, &t->state, err) : LM_OK;
+    LM_TRY(lm_ranks_agree(r, rc == LM_ENOTHING ? LM_OK : rc, err));
+    LM_TRY(lm_ranks_share(r, &rc, sizeof rc, err));
+    if (rc == LM_ENOTHING || r->count == 1)
+        return rc;
+    LM_TRY(share_state(t, err));
+    LM_TRY(lm_slices_scatter(&t->optim.slices, t->optim.m, err));
+    return lm_slices_scatter(&t->optim.slices, t->optim.v, err);
+}
+
+enum lm_rc lm_trainer_measure(struct lm_training *t, struct lm_measure *ret, struct lm_err *err)
+{
+    struct lm_ranks *r = t->optim.slices.ranks;
+    enum lm_rc rc = LM_OK;
+    struct lm_measure m = { 0 };
+    lm_net_refresh(t->net);
+    if (r->rank == 0)
+        rc = lm_eval_measure(t->net, &t->eval_batch, t->heldout, &m, err);
+    LM_TRY(lm_ranks_agree(r, rc, err));
+    LM_TRY(lm_ranks_share(r, &m, sizeof m, err));
+    *ret = m;
+    return LM_OK;
+}
