@@ -13,11 +13,12 @@
 enum { LM_TARGET_NONE = -1 };   // the position is read but not trained
 
 struct lm_batch {
-    size_t rows, positions;   // B, T
-    uint32_t *input;          // (B, T)
-    int32_t *target;          // (B, T), a token id or LM_TARGET_NONE
-    uint32_t *start;          // (B, T), within the row
-    size_t trained;           // targets that are not NONE
+    size_t rows, positions;     // B, T
+    uint32_t *input;            // (B, T)
+    int32_t *target;            // (B, T), a token id or LM_TARGET_NONE
+    uint32_t *start;            // (B, T), within the row
+    size_t trained;             // targets that are not NONE
+    uint64_t step, first_row;   // which masks dropout takes: those of this step, from this row on
 };
 
 void lm_batch_init(struct lm_batch *b, size_t rows, size_t positions);

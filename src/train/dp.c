@@ -177,6 +177,7 @@ static enum lm_rc add_unit(const struct lm_dp *dp, struct lm_net *net, struct lm
     double loss;
     lm_batch_clear(batch);
     dp->source->fill(dp->source->state, number, place, batch);
+    batch->first_row = number;   // its masks, if there are any, are its own
     if (batch->trained == 0)
         return LM_OK;
     LM_TRY(lm_net_train(net, batch, unit, &loss, err));
@@ -191,6 +192,7 @@ enum lm_rc lm_dp_step(const struct lm_dp *dp, struct lm_net *net, struct lm_batc
     LM_ASSERT(batch->rows == 1);
 
     struct draw block[DRAWS];
+    batch->step = step;
     memset(ret, 0, unit->count * sizeof *ret);
     for (uint64_t u = 0; u < dp->source->units; u++) {
         if (u % DRAWS == 0)

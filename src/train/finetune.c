@@ -63,7 +63,8 @@ static enum lm_rc adapter_of(const struct lm_finetune_config *c, struct lm_llama
     static const char *const all[] = { "all" };
     struct lm_lora_config config = { .rank = c->lora_rank,
                                      .alpha = c->lora_alpha,
-                                     .stabilized = c->lora_stabilized };
+                                     .stabilized = c->lora_stabilized,
+                                     .dropout = c->lora_dropout };
     const struct lm_opt_list *t = &c->lora_targets;
     LM_TRY(lm_lora_targets_parse(t->len ? t->items : (const char **)all, t->len ? t->len : 1, &config.targets,
                                  err));
@@ -97,6 +98,8 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
         .loop = c->loop,
+        .dropout = c->dropout,
+        .seed = (uint64_t)c->seed,
         .rung = c->rung,
         .track = c->track,
         .ranks = c->ranks,
@@ -143,6 +146,11 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
         return lm_fail(err, LM_EINVAL,
                        "finetune: preferences (dpo-beta) cannot be learned privately (dp-...); "
                        "leave one of them out");
+    if (c->dpo_beta > 0 && (c->dropout > 0 || c->lora_dropout > 0))
+        return lm_fail(
+            err, LM_EINVAL,
+            "finetune: preferences (dpo-beta) are learned against the whole model as it was; leave "
+            "dropout and lora-dropout out");
     struct lm_pair_set pairs = { 0 };
     struct lm_trainer_result result = { 0 };
     const struct lm_pair_spec spec = lm_finetune_spec(c, &model->config);

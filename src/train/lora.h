@@ -19,6 +19,7 @@ struct lm_lora_config {
     int64_t rank;       // 1..LM_LORA_RANK_MAX
     double alpha;       // > 0
     bool stabilized;    // rsLoRA
+    double dropout;     // share of its input that is dropped in training; 0..1
     uint32_t targets;   // bits 1 << LM_LLAMA_WQ ...: matrices inside layers
 };
 

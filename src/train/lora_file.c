@@ -32,7 +32,8 @@ static void config_json(const struct lm_lora *l, const char *base, struct lm_buf
     lm_json_key_int(ret, "r", l->config.rank);
     lm_json_key_num(ret, "lora_alpha", l->config.alpha);
     lm_json_key_bool(ret, "use_rslora", l->config.stabilized);
-    lm_buf_puts(ret, ",\"lora_dropout\":0.0,\"bias\":\"none\",\"fan_in_fan_out\":false,\"use_dora\":false,"
+    lm_json_key_num(ret, "lora_dropout", l->config.dropout);
+    lm_buf_puts(ret, ",\"bias\":\"none\",\"fan_in_fan_out\":false,\"use_dora\":false,"
                      "\"init_lora_weights\":true,\"modules_to_save\":null,\"rank_pattern\":{},"
                      "\"alpha_pattern\":{},\"target_modules\":[");
     for (int kind = 0; kind < LM_LLAMA_TENSOR_COUNT; kind++)
@@ -112,6 +113,7 @@ static enum lm_rc read_config(const json_t *o, const char *name, struct lm_lora_
     const char *type = json_string_value(json_object_get(o, "peft_type"));
     const char *bias = json_string_value(json_object_get(o, "bias"));
     const json_t *rank = json_object_get(o, "r"), *alpha = json_object_get(o, "lora_alpha");
+    const json_t *dropout = json_object_get(o, "lora_dropout");
     if (!type || strcmp(type, "LORA") != 0)
         return lm_fail(err, LM_EFORMAT, "%s: peft_type is not \"LORA\", the only adapter loom reads", name);
     if (bias && strcmp(bias, "none") != 0)
@@ -121,12 +123,16 @@ static enum lm_rc read_config(const json_t *o, const char *name, struct lm_lora_
             return lm_fail(err, LM_EFORMAT, "%s: %s is set, and loom does not compute it", name, refused[i]);
     if (!json_is_integer(rank) || json_integer_value(rank) < 1 || json_integer_value(rank) > LM_LORA_RANK_MAX)
         return lm_fail(err, LM_EFORMAT, "%s: r is not a rank between 1 and %d", name, LM_LORA_RANK_MAX);
+    if (dropout &&
+        !(json_is_number(dropout) && json_number_value(dropout) >= 0 && json_number_value(dropout) < 1))
+        return lm_fail(err, LM_EFORMAT, "%s: lora_dropout is not a share between 0 and 1", name);
     if (!json_is_number(alpha) || !(json_number_value(alpha) > 0))
         return lm_fail(err, LM_EFORMAT, "%s: lora_alpha is not a number above 0", name);
     *ret = (struct lm_lora_config){
         .rank = json_integer_value(rank),
         .alpha = json_number_value(alpha),
         .stabilized = json_is_true(json_object_get(o, "use_rslora")),
+        .dropout = dropout ? json_number_value(dropout) : 0,
     };
     return LM_OK;
 }

@@ -29,12 +29,14 @@ void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first
         for (size_t i = r; i < r + len; i++)
             memcpy(x + i * n->width, table + b->input[first + i] * n->width, n->width * sizeof *x);
     }
+    lm_net_drop(n, LM_NET_SITE_EMBED, n->drop, x, n->width);
 }
 
 /* By columns: each unit adds the rows in order, whatever tokens they belong to. */
 void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
                        const struct lm_gradient *g)
 {
+    lm_net_drop(n, LM_NET_SITE_EMBED, n->drop, n->dx, n->width);
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < n->width; i += LM_NET_UNIT_COLS) {
         const size_t cols = n->width - i < LM_NET_UNIT_COLS ? n->width - i : LM_NET_UNIT_COLS;
@@ -59,6 +61,10 @@ static enum lm_rc run_micro_batch(struct lm_net *n, const struct lm_batch *b, si
                                   const struct lm_gradient *g, const struct lm_net_weigher *weigher,
                                   struct lm_err *err)
 {
+    const struct lm_lora *lora = n->config.lora;
+    n->drop = g ? n->config.dropout : 0;   // what is measured is the whole model
+    n->low_drop = g && lora ? (float)lora->config.dropout : 0;
+    lm_net_start_masks(n, b, first);
     LM_TRY(n->way->forward(n, b, first, err));
     if (weigher) {
         LM_TRY(n->way->loss(n, b, first, NULL, err));

@@ -18,10 +18,12 @@
 enum { LM_LOSS_ROWS = 512, LM_MICRO_POSITIONS = 2048 };
 
 struct lm_net_config {
-    size_t positions;             // T of every batch, or more
-    size_t rows_min;              // that a micro-batch holds; 0: as many as lm_net_rows says
-    bool bf16;                    // fast where lm_net_bf16_works(), correct everywhere
-    bool recompute;               // a layer keeps its input only; the rest is computed again on the way back
+    size_t positions;   // T of every batch, or more
+    size_t rows_min;    // that a micro-batch holds; 0: as many as lm_net_rows says
+    bool bf16;          // fast where lm_net_bf16_works(), correct everywhere
+    bool recompute;     // a layer keeps its input only; the rest is computed again on the way back
+    float dropout;      // share of the embedding and of what layers add to it that is dropped in training
+    uint64_t seed;      // of the masks
     const struct lm_lora *lora;   // borrowed; computed beside the model and trained in its place; NULL: none
 };
 

@@ -103,6 +103,20 @@ static void attend(const struct lm_net *n, const struct lm_batch *b, size_t firs
 
 /* ---- a layer ---- */
 
+/* y = base + x W^T, the product with dropout */
+static void add_branch(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, size_t site,
+                       float *y, const float *base, const uint16_t *x)
+{
+    lm_net_linear_add(n, layer, kind, y, n->drop > 0 ? NULL : base, x);
+    if (n->drop == 0)
+        return;
+    lm_net_drop(n, lm_net_site(layer, site), n->drop, y, n->width);
+    LM_NET_FOR_UNITS(n, r, len)
+    {
+        n->kernels->add(y + r * n->width, base + r * n->width, len * n->width);
+    }
+}
+
 /* Without x_next: only what the way back reads. */
 static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t first, size_t layer,
                           float *x_next)
@@ -112,14 +126,14 @@ static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t fir
     lm_net_linear(n, layer, LM_NET_QKV, k->qkv, k->normed);
     rotate(n, b, first, k->qkv, 1);
     attend(n, b, first, k, false);
-    lm_net_linear_add(n, layer, LM_NET_OUT, k->x_mid, k->x, k->att16);
+    add_branch(n, layer, LM_NET_OUT, LM_NET_SITE_OUT, k->x_mid, k->x, k->att16);
 
     norm(n, k->normed_mid, k->scale_mid, k->x_mid, LM_NET_WEIGHT(n, FFN_NORM, layer));
     lm_net_linear(n, layer, LM_NET_GATE_UP, k->gate_up, k->normed_mid);
     if (!x_next)
         return;
     swiglu(n, k);
-    lm_net_linear_add(n, layer, LM_NET_DOWN, x_next, k->x_mid, n->act16);
+    add_branch(n, layer, LM_NET_DOWN, LM_NET_SITE_DOWN, x_next, k->x_mid, n->act16);
 }
 
 #define GRADIENT(kind) lm_net_gradient_at(n, g, LM_LLAMA_##kind, layer)
@@ -129,6 +143,7 @@ static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t fir
 static void ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t layer)
 {
     const struct lm_net_kept *k = &n->kept[layer];
+    lm_net_drop16(n, lm_net_site(layer, LM_NET_SITE_DOWN), n->drop, n->dx16, n->w16, n->width);
     lm_net_linear_back(n, layer, LM_NET_DOWN, n->act16, n->dx16);
     swiglu_back(n, k);   // gate_up is its own gradient now, act16 the activation
     if (n->config.recompute)
@@ -143,6 +158,7 @@ static void attention_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, size_t layer)
 {
     const struct lm_net_kept *k = &n->kept[layer];
+    lm_net_drop16(n, lm_net_site(layer, LM_NET_SITE_OUT), n->drop, n->dx16, n->w16, n->width);
     lm_net_linear_back(n, layer, LM_NET_OUT, n->datt16, n->dx16);
     lm_net_gradients(n, g, layer, LM_NET_OUT, n->dx16, k->att16);
     attend(n, b, first, k, true);

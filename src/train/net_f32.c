@@ -118,6 +118,17 @@ static enum lm_rc to_low(const struct lm_net *n, const struct lm_lora *lora, str
     return LM_OK;
 }
 
+/* What an adapter reads: x, or x with dropout. */
+static const float *low_input(const struct lm_net *n, enum lm_llama_tensor kind, size_t layer, const float *x,
+                              size_t rows, size_t in)
+{
+    if (n->low_drop == 0)
+        return x;
+    memcpy(n->dropped, x, rows * in * sizeof *x);
+    lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_LOW + lm_net_bundle_of(kind)), n->low_drop, n->dropped, in);
+    return n->dropped;
+}
+
 /* y (N, out) = x (N, in) w^T, and what the adapter adds */
 static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, enum lm_llama_tensor kind,
                           size_t layer, struct lm_err *err)
@@ -132,9 +143,13 @@ static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, enum
     if (!lora)
         return LM_OK;
     const size_t rank = (size_t)lora->config.rank;
-    const struct lm_product low = {
-        .c = n->low, .a = x, .b = lm_lora_a(lora, kind, layer), .m = n->count, .n = rank, .k = in, .b_t = true
-    };
+    const struct lm_product low = { .c = n->low,
+                                    .a = low_input(n, kind, layer, x, n->count, in),
+                                    .b = lm_lora_a(lora, kind, layer),
+                                    .m = n->count,
+                                    .n = rank,
+                                    .k = in,
+                                    .b_t = true };
     const struct lm_product add = { .c = y,
                                     .a = n->low,
                                     .b = lm_lora_b(lora, kind, layer),
@@ -163,8 +178,9 @@ static enum lm_rc backward_adapter(const struct lm_net *n, const struct lm_gradi
         return LM_OK;
     const size_t rank = (size_t)lora->config.rank;
     const float *a = lm_lora_a(lora, w->kind, w->layer), *b = lm_lora_b(lora, w->kind, w->layer);
+    const float *x = low_input(n, w->kind, w->layer, w->x, w->rows, w->in);
     const struct lm_product low = {
-        .c = n->low, .a = w->x, .b = a, .m = w->rows, .n = rank, .k = w->in, .b_t = true
+        .c = n->low, .a = x, .b = a, .m = w->rows, .n = rank, .k = w->in, .b_t = true
     };
     const struct lm_product back = {
         .c = n->low_back, .a = w->dy, .b = b, .m = w->rows, .n = rank, .k = w->out
@@ -179,7 +195,7 @@ static enum lm_rc backward_adapter(const struct lm_net *n, const struct lm_gradi
                                      .accumulate = true };
     const struct lm_product to_a = { .c = g->slab + (a - lora->params),
                                      .a = n->low_back,
-                                     .b = w->x,
+                                     .b = x,
                                      .m = rank,
                                      .n = w->in,
                                      .k = w->rows,
@@ -222,14 +238,21 @@ static enum lm_rc backward_input(const struct lm_net *n, const struct weight_bac
     LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
     if (!lora)
         return LM_OK;
-    const struct lm_product add = { .c = dx,
+    const bool masked = n->low_drop > 0;
+    const struct lm_product add = { .c = masked ? n->undropped : dx,
                                     .a = n->low_back,
                                     .b = lm_lora_a(lora, w->kind, w->layer),
                                     .m = w->rows,
                                     .n = w->in,
                                     .k = (size_t)lora->config.rank,
-                                    .accumulate = true };
-    return lm_gemm_run(n->gemm, &add, err);
+                                    .accumulate = !masked };
+    LM_TRY(lm_gemm_run(n->gemm, &add, err));
+    if (!masked)
+        return LM_OK;
+    lm_net_drop(n, lm_net_site(w->layer, LM_NET_SITE_LOW + lm_net_bundle_of(w->kind)), n->low_drop,
+                n->undropped, w->in);
+    n->kernels->add(dx, n->undropped, w->rows * w->in);
+    return LM_OK;
 }
 
 /* Both. */
@@ -256,6 +279,7 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
     rotate(n, b, first, k->q, k->k, 1);
     attend(n, b, first, k, false);
     LM_TRY(forward(n, n->dnormed, k->att, LM_LLAMA_WO, layer, err));
+    lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_OUT), n->drop, n->dnormed, n->width);
     add_rows(n, k->x_mid, k->x, n->dnormed);
 
     norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
@@ -265,8 +289,19 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
         return LM_OK;
     swiglu(n, k);
     LM_TRY(forward(n, n->dnormed, n->act, LM_LLAMA_W_DOWN, layer, err));
+    lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_DOWN), n->drop, n->dnormed, n->width);
     add_rows(n, x_next, k->x_mid, n->dnormed);
     return LM_OK;
+}
+
+/* The gradient by what a layer adds to the residual stream: dx, or a copy of it with dropout's mask. */
+static const float *branch_gradient(const struct lm_net *n, size_t layer, size_t site)
+{
+    if (n->drop == 0)
+        return n->dx;
+    memcpy(n->dnormed, n->dx, n->count * n->width * sizeof *n->dx);
+    lm_net_drop(n, lm_net_site(layer, site), n->drop, n->dnormed, n->width);
+    return n->dnormed;
 }
 
 #define GRADIENT(kind) lm_net_gradient_at(n, g, LM_LLAMA_##kind, layer)
@@ -278,7 +313,9 @@ static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, si
     const struct lm_net_kept *k = &n->kept[layer];
     const size_t c = n->width, f = n->ffn;
     swiglu(n, k);
-    const struct weight_back down = { LM_LLAMA_W_DOWN, layer, n->count, c, f, n->dx, n->act };
+    const struct weight_back down = {
+        LM_LLAMA_W_DOWN, layer, n->count, c, f, branch_gradient(n, layer, LM_NET_SITE_DOWN), n->act
+    };
     LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
     LM_TRY(backward_input(n, &down, n->act, false, err));
     swiglu_back(n, k);
@@ -296,7 +333,9 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
 {
     const struct lm_net_kept *k = &n->kept[layer];
     const size_t c = n->width, kv = n->kv_width, count = n->count;
-    const struct weight_back o = { LM_LLAMA_WO, layer, count, c, c, n->dx, k->att };
+    const struct weight_back o = { LM_LLAMA_WO, layer, count,
+                                   c,           c,     branch_gradient(n, layer, LM_NET_SITE_OUT),
+                                   k->att };
     LM_TRY(backward(n, g, &o, n->datt, false, err));
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dq, n->dk, -1);

@@ -75,8 +75,11 @@ struct lm_net {
     float *dx;                  // (N, C)
     float *angles;              // (T, D)
     float *losses, *weights;    // (N); a loss's share in what is minimised
-    float *scale;               // (N)
-    char *attention;            // one unit's scratch per thread
+    float drop, low_drop;       // rates of this pass: of the residual stream's parts, before adapters
+    uint64_t mask_key, mask_first;
+    float *undropped;   // (N, widest input) the adapter's part of a gradient; with low_drop only
+    float *scale;       // (N)
+    char *attention;    // one unit's scratch per thread
     size_t attention_bytes;
 
     /* f32 */
@@ -86,6 +89,7 @@ struct lm_net {
     float *act;                             // (N, F)
     float *logits, *gathered, *dgathered;   // (loss_rows, V), (loss_rows, C) twice
     float *low, *low_back;                  // (N, r) scale x A^T, scale dy B
+    float *dropped;                         // (N, widest input) what an adapter reads
 
     /* bf16.  Strides: w16 = C, kv16 = K*D, f16 = F, v16 = V in whole panels, qkv16 = w16 + 2 kv16; k16
      * positions of a product over them, t16 the stride of transposed operands. */
@@ -96,6 +100,7 @@ struct lm_net {
     bool base_packed;                 // beside an adapter the model is packed once
     float *scaled;                    // the adapter's parameters times its scale
     uint16_t *low_back16;             // (N, low_most)
+    uint16_t *dropped16;              // (N, widest input) what an adapter reads
     uint16_t *head[2];                // panels of the head
     uint16_t *normed_end;             // (N, w16)
     uint16_t *dnormed16;              // (N, w16)
@@ -131,8 +136,25 @@ float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, e
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);
 void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
                        const struct lm_gradient *g);
+/* ---- net_dropout.c ---- */
+
+/* Places with masks of their own. */
+enum { LM_NET_SITE_EMBED, LM_NET_SITE_LAYERS, LM_NET_SITE_OUT = 0, LM_NET_SITE_DOWN, LM_NET_SITE_LOW };
+enum { LM_NET_SITES = LM_NET_SITE_LOW + LM_NET_BUNDLES };   // of a layer; adapters: LOW + bundle
+static inline size_t lm_net_site(size_t layer, size_t in_layer)
+{
+    return LM_NET_SITE_LAYERS + layer * LM_NET_SITES + in_layer;
+}
+
+/* For the micro-batch from position `first` on. */
+void lm_net_start_masks(struct lm_net *n, const struct lm_batch *b, size_t first);
+/* x (N, cols) times the mask of a place; nothing for a rate of 0. */
+void lm_net_drop(const struct lm_net *n, size_t site, float rate, float *x, size_t cols);
+void lm_net_drop16(const struct lm_net *n, size_t site, float rate, uint16_t *x, size_t stride, size_t cols);
+
 /* ---- net_products.c: products of bundles, with what adapters add ---- */
 
+enum lm_net_bundle_kind lm_net_bundle_of(enum lm_llama_tensor kind);   // a matrix inside layers
 void lm_net_set_bundles(struct lm_net *n, const struct lm_llama_config *model);
 /* Panels of the weights (unless frozen and packed already) and of the adapters. */
 void lm_net_pack(struct lm_net *n);

@@ -145,6 +145,11 @@ static size_t divide(struct lm_net *n, char *base, size_t threads)
     TAKE(&d, n->angles, n->positions * n->head_dim);
     TAKE(&d, n->losses, n->count);
     TAKE(&d, n->weights, n->count);
+    const bool masked = n->config.lora && n->config.lora->config.dropout > 0;
+    const size_t widest = lm_bf16_pad(larger(n->width, n->ffn));
+    TAKE(&d, n->undropped, masked ? n->count * widest : 0);
+    TAKE(&d, n->dropped, masked && !n->config.bf16 ? n->count * widest : 0);
+    TAKE(&d, n->dropped16, masked && n->config.bf16 ? n->count * widest : 0);
     TAKE(&d, n->attention, threads * n->attention_bytes);
     if (n->config.bf16)
         take_bf16(&d, n, threads);

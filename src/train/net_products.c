@@ -27,6 +27,16 @@ static const struct {
     [LM_NET_DOWN] = { 1, { LM_LLAMA_W_DOWN } },
 };
 
+enum lm_net_bundle_kind lm_net_bundle_of(enum lm_llama_tensor kind)
+{
+    for (int k = 0; k < LM_NET_BUNDLES; k++)
+        for (size_t i = 0; i < bundle_rows[k].count; i++)
+            if (bundle_rows[k].kind[i] == kind)
+                return k;
+    LM_ASSERT(!"a matrix inside layers");
+    return LM_NET_BUNDLES;
+}
+
 static bool adapted(const struct lm_net *n, enum lm_llama_tensor kind)
 {
     return n->config.lora && lm_lora_has(n->config.lora, kind);
@@ -144,13 +154,26 @@ static struct lm_bf16_product product(const struct lm_net *n, const uint16_t *x,
                                      .c_stride = cols };
 }
 
+/* What the adapters of a bundle read: x, or x with dropout. */
+static const uint16_t *low_input(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind,
+                                 const uint16_t *x)
+{
+    const size_t in16 = n->bundle[kind].in16;
+    if (n->low_drop == 0)
+        return x;
+    memcpy(n->dropped16, x, n->count * in16 * sizeof *x);
+    lm_net_drop16(n, lm_net_site(layer, LM_NET_SITE_LOW + kind), n->low_drop, n->dropped16, in16, in16);
+    return n->dropped16;
+}
+
 /* scale x A^T of all adapters of a bundle */
 void lm_net_low(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind kind, const uint16_t *x)
 {
     const struct lm_net_bundle *b = &n->bundle[kind];
     if (b->low_all == 0)
         return;
-    struct lm_bf16_product p = product(n, x, b->in16, b->in16, n->packed[layer].a[kind][FORWARD], b->low_all);
+    struct lm_bf16_product p = product(n, low_input(n, layer, kind, x), b->in16, b->in16,
+                                       n->packed[layer].a[kind][FORWARD], b->low_all);
     p.c16 = n->kept[layer].low[kind];
     lm_bf16_run(&p);
 }
@@ -229,8 +252,16 @@ void lm_net_linear_back(const struct lm_net *n, size_t layer, enum lm_net_bundle
     const size_t all = b->at[b->count];
     struct lm_bf16_product p = product(n, dy, all, all, n->packed[layer].w[kind][BACKWARD], b->in16);
     p.c16 = dx;
-    if (b->low_all > 0) {
+    if (b->low_all > 0)
         to_low_back(n, layer, kind, dy);
+    if (b->low_all > 0 && n->low_drop > 0) {   // the adapter's part has a mask: it comes first, as the base
+        struct lm_bf16_product low =
+            product(n, n->low_back16, b->low_all, b->low_all, n->packed[layer].a[kind][BACKWARD], b->in16);
+        low.c = n->undropped;
+        lm_bf16_run(&low);
+        lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_LOW + kind), n->low_drop, n->undropped, b->in16);
+        p.base = n->undropped;
+    } else if (b->low_all > 0) {
         p.low_a = n->low_back16;
         p.low_a_stride = p.low_k = b->low_all;
         p.low_b = n->packed[layer].a[kind][BACKWARD];
@@ -282,7 +313,7 @@ static void adapter_gradients(const struct lm_net *n, const struct lm_gradient *
             to_weight(n, g->slab + (lm_lora_b(lora, b->kind[i], layer) - lora->params), b->at[i], b->out[i],
                       b->low_at[i], rank);
     lay_left(n, n->low_back16, b->low_all);
-    lay_right(n, x, b->in16);
+    lay_right(n, low_input(n, layer, kind, x), b->in16);
     for (size_t i = 0; i < b->count; i++)
         if (adapted(n, b->kind[i]))
             to_weight(n, g->slab + (lm_lora_a(lora, b->kind[i], layer) - lora->params), b->low_at[i], rank, 0,

@@ -90,6 +90,8 @@ static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *
         .memory_max_mb = (uint64_t)c->memory_max_mb,
         .precision = c->precision,
         .loop = c->loop,
+        .dropout = c->dropout,
+        .seed = (uint64_t)c->seed,
         .rung = c->rung,
         .track = c->track,
         .ranks = c->ranks,

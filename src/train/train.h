@@ -35,6 +35,7 @@ struct lm_pretrain_config {
     int precision;            // auto | f32 | bf16
     struct lm_opt_list mix;   // SOURCE=NUMBER (train/feed.h); empty: the text as it is
     struct lm_loop_options loop;
+    double dropout;
     struct lm_dp_options dp;
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
@@ -63,11 +64,12 @@ struct lm_finetune_config {
     int precision;   // auto | f32 | bf16
     /* adapter (train/lora.h) */
     int64_t lora_rank;   // 0: the whole model is trained
-    double lora_alpha;
+    double lora_alpha, lora_dropout;
     bool lora_stabilized;
     struct lm_opt_list lora_targets;   // empty: all
     double dpo_beta;                   // > 0: learn from preferences (train/dpo.h)
     struct lm_loop_options loop;
+    double dropout;
     struct lm_dp_options dp;
     struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
     struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option

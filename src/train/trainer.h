@@ -27,6 +27,8 @@ struct lm_trainer_config {
     uint64_t eval_every, checkpoint_every;   // in steps; 0: only at the end
     uint64_t memory_max_mb;                  // 0: no limit
     enum lm_precision precision;
+    double dropout;   // see lm_net_config
+    uint64_t seed;    // of its masks
     struct lm_loop_options loop;
     struct lm_lora *lora;     // trained beside the model, merged into it at the end; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not

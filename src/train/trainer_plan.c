@@ -10,6 +10,8 @@ struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *confi
                                    .rows_min = config->dpo ? LM_DPO_ROWS_MIN : 0,
                                    .bf16 = bf16,
                                    .recompute = config->loop.recompute,
+                                   .dropout = (float)config->dropout,
+                                   .seed = config->seed,
                                    .lora = config->lora };
 }
 

@@ -30,6 +30,7 @@ static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
     struct lm_checkpoint *s = &t->state;
     double norm;
     t->feed->fill(t->feed->state, s->step, &t->batch);
+    t->batch.step = s->step;
     if (t->batch.trained == 0)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);

@@ -30,6 +30,7 @@ struct setup {
     struct lm_net *net;
     struct lm_gradient gradient;
     struct lm_batch batch;
+    struct lm_gradient spare;
 };
 
 static void fill(float *to, size_t count, uint64_t seed, float size)
@@ -40,9 +41,9 @@ static void fill(float *to, size_t count, uint64_t seed, float size)
 }
 
 static void setup_way(struct setup *s, const char *const *targets, size_t count, bool stabilized,
-                      struct lm_net_config way)
+                      double dropout, struct lm_net_config way)
 {
-    struct lm_lora_config config = { .rank = 3, .alpha = 6, .stabilized = stabilized };
+    struct lm_lora_config config = { .rank = 3, .alpha = 6, .stabilized = stabilized, .dropout = dropout };
     lm_llama_init(&s->model, &tiny);
     fill(s->model.params, s->model.parameter_count, 5, 0.4f);
     assert_ok(lm_lora_targets_parse(targets, count, &config.targets, NULL));
@@ -54,6 +55,7 @@ static void setup_way(struct setup *s, const char *const *targets, size_t count,
     s->net = lm_net_new(&s->model, s->gemm, &way);
     lm_net_refresh(s->net);
     lm_gradient_init(&s->gradient, &s->model, &s->lora);
+    lm_gradient_init(&s->spare, &s->model, &s->lora);
     lm_batch_init(&s->batch, ROWS, POSITIONS);
     struct lm_rng rng = lm_rng_make(3, 0);
     for (size_t row = 0; row < ROWS; row++) {
@@ -70,13 +72,14 @@ static void setup_way(struct setup *s, const char *const *targets, size_t count,
 static void setup(struct setup *s, const char *const *targets, size_t count, bool stabilized)
 {
     lm_threads_set(1);
-    setup_way(s, targets, count, stabilized, (struct lm_net_config){ 0 });
+    setup_way(s, targets, count, stabilized, 0, (struct lm_net_config){ 0 });
 }
 
 static void teardown(struct setup *s)
 {
     lm_batch_release(&s->batch);
     lm_gradient_release(&s->gradient);
+    lm_gradient_release(&s->spare);
     lm_net_free(s->net);
     lm_gemm_free(s->gemm);
     lm_lora_release(&s->lora);
@@ -88,6 +91,10 @@ static double loss_now(struct setup *s)
     float losses[ROWS * POSITIONS];
     double sum = 0;
     lm_net_refresh(s->net);
+    if (s->lora.config.dropout > 0) {   // the loss under the masks of training
+        assert_ok(lm_net_train(s->net, &s->batch, &s->spare, &sum, NULL));
+        return sum;
+    }
     assert_ok(lm_net_measure(s->net, &s->batch, losses, NULL));
     for (size_t i = 0; i < ROWS * POSITIONS; i++)
         sum += losses[i];
@@ -95,17 +102,18 @@ static double loss_now(struct setup *s)
 }
 
 /* Central differences of order 4, over every third parameter. */
-static void check_gradients(const char *const *targets, size_t count, bool stabilized)
+static void check_gradients(const char *const *targets, size_t count, bool stabilized, double dropout)
 {
     struct setup s;
     double loss, worst = 0;
-    setup(&s, targets, count, stabilized);
+    lm_threads_set(1);
+    setup_way(&s, targets, count, stabilized, dropout, (struct lm_net_config){ .seed = 3 });
     lm_net_refresh(s.net);
     assert_ok(lm_net_train(s.net, &s.batch, &s.gradient, &loss, NULL));
     for (size_t i = 0; i < s.lora.count; i += 3) {
         static const double weight[] = { 1 / 12.0, -2 / 3.0, 2 / 3.0, -1 / 12.0 };
         static const float place[] = { -2, -1, 1, 2 };
-        const float at = s.lora.params[i], h = 0.02f;
+        const float at = s.lora.params[i], h = 0.01f;
         double sum = 0;
         for (int k = 0; k < 4; k++) {
             s.lora.params[i] = at + place[k] * h;
@@ -122,8 +130,9 @@ static void check_gradients(const char *const *targets, size_t count, bool stabi
 static void gradients_are_those_of_the_loss(void **state)
 {
     (void)state;
-    check_gradients((const char *const[]){ "all" }, 1, false);
-    check_gradients((const char *const[]){ "q", "down_proj" }, 2, true);
+    check_gradients((const char *const[]){ "all" }, 1, false, 0);
+    check_gradients((const char *const[]){ "all" }, 1, false, 0.3);
+    check_gradients((const char *const[]){ "q", "down_proj" }, 2, true, 0);
 }
 
 /* Length of the difference of two vectors, as a share of the second's. */
@@ -138,12 +147,14 @@ static double distance(const float *a, const float *b, size_t n)
 }
 
 /* Every A and every B of the bf16 network beside the f32 one's. */
-static void check_bf16(const char *const *targets, size_t count, bool recompute)
+static void check_bf16(const char *const *targets, size_t count, bool recompute, double dropout)
 {
     struct setup exact, half;
     double loss[2];
-    setup(&exact, targets, count, false);
-    setup_way(&half, targets, count, false, (struct lm_net_config){ .bf16 = true, .recompute = recompute });
+    lm_threads_set(1);
+    setup_way(&exact, targets, count, false, dropout, (struct lm_net_config){ 0 });
+    setup_way(&half, targets, count, false, dropout,
+              (struct lm_net_config){ .bf16 = true, .recompute = recompute });
     assert_ok(lm_net_train(exact.net, &exact.batch, &exact.gradient, &loss[0], NULL));
     assert_ok(lm_net_train(half.net, &half.batch, &half.gradient, &loss[1], NULL));
     assert_true(fabs(loss[0] - loss[1]) < 0.01 * loss[0]);
@@ -166,10 +177,11 @@ static void check_bf16(const char *const *targets, size_t count, bool recompute)
 static void bf16_is_near_f32(void **state)
 {
     (void)state;
-    check_bf16((const char *const[]){ "all" }, 1, false);
-    check_bf16((const char *const[]){ "all" }, 1, true);
-    check_bf16((const char *const[]){ "k", "up_proj", "o" }, 3, false);
-    check_bf16((const char *const[]){ "down" }, 1, true);
+    check_bf16((const char *const[]){ "all" }, 1, false, 0);
+    check_bf16((const char *const[]){ "all" }, 1, true, 0);
+    check_bf16((const char *const[]){ "k", "up_proj", "o" }, 3, false, 0);
+    check_bf16((const char *const[]){ "down" }, 1, true, 0);
+    check_bf16((const char *const[]){ "all" }, 1, true, 0.3);   // under the same masks
 }
 
 static void bf16_gradients_do_not_know_threads_nor_recomputing(void **state)
@@ -182,7 +194,7 @@ static void bf16_gradients_do_not_know_threads_nor_recomputing(void **state)
     double loss[3];
     for (int i = 0; i < 3; i++) {
         lm_threads_set(i == 0 ? 1 : 2);
-        setup_way(&s[i], (const char *const[]){ "all" }, 1, true, ways[i]);
+        setup_way(&s[i], (const char *const[]){ "all" }, 1, true, 0.2, ways[i]);
         assert_ok(lm_net_train(s[i].net, &s[i].batch, &s[i].gradient, &loss[i], NULL));
         assert_memory_equal(&loss[0], &loss[i], sizeof loss[0]);
         assert_memory_equal(s[0].gradient.slab, s[i].gradient.slab, s[0].lora.count * sizeof(float));
@@ -198,7 +210,7 @@ static void the_merged_model_has_the_loss_of_base_and_adapter(void **state)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         struct setup s;
         const struct lm_net_config way = { .positions = POSITIONS, .bf16 = bf16 };
-        setup_way(&s, (const char *const[]){ "all" }, 1, false, way);
+        setup_way(&s, (const char *const[]){ "all" }, 1, false, 0.2, way);
         float beside[ROWS * POSITIONS], merged[ROWS * POSITIONS];
         assert_ok(lm_net_measure(s.net, &s.batch, beside, NULL));
         assert_ok(lm_lora_merge(&s.lora, s.gemm, NULL));

@@ -1,6 +1,6 @@
 /* The network: gradients against central differences for every tensor, documents that do not see each other,
  * micro-batches, threads. */
-#include "train/net.h"
+#include "train/net_impl.h"
 
 #include "../tensor/values.h"
 #include "base/sys.h"
@@ -53,7 +53,8 @@ struct setup {
     struct lm_llama model;
     struct lm_gemm *gemm;
     struct lm_net *net;
-    struct lm_gradient gradient;
+    struct lm_gradient gradient, spare;
+    bool drops;
 };
 
 static void setup_way(struct setup *s, const struct lm_llama_config *config, const struct lm_net_config *way)
@@ -63,6 +64,8 @@ static void setup_way(struct setup *s, const struct lm_llama_config *config, con
     s->net = lm_net_new(&s->model, s->gemm, way);
     lm_net_refresh(s->net);
     lm_gradient_init(&s->gradient, &s->model, NULL);
+    lm_gradient_init(&s->spare, &s->model, NULL);
+    s->drops = way->dropout > 0;
 }
 
 static void setup(struct setup *s, const struct lm_llama_config *config, size_t positions)
@@ -73,13 +76,20 @@ static void setup(struct setup *s, const struct lm_llama_config *config, size_t 
 static void teardown(struct setup *s)
 {
     lm_gradient_release(&s->gradient);
+    lm_gradient_release(&s->spare);
     lm_net_free(s->net);
     lm_gemm_free(s->gemm);
     lm_llama_release(&s->model);
 }
 
+/* With dropout: the loss under the masks of training. */
 static double mean_loss(struct setup *s, const struct lm_batch *b, float *losses)
 {
+    double loss;
+    if (s->drops) {
+        assert_int_equal(lm_net_train(s->net, b, &s->spare, &loss, NULL), LM_OK);
+        return loss;
+    }
     assert_int_equal(lm_net_measure(s->net, b, losses, NULL), LM_OK);
     double sum = 0;
     for (size_t i = 0; i < b->rows * b->positions; i++)
@@ -102,7 +112,7 @@ static double difference(struct setup *s, const struct lm_batch *b, float *w, fl
     return sum / h;
 }
 
-static void check_gradients(bool tied)
+static void check_gradients(bool tied, float dropout)
 {
     enum { POSITIONS = 11, ROWS = 3, SAMPLES = 7 };
     struct lm_llama_config config = tiny;
@@ -112,7 +122,7 @@ static void check_gradients(bool tied)
     double loss;
     config.tied = tied;
     lm_threads_set(1);   // thousands of tiny products: waking threads would take longer
-    setup(&s, &config, POSITIONS);
+    setup_way(&s, &config, &(struct lm_net_config){ .positions = POSITIONS, .dropout = dropout, .seed = 5 });
     make_batch(&b, ROWS, POSITIONS, (uint32_t)config.vocab_size);
     assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
     assert_true(fabs(loss - mean_loss(&s, &b, losses)) < 1e-6);
@@ -136,8 +146,9 @@ static void check_gradients(bool tied)
 static void gradients_are_differences(void **state)
 {
     (void)state;
-    check_gradients(false);
-    check_gradients(true);
+    check_gradients(false, 0);
+    check_gradients(true, 0);
+    check_gradients(true, 0.3f);   // under fixed masks
 }
 
 /* Each document alone in a row gives the losses it has when packed with others. */
@@ -240,7 +251,9 @@ static void gradients_do_not_know_the_threads(void **state)
 {
     (void)state;
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        const struct lm_net_config way = { .positions = 64, .bf16 = bf16 };
+        struct lm_net_config way = { .positions = 64, .bf16 = bf16 };
+        check_same_bits((struct lm_net_config[]){ way, way }, (int[]){ 1, 2 });
+        way.dropout = 0.1f;
         check_same_bits((struct lm_net_config[]){ way, way }, (int[]){ 1, 2 });
     }
 }
@@ -249,11 +262,90 @@ static void computing_again_changes_nothing(void **state)
 {
     (void)state;
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        const struct lm_net_config keep = { .positions = 64, .bf16 = bf16 },
-                                   again = { .positions = 64, .bf16 = bf16, .recompute = true };
+        const struct lm_net_config keep = { .positions = 64, .bf16 = bf16, .dropout = 0.1f }, again = {
+            .positions = 64, .bf16 = bf16, .dropout = 0.1f, .recompute = true
+        };
         check_same_bits((struct lm_net_config[]){ keep, again }, (int[]){ 2, 2 });
         assert_true(lm_net_bytes(&small, &again, 2) < lm_net_bytes(&small, &keep, 2));
     }
+}
+
+/* ---- dropout ---- */
+
+/* Masks of ones: how many are dropped, and how often two masks agree, as chance has it. */
+static void masks_drop_what_they_should(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 64, COLS = 1000, VALUES = POSITIONS * COLS };
+    static const float rates[] = { 0.1f, 0.5f, 0.9f };
+    struct setup s;
+    struct lm_batch b;
+    float *first = lm_alloc(VALUES * sizeof *first), *other = lm_alloc(VALUES * sizeof *other);
+    setup(&s, &tiny, POSITIONS);
+    lm_batch_init(&b, 1, POSITIONS);
+    s.net->count = POSITIONS;
+    for (size_t k = 0; k < 3; k++)
+        for (int what = 0; what < 4; what++) {   // another step, row, place; the same
+            const double rate = rates[k];
+            size_t dropped = 0, alike = 0;
+            for (size_t i = 0; i < VALUES; i++)
+                first[i] = other[i] = 1;
+            b.step = b.first_row = 0;
+            lm_net_start_masks(s.net, &b, 0);
+            lm_net_drop(s.net, 3, rates[k], first, COLS);
+            b.step = what == 0;
+            b.first_row = what == 1;
+            lm_net_start_masks(s.net, &b, 0);
+            lm_net_drop(s.net, what == 2 ? 4 : 3, rates[k], other, COLS);
+            for (size_t i = 0; i < VALUES; i++) {
+                assert_true(first[i] == 0 || fabs(first[i] * (1 - rate) - 1) < 1e-6);
+                dropped += first[i] == 0;
+                alike += (first[i] == 0) == (other[i] == 0);
+            }
+            const double agree = what == 3 ? 1 : rate * rate + (1 - rate) * (1 - rate);
+            const double slack = 5 * sqrt(VALUES * 0.25);   // five deviations at most
+            assert_true(fabs((double)dropped - VALUES * rate) < slack);
+            assert_true(fabs((double)alike - VALUES * agree) <= (what == 3 ? 0 : slack));
+        }
+    lm_batch_release(&b);
+    teardown(&s);
+    free(first);
+    free(other);
+}
+
+/* Rows of a batch and the same rows one by one have the same masks, and the next step has others. */
+static void masks_belong_to_rows_and_steps(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 16, ROWS = 3 };
+    struct setup s, one;
+    struct lm_batch b;
+    double loss, loss_sum = 0, next;
+    const struct lm_net_config way = { .positions = POSITIONS, .dropout = 0.4f, .seed = 9 };
+    setup_way(&s, &tiny, &way);
+    setup_way(&one, &tiny, &way);
+    make_batch(&b, ROWS, POSITIONS, 23);
+    assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+    for (size_t row = 0; row < ROWS; row++) {
+        const struct lm_batch part = { .rows = 1,
+                                       .positions = POSITIONS,
+                                       .input = b.input + row * POSITIONS,
+                                       .target = b.target + row * POSITIONS,
+                                       .start = b.start + row * POSITIONS,
+                                       .trained = b.trained,
+                                       .first_row = row };
+        double share;
+        assert_int_equal(lm_net_train(one.net, &part, &one.gradient, &share, NULL), LM_OK);
+        loss_sum += share;
+    }
+    assert_true(fabs(loss - loss_sum) < 1e-6);
+    assert_near(s.gradient.slab, one.gradient.slab, s.model.parameter_count, 2e-5, "gradient");
+    b.step = 1;
+    assert_int_equal(lm_net_train(s.net, &b, &s.spare, &next, NULL), LM_OK);
+    assert_true(fabs(next - loss) > 1e-3);
+    lm_batch_release(&b);
+    teardown(&s);
+    teardown(&one);
 }
 
 /* Length of the difference of two vectors, as a share of the second's. */
@@ -268,14 +360,16 @@ static double distance(const float *a, const float *b, size_t n)
 }
 
 /* bf16 beside f32: every tensor's gradient. */
-static void check_bf16(const struct lm_llama_config *config, size_t positions)
+static void check_bf16(const struct lm_llama_config *config, size_t positions, float dropout)
 {
     enum { ROWS = 3 };
     struct setup exact, half;
     struct lm_batch b;
     double loss[2];
-    setup(&exact, config, positions);
-    setup_way(&half, config, &(struct lm_net_config){ .positions = positions, .bf16 = true });
+    struct lm_net_config way = { .positions = positions, .dropout = dropout };
+    setup_way(&exact, config, &way);
+    way.bf16 = true;
+    setup_way(&half, config, &way);
     make_batch(&b, ROWS, positions, (uint32_t)config->vocab_size);
     assert_int_equal(lm_net_train(exact.net, &b, &exact.gradient, &loss[0], NULL), LM_OK);
     assert_int_equal(lm_net_train(half.net, &b, &half.gradient, &loss[1], NULL), LM_OK);
@@ -301,9 +395,10 @@ static void bf16_is_near_f32(void **state)
     struct lm_llama_config tied = small;
     tied.tied = true;
     tied.ffn_dim = 131;
-    check_bf16(&tiny, 11);
-    check_bf16(&small, 64);
-    check_bf16(&tied, 33);
+    check_bf16(&tiny, 11, 0);
+    check_bf16(&small, 64, 0);
+    check_bf16(&tied, 33, 0);
+    check_bf16(&small, 64, 0.2f);   // under the same masks
 }
 
 /* tests/golden/train/make.py: loss and gradients of a small Llama as transformers has them, in 64 bits. */
@@ -366,6 +461,8 @@ int main(void)
         cmocka_unit_test(gradients_do_not_know_the_threads),
         cmocka_unit_test(computing_again_changes_nothing),
         cmocka_unit_test(bf16_is_near_f32),
+        cmocka_unit_test(masks_drop_what_they_should),
+        cmocka_unit_test(masks_belong_to_rows_and_steps),
         cmocka_unit_test(gradients_are_those_of_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
