@@ -1,6 +1,7 @@
 loom_fuzz(tokenizer token)
 loom_fuzz(tokenizer_parts token)
 loom_fuzz(token_shard corpus)
+loom_fuzz(postings corpus)
 loom_fuzz(template token)
 loom_fuzz(split token)
 loom_fuzz(tokenizer_files token)

@@ -92,6 +92,16 @@ enum lm_rc lm_map_open(struct lm_map *map, const char *path, struct lm_err *err)
     return rc;
 }
 
+void lm_map_populate(const struct lm_map *map, size_t at, size_t len)
+{
+    LM_ASSERT(at <= map->len && len <= map->len - at);
+#ifdef MADV_POPULATE_READ
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = ((uintptr_t)map->ptr + at) & ~(page - 1);
+    if (len > 0)
+        (void)madvise((void *)start, (uintptr_t)map->ptr + at + len - start, MADV_POPULATE_READ);
+#endif
+}
+
 void lm_map_close(struct lm_map *map)
 {
     if (map->len)

@@ -92,68 +92,6 @@ static enum lm_rc tokens_build(struct lm_cli *cli, struct lm_err *err)
     return end_stage(cli, &out, rc, &metrics, err);
 }
 
-/* Prints the documents that contain a token, most frequent first; asks the table, reads no text. */
-static enum lm_rc tokens_find(struct lm_cli *cli, struct lm_err *err)
-{
-    const struct tokens_paths *paths = cli->config[1];
-    if (!paths->db)
-        return lm_fail(err, LM_EINVAL, "--db is missing: the tokens.db that 'loom tokens build' wrote");
-    struct lm_db *db = NULL;
-    struct lm_db_rows *rows = NULL;
-    LM_TRY(lm_db_open_finished(paths->db, &db, err));
-    enum lm_rc rc =
-        lm_db_query(db, &rows, err,
-                    "SELECT d.id, td.frequency FROM token t JOIN token_document td ON td.token_id = t.id"
-                    " JOIN document d ON d.no = td.document_no WHERE t.token = ?"
-                    " ORDER BY td.frequency DESC, d.no",
-                    "s", cli->args[0]);
-    size_t count = 0;
-    lm_buf_puts(&cli->result, "{\"documents\":[");
-    while (rc == LM_OK && (rc = lm_db_next(rows, err)) == LM_OK) {
-        const struct lm_str id = lm_db_text(rows, 0);
-        if (!cli->globals.json)
-            printf("%s %lld\n", id.ptr, (long long)lm_db_int(rows, 1));
-        lm_json_sep(&cli->result);
-        lm_json_str(&cli->result, id);
-        count++;
-    }
-    lm_buf_puts(&cli->result, "]}");
-    lm_db_end(rows);
-    lm_db_close(db);
-    if (rc == LM_ENOTHING && count == 0)
-        return lm_fail(err, LM_ENOENT,
-                       "no document contains the token '%s' (a leading space is written as in the table)",
-                       cli->args[0]);
-    return rc == LM_ENOTHING ? LM_OK : rc;
-}
-
-/* ---- phrases ---- */
-
-/* A phrase is found at the start of a text and behind a blank: the tokens differ. */
-static enum lm_rc find_phrase(const char *db, const struct lm_tokenizer *t, const char *phrase,
-                              struct lm_phrase_hits *ret, struct lm_err *err)
-{
-    struct lm_encoder *e = lm_encoder_new(t);
-    struct lm_tokens tokens = { 0 };
-    struct lm_buf text = { 0 };
-    enum lm_rc rc = LM_OK;
-    lm_buf_putc(&text, ' ');
-    lm_buf_puts(&text, phrase);
-    for (size_t blank = 0; rc == LM_OK && blank < 2; blank++) {
-        const size_t before = tokens.len;
-        lm_encode(e, (struct lm_str){ text.ptr + 1 - blank, text.len - 1 + blank }, false, &tokens);
-        const size_t len = tokens.len - before;
-        if (blank == 1 && len == before &&
-            memcmp(tokens.ids, tokens.ids + before, len * sizeof(*tokens.ids)) == 0)
-            break;
-        rc = lm_token_phrase(db, tokens.ids + before, len, ret, err);
-    }
-    lm_buf_release(&text);
-    lm_tokens_release(&tokens);
-    lm_encoder_free(e);
-    return rc;
-}
-
 static enum lm_rc print_hits(struct lm_cli *cli, const char *path, const struct lm_phrase_hits *hits,
                              struct lm_err *err)
 {
@@ -179,6 +117,74 @@ static enum lm_rc print_hits(struct lm_cli *cli, const char *path, const struct 
     return rc;
 }
 
+static int by_count(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    if (x[1] != y[1])
+        return x[1] > y[1] ? -1 : 1;
+    return (x[0] > y[0]) - (x[0] < y[0]);
+}
+
+/* Most frequent first, then in the order of documents. */
+static void sort_hits(struct lm_phrase_hits *h)
+{
+    uint64_t(*pairs)[2] = lm_alloc((h->len + 1) * sizeof(*pairs));
+    for (size_t i = 0; i < h->len; i++) {
+        pairs[i][0] = h->documents[i];
+        pairs[i][1] = h->counts[i];
+    }
+    qsort(pairs, h->len, sizeof(*pairs), by_count);
+    for (size_t i = 0; i < h->len; i++) {
+        h->documents[i] = pairs[i][0];
+        h->counts[i] = pairs[i][1];
+    }
+    free(pairs);
+}
+
+/* Prints the documents that contain a token, most frequent first; asks the table, reads no text. */
+static enum lm_rc tokens_find(struct lm_cli *cli, struct lm_err *err)
+{
+    const struct tokens_paths *paths = cli->config[1];
+    struct lm_phrase_hits hits = { 0 };
+    if (!paths->db)
+        return lm_fail(err, LM_EINVAL, "--db is missing: the tokens.db that 'loom tokens build' wrote");
+    enum lm_rc rc = lm_token_find(paths->db, cli->args[0], &hits, err);
+    if (rc == LM_OK && hits.len == 0)
+        rc = lm_fail(err, LM_ENOENT,
+                     "no document contains the token '%s' (a leading space is written as in the table)",
+                     cli->args[0]);
+    if (rc == LM_OK) {
+        sort_hits(&hits);
+        rc = print_hits(cli, paths->db, &hits, err);
+    }
+    lm_phrase_hits_release(&hits);
+    return rc;
+}
+
+/* ---- phrases ---- */
+
+/* A phrase is found at the start of a text and behind a blank: the tokens differ.  Fills ret[2], which
+ * borrows from tokens; their number. */
+static size_t encode_phrase(const struct lm_tokenizer *t, const char *phrase, struct lm_tokens *tokens,
+                            struct lm_phrase ret[2])
+{
+    struct lm_encoder *e = lm_encoder_new(t);
+    struct lm_buf text = { 0 };
+    size_t lens[2] = { 0 };
+    lm_buf_putc(&text, ' ');
+    lm_buf_puts(&text, phrase);
+    for (size_t blank = 0; blank < 2; blank++) {
+        const size_t before = tokens->len;
+        lm_encode(e, (struct lm_str){ text.ptr + 1 - blank, text.len - 1 + blank }, false, tokens);
+        lens[blank] = tokens->len - before;
+    }
+    lm_buf_release(&text);
+    lm_encoder_free(e);
+    for (size_t i = 0; i < 2; i++)
+        ret[i] = (struct lm_phrase){ tokens->ids + (i ? lens[0] : 0), lens[i] };
+    return lens[0] == lens[1] && memcmp(ret[0].ids, ret[1].ids, lens[0] * sizeof(*ret[0].ids)) == 0 ? 1 : 2;
+}
+
 /* Documents where the tokens of a phrase stand together. */
 static enum lm_rc tokens_phrase(struct lm_cli *cli, struct lm_err *err)
 {
@@ -190,8 +196,11 @@ static enum lm_rc tokens_phrase(struct lm_cli *cli, struct lm_err *err)
                        "--%s is missing: a phrase needs the tokens.db and the tokenizer that made it",
                        paths->db ? "tokenizer" : "db");
     LM_TRY(lm_cli_tokenizer(paths->tokenizer, &t, err));
+    struct lm_tokens tokens = { 0 };
+    struct lm_phrase phrases[2];
+    const size_t count = encode_phrase(t, cli->args[0], &tokens, phrases);
     const uint64_t start = lm_now_ns();
-    enum lm_rc rc = find_phrase(paths->db, t, cli->args[0], &hits, err);
+    enum lm_rc rc = lm_token_phrases(paths->db, phrases, count, &hits, err);
     if (rc == LM_OK)
         lm_say("%zu documents, %.1f ms", hits.len, (double)(lm_now_ns() - start) / 1e6);
     if (rc == LM_OK && hits.len == 0)
@@ -199,6 +208,7 @@ static enum lm_rc tokens_phrase(struct lm_cli *cli, struct lm_err *err)
     if (rc == LM_OK)
         rc = print_hits(cli, paths->db, &hits, err);
     lm_phrase_hits_release(&hits);
+    lm_tokens_release(&tokens);
     lm_tokenizer_free(t);
     return rc;
 }

@@ -3,8 +3,8 @@
  * A partition of token_document is a token, so its documents are one read. */
 #include "base/file.h"
 #include "base/sys.h"
+#include "corpus/postings.h"
 #include "corpus/token_table.h"
-#include "store/db.h"
 
 static const char schema[] =
     "-- cqlsh -k KEYSPACE -f schema.cql, in the folder of these files\n"
@@ -23,9 +23,6 @@ static const struct {
     { "token.csv", "id,token,bytes,frequency", "itxi",
       "SELECT id, token, hex(bytes), frequency FROM token ORDER BY id" },
     { "document.csv", "id,split,tokens", "tti", "SELECT id, split, tokens FROM document ORDER BY no" },
-    { "token_document.csv", "token_id,document_id,frequency", "iti",
-      "SELECT td.token_id, d.id, td.frequency FROM token_document td"
-      " JOIN document d ON d.no = td.document_no" },
 };
 
 /* Quoted, with a backslash before quotes and backslashes: cqlsh's defaults. */
@@ -75,6 +72,49 @@ static enum lm_rc write_file(struct lm_db *db, size_t file, const char *out_dir,
     return rc;
 }
 
+static enum lm_rc write_postings(struct lm_posting_scan *scan, struct lm_db_rows *ids, FILE *out,
+                                 struct lm_err *err)
+{
+    struct lm_posting p;
+    uint32_t token;
+    enum lm_rc rc;
+    for (uint64_t row = 1; (rc = lm_posting_scan_next(scan, &token, &p, err)) == LM_OK; row++) {
+        LM_TRY(lm_db_rebind(ids, err, "i", (int64_t)p.document));
+        rc = lm_db_next(ids, err);
+        if (rc == LM_ENOTHING)
+            return lm_fail(err, LM_EFORMAT, "the token table has no document %llu",
+                           (unsigned long long)p.document);
+        LM_TRY(rc);
+        fprintf(out, "%u,", token);
+        put_text(lm_db_text(ids, 0), out);
+        fprintf(out, ",%llu\n", (unsigned long long)p.count);
+        if (row % 65536 == 0 && lm_stop_asked())
+            return lm_fail(err, LM_ESTOP, "stopped while writing token_document.csv");
+    }
+    return rc == LM_ENOTHING ? LM_OK : rc;
+}
+
+static enum lm_rc write_token_documents(struct lm_db *db, const char *out_dir, struct lm_err *err)
+{
+    LM_FREE char *path = lm_path_join(out_dir, "token_document.csv");
+    struct lm_writer w = { 0 };
+    struct lm_posting_scan *scan = NULL;
+    struct lm_db_rows *ids = NULL;
+    LM_TRY(lm_writer_open(&w, path, err));
+    fprintf(w.stream, "token_id,document_id,frequency\n");
+    enum lm_rc rc = lm_posting_scan_new(db, &scan, err);
+    if (rc == LM_OK)
+        rc = lm_db_query(db, &ids, err, "SELECT id FROM document WHERE no = ?", "i", (int64_t)-1);
+    if (rc == LM_OK)
+        rc = write_postings(scan, ids, w.stream, err);
+    lm_posting_scan_free(scan);
+    lm_db_end(ids);
+    if (rc == LM_OK)
+        return lm_writer_commit(&w, err);
+    lm_writer_abort(&w);
+    return rc;
+}
+
 enum lm_rc lm_token_cql(const char *db_path, const char *out_dir, struct lm_err *err)
 {
     struct lm_db *db = NULL;
@@ -83,6 +123,8 @@ enum lm_rc lm_token_cql(const char *db_path, const char *out_dir, struct lm_err 
     enum lm_rc rc = LM_OK;
     for (size_t i = 0; rc == LM_OK && i < sizeof(files) / sizeof(files[0]); i++)
         rc = write_file(db, i, out_dir, err);
+    if (rc == LM_OK)
+        rc = write_token_documents(db, out_dir, err);
     lm_db_close(db);
     return rc == LM_OK ? lm_file_write(schema_path, lm_str(schema), err) : rc;
 }

@@ -1,15 +1,13 @@
 /* corpus/token_table.c - building tokens.db while documents come.
  *
- * Postings are collected until there are many, sorted by token, and written as one row a token.  There is no
+ * Postings are collected until there are many, sorted by token, and written in blocks.  There is no
  * journal: a file that is not finished is removed. */
 #include "corpus/token_table.h"
 
 #include "base/file.h"
 #include "base/sys.h"
-#include "store/db.h"
+#include "corpus/postings.h"
 #include "text/text.h"
-
-enum { COUNT_BITS = 24 };
 
 struct entry {
     uint32_t token, document, count;
@@ -25,9 +23,64 @@ struct lm_token_table {
     uint32_t document_count;
     uint64_t *frequency;   // [vocabulary]
     size_t *starts;        // [vocabulary + 1], for sorting
-    struct lm_buf list;
+    struct lm_buf block;
     struct lm_buf heldout;   // a bit a document
 };
+
+/* Blocks of postings (corpus/postings.h) in SQL, for programs that are not loom: a step a byte.  Number
+ * `value` is complete when its last byte is below 128; `more`: it is a count. */
+#define HEX_DIGIT(at, digit)                                                                                 \
+    "(instr('0123456789ABCDEF', substr(hex(substr(p.documents, " at ", 1)), " digit ", 1)) - 1)"
+#define BYTE(at) "(" HEX_DIGIT(at, "1") " * 16 + " HEX_DIGIT(at, "2") ")"
+#define VALUE "(low + byte * scale)"
+#define DECODE                                                                                               \
+    "WITH RECURSIVE s (at, byte, low, scale, more, document, packed) AS (SELECT 1, " BYTE(                   \
+        "1") ", 0, 1, 0, p.first_document, NULL UNION ALL SELECT at + 1, " BYTE("at + 1") ", CASE WHEN "     \
+                                                                                          "byte >= 128 "     \
+                                                                                          "THEN low + "      \
+                                                                                          "(byte - 128) * "  \
+                                                                                          "scale ELSE 0 "    \
+                                                                                          "END,"             \
+                                                                                          " CASE WHEN byte " \
+                                                                                          ">= 128 THEN "     \
+                                                                                          "scale * 128 "     \
+                                                                                          "ELSE 1 END,"      \
+                                                                                          " CASE WHEN byte " \
+                                                                                          ">= 128 THEN "     \
+                                                                                          "more WHEN more "  \
+                                                                                          "THEN 0 "          \
+                                                                                          "ELSE " VALUE      \
+                                                                                          " & 1 END,"        \
+                                                                                          " CASE WHEN byte " \
+                                                                                          "< 128 AND NOT "   \
+                                                                                          "more THEN "       \
+                                                                                          "document + "      \
+                                                                                          "(" VALUE          \
+                                                                                          " >> 1) ELSE "     \
+                                                                                          "document END,"    \
+                                                                                          " CASE WHEN byte " \
+                                                                                          ">= 128 THEN "     \
+                                                                                          "NULL WHEN more "  \
+                                                                                          "THEN document "   \
+                                                                                          "<< 24 | "         \
+                                                                                          "min(" VALUE       \
+                                                                                          " + 2, 16777215)"  \
+                                                                                          " WHEN " VALUE     \
+                                                                                          " & 1 THEN NULL "  \
+                                                                                          "ELSE (document "  \
+                                                                                          "+ (" VALUE        \
+                                                                                          " >> 1)) << 24 | " \
+                                                                                          "1 END"            \
+                                                                                          " FROM s WHERE "   \
+                                                                                          "at <= "           \
+                                                                                          "length(p."        \
+                                                                                          "documents)) "     \
+                                                                                          "SELECT "          \
+                                                                                          "json_group_"      \
+                                                                                          "array(packed) "   \
+                                                                                          "FROM s WHERE "    \
+                                                                                          "packed IS NOT "   \
+                                                                                          "NULL"
 
 static const char *const schema[] = {
     "CREATE TABLE token (id INTEGER PRIMARY KEY, token TEXT NOT NULL, bytes BLOB NOT NULL,"
@@ -35,10 +88,10 @@ static const char *const schema[] = {
     "CREATE TABLE document (no INTEGER PRIMARY KEY, id TEXT NOT NULL, split TEXT NOT NULL,"
     " tokens INTEGER NOT NULL, place INTEGER NOT NULL);"
     "CREATE TABLE posting (token_id INTEGER NOT NULL, first_document INTEGER NOT NULL,"
-    " documents TEXT NOT NULL, PRIMARY KEY (token_id, first_document)) WITHOUT ROWID;"
+    " documents BLOB NOT NULL, PRIMARY KEY (token_id, first_document)) WITHOUT ROWID;"
     "CREATE TABLE heldout (bits BLOB NOT NULL);"
     "CREATE VIEW token_document AS SELECT p.token_id AS token_id, e.value >> 24 AS document_no,"
-    " e.value & 16777215 AS frequency FROM posting p, json_each(p.documents) e;"
+    " e.value & 16777215 AS frequency FROM posting p, json_each((" DECODE ")) e;"
     "CREATE VIEW token_table AS SELECT t.id AS token_id, t.token AS token, t.frequency AS frequency,"
     " (SELECT group_concat(id, ' ') FROM (SELECT d.id AS id FROM token_document td"
     " JOIN document d ON d.no = td.document_no WHERE td.token_id = t.id ORDER BY td.document_no))"
@@ -128,38 +181,23 @@ void lm_token_table_free(struct lm_token_table *table)
     free(table->sorted);
     free(table->frequency);
     free(table->starts);
-    lm_buf_release(&table->list);
+    lm_buf_release(&table->block);
     lm_buf_release(&table->heldout);
     free(table);
 }
 
 /* ---- postings ---- */
 
-static void put_number(struct lm_buf *list, uint64_t value)
+/* One row: some entries of a token. */
+static enum lm_rc write_block(struct lm_token_table *table, const struct entry *entries, size_t count,
+                              struct lm_err *err)
 {
-    char digits[24];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    lm_buf_add(list, digits + at, sizeof(digits) - at);
-}
-
-/* One row: all entries of a token. */
-static enum lm_rc write_posting(struct lm_token_table *table, const struct entry *entries, size_t count,
-                                struct lm_err *err)
-{
-    const uint64_t count_max = (1 << COUNT_BITS) - 1;
-    struct lm_buf *list = &table->list;
-    lm_buf_reset(list);
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t times = entries[i].count < count_max ? entries[i].count : count_max;
-        lm_buf_putc(list, i ? ',' : '[');
-        put_number(list, (uint64_t)entries[i].document << COUNT_BITS | times);
-    }
-    lm_buf_putc(list, ']');
-    return lm_db_rerun(table->postings, err, "iit", (int64_t)entries[0].token, (int64_t)entries[0].document,
-                       lm_buf_str(list));
+    lm_buf_reset(&table->block);
+    for (size_t i = 0; i < count; i++)
+        lm_posting_put(&table->block, i ? entries[i].document - entries[i - 1].document : 0,
+                       entries[i].count);
+    return lm_db_rerun(table->postings, err, "iib", (int64_t)entries[0].token, (int64_t)entries[0].document,
+                       lm_buf_str(&table->block));
 }
 
 /* A counting sort, which keeps the order of documents. */
@@ -182,7 +220,9 @@ static enum lm_rc flush(struct lm_token_table *table, struct lm_err *err)
     for (size_t at = 0, end; at < table->entry_count; at = end) {
         for (end = at + 1; end < table->entry_count && table->sorted[end].token == table->sorted[at].token;)
             end++;
-        LM_TRY(write_posting(table, table->sorted + at, end - at, err));
+        for (size_t from = at; from < end; from += LM_POSTINGS_MAX)
+            LM_TRY(write_block(table, table->sorted + from,
+                               end - from < LM_POSTINGS_MAX ? end - from : LM_POSTINGS_MAX, err));
         if (lm_stop_asked())
             return lm_fail(err, LM_ESTOP, "stopped while writing the token table");
     }

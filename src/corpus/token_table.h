@@ -9,9 +9,10 @@
  *     token_document(token_id, document_no, frequency)        view: the postings one by one
  *     token_table(token_id, token, frequency, document_ids)   view
  *
- * document.place is the number in the shard of its split.  posting.documents is a JSON list of numbers, each
- * the no of a document << 24 | occurrences in it (at most 2^24 - 1), ascending; a token has a list for every
- * stretch of documents.  heldout.bits is one row: bit no % 8 of byte no / 8 says that a document is held out.
+ * document.place is the number in the shard of its split.  posting.documents is a block of up to 1024
+ * documents with their counts, as corpus/postings.h describes; the view token_document takes blocks apart in
+ * plain SQL, which takes some 20 us a row: for frequent tokens ask loom, or the table in PostgreSQL.
+ * heldout.bits is one row: bit no % 8 of byte no / 8 says that a document is held out.
  *
  * Documents containing a token:
  *
@@ -49,10 +50,21 @@ struct lm_phrase_hits {
     size_t len, cap;
 };
 
-/* Documents that hold these tokens one after the other.  Candidates come from the postings; whether the
- * tokens stand together is read from the shards beside the database. */
+/* Documents that hold a token of this text (token.token), ascending. */
+enum lm_rc lm_token_find(const char *db_path, const char *text, struct lm_phrase_hits *ret,
+                         struct lm_err *err);
+
+/* Documents that hold the tokens of one of the phrases one after the other, ascending; the counts of several
+ * phrases are added.  Candidates come from the postings, the rarest token first; whether the tokens stand
+ * together is read from the shards beside the database. */
+struct lm_phrase {
+    const uint32_t *ids;
+    size_t count;   // >= 1
+};
+enum lm_rc lm_token_phrases(const char *db_path, const struct lm_phrase *phrases, size_t count,
+                            struct lm_phrase_hits *ret, struct lm_err *err);
 enum lm_rc lm_token_phrase(const char *db_path, const uint32_t *ids, size_t count, struct lm_phrase_hits *ret,
-                           struct lm_err *err);
+                           struct lm_err *err);   // one
 void lm_phrase_hits_release(struct lm_phrase_hits *h);
 
 #endif

@@ -86,8 +86,15 @@ enum lm_rc lm_db_open_finished(const char *path, struct lm_db **ret, struct lm_e
 {
     struct lm_buf uri = { 0 };
     uri_of(path, &uri);
-    const enum lm_rc rc = open_as(path, uri.ptr, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, ret, err);
+    struct lm_db *db = NULL;
+    enum lm_rc rc = open_as(path, uri.ptr, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, &db, err);
     lm_buf_release(&uri);
+    if (rc == LM_OK)
+        rc = exec(db, "PRAGMA mmap_size = 1073741824", "map it", err);   // its pages are not copied
+    if (rc == LM_OK)
+        *ret = db;
+    else
+        lm_db_close(db);
     return rc;
 }
 

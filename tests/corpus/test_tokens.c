@@ -182,8 +182,10 @@ static void documents_of_a_token_are_found_by_index(void **state)
     while (lm_db_next(rows, NULL) == LM_OK) {
         const struct lm_str step = lm_db_text(rows, 3);
         searches += lm_str_starts(step, LM_STR("SEARCH"));
-        /* What is scanned is a list of postings; SCAN of a table would read all of it. */
-        assert_true(lm_str_starts(step, LM_STR("SEARCH")) || lm_str_starts(step, LM_STR("SCAN e VIRTUAL")));
+        /* What is scanned is the decoding of a block; SCAN of a table would read all of it. */
+        static const char *const tables[] = { "SCAN p", "SCAN t", "SCAN d" };
+        for (size_t i = 0; i < 3; i++)
+            assert_false(lm_str_starts(step, lm_str(tables[i])));
     }
     assert_int_equal(searches, 3);
     lm_db_end(rows);
