@@ -1,11 +1,9 @@
-#include "train/checkpoint.h"
+#include "train/checkpoint_manifest.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/sys.h"
 #include "model/safetensors.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 enum { RECIPE_CHARS = 12, KEEP = 2, MANIFEST_BYTES_MAX = 1 << 16, NAME_MAX_BYTES = 64 };
@@ -60,20 +58,27 @@ static enum lm_rc list_steps(const struct lm_checkpoint_place *place, uint64_t *
     return LM_OK;
 }
 
-/* Removes what is older than the newest KEEP; the manifest first, so that none is left without its data. */
+/* The manifest first, so that none is left without its data. */
+static enum lm_rc remove_step(const struct lm_checkpoint_place *place, uint64_t step, struct lm_err *err)
+{
+    LM_FREE char *manifest = path_of(place, step, "json"), *data = path_of(place, step, "safetensors");
+    LM_TRY(lm_path_remove(manifest, err));
+    return lm_path_remove(data, err);
+}
+
+/* Removes what is older than the newest KEEP, except for the newest anchor. */
 static enum lm_rc prune(const struct lm_checkpoint_place *place, struct lm_err *err)
 {
     uint64_t *steps;
     size_t count;
     LM_TRY(list_steps(place, &steps, &count, err));
     enum lm_rc rc = LM_OK;
-    for (size_t i = KEEP; i < count && rc == LM_OK; i++) {
-        char *manifest = path_of(place, steps[i], "json"), *data = path_of(place, steps[i], "safetensors");
-        rc = lm_path_remove(manifest, err);
-        if (rc == LM_OK)
-            rc = lm_path_remove(data, err);
-        free(manifest);
-        free(data);
+    bool anchored = place->anchor_every == 0;
+    for (size_t i = 0; i < count && rc == LM_OK; i++) {
+        const bool anchor = !anchored && steps[i] % place->anchor_every == 0;
+        anchored = anchored || anchor;
+        if (i >= KEEP && !anchor)
+            rc = remove_step(place, steps[i], err);
     }
     free(steps);
     return rc;
@@ -93,17 +98,7 @@ static enum lm_rc write_manifest(const struct lm_checkpoint_place *place, const 
                                  const char *sha256, struct lm_err *err)
 {
     struct lm_buf text = { 0 };
-    lm_buf_putc(&text, '{');
-    lm_json_key_int(&text, "step", (int64_t)c->step);
-    lm_json_key_int(&text, "evaluated", (int64_t)c->evaluated);
-    lm_json_key_num(&text, "loss", c->loss);
-    lm_json_key_num(&text, "heldout_loss", c->heldout_loss);
-    lm_json_key_num(&text, "heldout_bits_per_byte", c->heldout_bits_per_byte);
-    lm_json_key_str(&text, "recipe", lm_str(place->recipe));
-    lm_json_key_str(&text, "isa", lm_str(place->isa));
-    lm_json_key_str(&text, "version", lm_str(lm_version));
-    lm_json_key_str(&text, "sha256", lm_str(sha256));
-    lm_buf_puts(&text, "}\n");
+    lm_manifest_write(place, c, sha256, &text);
     char *path = path_of(place, c->step, "json");
     const enum lm_rc rc = lm_file_write(path, lm_buf_str(&text), err);
     free(path);
@@ -168,50 +163,21 @@ static enum lm_rc read_tensors(const char *path, struct lm_checkpoint *c, struct
     return rc;
 }
 
-/* Takes the fields of a manifest; LM_EFORMAT when one is missing. */
-static enum lm_rc take_manifest(const struct lm_checkpoint_place *place, json_t *o, const char *path,
-                                struct lm_checkpoint *c, const char **ret_sha256, struct lm_err *err)
-{
-    const char *recipe = json_string_value(json_object_get(o, "recipe"));
-    const char *isa = json_string_value(json_object_get(o, "isa"));
-    *ret_sha256 = json_string_value(json_object_get(o, "sha256"));
-    const json_int_t step = json_integer_value(json_object_get(o, "step"));
-    const json_int_t evaluated = json_integer_value(json_object_get(o, "evaluated"));
-    if (!recipe || !isa || !*ret_sha256 || step < 1 || evaluated < 0)
-        return lm_fail(err, LM_EFORMAT, "'%s' is not a checkpoint's manifest", path);
-    if (strcmp(recipe, place->recipe) != 0)
-        return lm_fail(err, LM_EFORMAT, "'%s' belongs to another configuration", path);
-    if (strcmp(isa, place->isa) != 0)
-        lm_warn("'%s' was made with %s kernels; with %s the last bits of the result may differ", path, isa,
-                place->isa);
-    c->step = (uint64_t)step;
-    c->evaluated = (uint64_t)evaluated;
-    c->loss = json_number_value(json_object_get(o, "loss"));
-    c->heldout_loss = json_number_value(json_object_get(o, "heldout_loss"));
-    c->heldout_bits_per_byte = json_number_value(json_object_get(o, "heldout_bits_per_byte"));
-    return LM_OK;
-}
-
 static enum lm_rc load_step(const struct lm_checkpoint_place *place, uint64_t step, struct lm_checkpoint *c,
                             struct lm_err *err)
 {
     char *manifest = path_of(place, step, "json"), *data = path_of(place, step, "safetensors");
-    char found[LM_SHA256_HEX];
-    const char *sha256 = NULL;
+    char found[LM_SHA256_HEX], sha256[LM_SHA256_HEX];
     struct lm_buf text = { 0 };
-    json_t *object = NULL;
     enum lm_rc rc = lm_file_read(manifest, MANIFEST_BYTES_MAX, &text, err);
-    if (rc == LM_OK && !(object = json_loadb(text.ptr ? text.ptr : "", text.len, 0, NULL)))
-        rc = lm_fail(err, LM_EFORMAT, "'%s' is not JSON", manifest);
     if (rc == LM_OK)
-        rc = take_manifest(place, object, manifest, c, &sha256, err);
+        rc = lm_manifest_parse(place, lm_buf_str(&text), manifest, c, sha256, err);
     if (rc == LM_OK)
         rc = lm_sha256_file(data, found, err);
     if (rc == LM_OK && strcmp(found, sha256) != 0)
         rc = lm_fail(err, LM_EFORMAT, "'%s' does not have the SHA-256 of its manifest", data);
     if (rc == LM_OK)
         rc = read_tensors(data, c, err);
-    json_decref(object);
     lm_buf_release(&text);
     free(manifest);
     free(data);
@@ -233,4 +199,53 @@ enum lm_rc lm_checkpoint_load(const struct lm_checkpoint_place *place, struct lm
     }
     free(steps);
     return rc == LM_OK ? LM_OK : LM_ENOTHING;
+}
+
+enum lm_rc lm_checkpoint_rewind(const struct lm_checkpoint_place *place, uint64_t step,
+                                struct lm_checkpoint *c, struct lm_err *err)
+{
+    uint64_t *steps;
+    size_t count;
+    LM_TRY(load_step(place, step, c, err));
+    LM_TRY(list_steps(place, &steps, &count, err));
+    enum lm_rc rc = LM_OK;
+    for (size_t i = 0; i < count && steps[i] > step && rc == LM_OK; i++)
+        rc = remove_step(place, steps[i], err);
+    free(steps);
+    return rc;
+}
+
+static char *path_of_best(const struct lm_checkpoint_place *place, uint64_t step)
+{
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof name, "%.*s-best-%010llu.safetensors", RECIPE_CHARS, place->recipe,
+             (unsigned long long)step);
+    return lm_path_join(place->dir, name);
+}
+
+enum lm_rc lm_checkpoint_save_best(const struct lm_checkpoint_place *place, uint64_t before,
+                                   struct lm_checkpoint *c, struct lm_err *err)
+{
+    const struct lm_tensor_view params = view_of("params", LM_F32, c->params, c->count);
+    LM_FREE char *path = path_of_best(place, c->best.step), *old = path_of_best(place, before);
+    LM_TRY(lm_safetensors_write(path, &params, 1, LM_STR(""), err));
+    LM_TRY(lm_sha256_file(path, c->best.sha256, err));
+    return before > 0 && before != c->best.step ? lm_path_remove(old, err) : LM_OK;
+}
+
+enum lm_rc lm_checkpoint_load_best(const struct lm_checkpoint_place *place, struct lm_checkpoint *c,
+                                   struct lm_err *err)
+{
+    struct lm_safetensors st = { 0 };
+    char found[LM_SHA256_HEX];
+    LM_FREE char *path = path_of_best(place, c->best.step);
+    LM_TRY(lm_sha256_file(path, found, err));
+    if (strcmp(found, c->best.sha256) != 0)
+        return lm_fail(err, LM_EFORMAT,
+                       "'%s', the best weights, is damaged; remove the checkpoints beside it to train anew",
+                       path);
+    LM_TRY(lm_safetensors_open(&st, path, err));
+    const enum lm_rc rc = copy_tensor(&st, "params", LM_F32, c->params, c->count * sizeof(float), path, err);
+    lm_safetensors_close(&st);
+    return rc;
 }

@@ -9,6 +9,11 @@ struct lm_loop_options {
     /* learning rate (train/optim.h) */
     int schedule;          // enum lm_schedule
     int64_t decay_steps;   // of WSD; 0: a fifth of all
+    /* when to stop, and when to go back (train/trainer_watch.c) */
+    int64_t patience;          // evaluations without a better held-out loss, 0: any number
+    double spike_deviations;   // a loss so far above the mean of the last ones is a spike; 0: none is
+    int64_t spike_back;        // steps between the points that a run goes back to
+    int64_t rollbacks_max;     // 0..LM_ROLLBACKS_MAX
     /* memory */
     bool recompute;   // activations are computed again on the way back, not kept; the bits are the same
 };

@@ -1,4 +1,5 @@
 /* The settings of training, one row each. */
+#include "train/checkpoint.h"
 #include "train/optim.h"
 #include "train/train.h"
 
@@ -11,6 +12,11 @@ static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
 #define SCHEDULE_ROWS \
     { "schedule",         LM_OPT_CHOICE, AT(loop.schedule),    "cosine", 0,   0,      "",       "of the learning rate after its rise: down along a cosine; wsd: level, then down in a line; constant", lm_schedules }, \
     { "decay-steps",      LM_OPT_INT,    AT(loop.decay_steps), "0",     0,    1e12,   "steps",  "wsd: on the way down, 0: a fifth of all" }
+#define WATCH_ROWS \
+    { "patience",         LM_OPT_INT,    AT(loop.patience),    "0",     0,    1e6,    "evaluations", "without a better held-out loss: then stop; the best weights are written, 0: those of the last step" }, \
+    { "spike-deviations", LM_OPT_REAL,   AT(loop.spike_deviations), "0", 0,   1000,   "",       "a loss so far above the mean of the last ones is a spike: go back and skip that data, 0: go on" }, \
+    { "spike-back",       LM_OPT_INT,    AT(loop.spike_back),  "100",   1,    1e9,    "steps",  "between the points to go back to" }, \
+    { "rollbacks-max",    LM_OPT_INT,    AT(loop.rollbacks_max), "4",   0,    LM_ROLLBACKS_MAX, "", "spikes before the run fails" }
 #define MEMORY_ROWS \
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true }, \
     { "recompute",        LM_OPT_BOOL,   AT(loop.recompute),   "false", 0,    0,      "",       "less memory for about a third more time: activations are computed again on the way back", NULL, true }
@@ -44,6 +50,7 @@ static const struct lm_opt pretrain_rows[] = {
     { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of weights and order" },
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "200",   0,    1e12,   "steps",  "between measurements on held-out text, 0: at the end" },
     { "eval-tokens-max",  LM_OPT_INT,    AT(eval_tokens_max),  "0",     0,    1e15,   "tokens", "held-out tokens measured, 0: all" },
+    WATCH_ROWS,
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
@@ -81,6 +88,7 @@ static const struct lm_opt finetune_rows[] = {
     { "dropout",          LM_OPT_REAL,   AT(dropout),          "0",     0,    0.9,    "",       "share of the embedding, and of what layers add to it, that a step leaves out" },
     { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of the order" },
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "0",     0,    1e12,   "steps",  "between measurements on held-out pairs, 0: at the end" },
+    WATCH_ROWS,
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },

@@ -117,13 +117,26 @@ static enum lm_rc feed_new(const struct lm_pretrain_config *c, const struct sour
     return rc;
 }
 
+static void count_tokens(struct lm_shard_feed *feed, const struct lm_trainer_result *result, uint64_t *tokens)
+{
+    uint64_t first = 0, left = result->steps;   // batches up to the next one that was left out, and steps
+    for (size_t i = 0; i < result->spikes.rollbacks; i++) {
+        const struct lm_skip *skip = &result->spikes.skipped[i];
+        const uint64_t count = skip->first - first < left ? skip->first - first : left;
+        lm_shard_feed_count(feed, first, first + count, tokens);
+        first = skip->first + skip->count;
+        left -= count;
+    }
+    lm_shard_feed_count(feed, first, first + left, tokens);
+}
+
 /* What was learned from, for the lineage.  A private run draws otherwise and is not counted. */
-static void add_sources(const struct lm_shard *shard, struct lm_shard_feed *feed, uint64_t steps,
-                        struct lm_buf *metrics)
+static void add_sources(const struct lm_shard *shard, struct lm_shard_feed *feed,
+                        const struct lm_trainer_result *result, struct lm_buf *metrics)
 {
     uint64_t *tokens = lm_zalloc(2 * (size_t)shard->source_count + 1, sizeof *tokens);
     uint64_t *there = tokens + shard->source_count, sum = 0;
-    lm_shard_feed_count(feed, 0, steps, tokens);
+    count_tokens(feed, result, tokens);
     for (uint64_t d = 0; d < shard->document_count; d++)
         there[shard->sources[d]] += shard->ends[d] - lm_shard_doc_start(shard, d);
     for (uint32_t i = 0; i < shard->source_count; i++)
@@ -189,7 +202,7 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
         if (!config.dp)
-            add_sources(&s->train, source, result.steps, metrics);
+            add_sources(&s->train, source, &result, metrics);
         lm_buf_putc(metrics, '}');
     }
     lm_trainer_result_release(&result);

@@ -25,6 +25,12 @@ static bool due(uint64_t step, uint64_t every, uint64_t last)
     return step > 0 && (step == last || (every > 0 && step % every == 0));
 }
 
+/* A point to go back to. */
+static bool anchor(const struct lm_training *t)
+{
+    return t->place.anchor_every > 0 && t->state.step > 0 && t->state.step % t->place.anchor_every == 0;
+}
+
 static bool in_bf16(const struct lm_training *t)
 {
     return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works();
@@ -32,12 +38,11 @@ static bool in_bf16(const struct lm_training *t)
 
 /* Loss, tokens per second and, where the whole model is trained, the share of the machine's peak in products
  * of this kind, for people. */
-static void show(struct lm_training *t, struct lm_progress *progress, uint64_t started_step,
-                 double peak_gflops)
+static void show(struct lm_training *t, struct lm_progress *progress, uint64_t steps_made, double peak_gflops)
 {
     char note[128];
     const double seconds = (double)(lm_now_ns() - progress->started_ns) * 1e-9;
-    const double tokens = (double)((t->state.step - started_step) * step_tokens(t->feed));
+    const double tokens = (double)(steps_made * step_tokens(t->feed));
     const double rate = seconds > 0 ? tokens / seconds : 0;
     const double share = rate * lm_net_flops(&t->model->config, t->feed->positions) / (peak_gflops * 1e9);
     char loss[32] = "private";
@@ -62,22 +67,22 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
     enum { PEAK_MS = 60 };
     const struct lm_trainer_config *c = t->config;
     struct lm_checkpoint *s = &t->state;
-    const uint64_t steps = c->optim.steps, started = s->step;
+    const uint64_t steps = c->optim.steps;
     const bool alone = lm_trainer_ranks(c)->count == 1;   // else all stop after the same step
-    uint64_t saved = s->step;
     const double peak =
         (in_bf16(t) ? lm_bf16_peak_gflops(PEAK_MS) : lm_peak_gflops(PEAK_MS)) * lm_trainer_ranks(c)->count;
     struct lm_progress progress = lm_progress_start(c->what, "steps", steps);
-    for (;;) {
-        if (due(s->step, c->checkpoint_every, steps) && saved != s->step) {
+    t->saved = s->step;
+    for (uint64_t made = 1;; made++) {
+        if ((due(s->step, c->checkpoint_every, steps) || anchor(t)) && t->saved != s->step) {
             LM_TRY(lm_trainer_save(t, err));
-            saved = s->step;
+            t->saved = s->step;
         }
         if (due(s->step, c->eval_every, steps) && s->evaluated != s->step && t->heldout->count > 0)
             LM_TRY(lm_trainer_evaluate(t, err));
         if (c->rung && s->step == lm_trainer_rung_step(c->rung, steps))
-            return lm_trainer_stop_at_rung(t, saved == s->step, err);
-        if (s->step == steps)
+            return lm_trainer_stop_at_rung(t, t->saved == s->step, err);
+        if (s->step == steps || lm_trainer_out_of_patience(t))
             break;
         if (t->stop || (alone && lm_stop_asked())) {
             if (s->step > 0)
@@ -87,9 +92,10 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
                            c->what, (unsigned long long)s->step, (unsigned long long)steps);
         }
         LM_TRY(lm_trainer_step(t, err));
-        show(t, &progress, started, peak);
+        show(t, &progress, made, peak);
     }
-    lm_progress_end(&progress, steps);
+    lm_progress_end(&progress, s->step);
+    LM_TRY(lm_trainer_take_best(t, err));
     return c->lora ? lm_lora_merge(c->lora, t->gemm, err) : LM_OK;
 }
 
@@ -99,6 +105,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     const bool bf16 = in_bf16(t);
     if (c->rung && t->heldout->count == 0)
         return lm_fail(err, LM_EINVAL, "%s: nothing is held out, so runs cannot be compared", c->what);
+    LM_TRY(lm_trainer_watch_check(t, err));
     const struct lm_net_config net = lm_trainer_net_config(c, t->feed, bf16);
     LM_TRY(lm_trainer_join(t, err));
     LM_TRY(lm_trainer_plan(c, t->model, t->feed, t->heldout, bf16, err));
@@ -112,7 +119,9 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
 
-    t->place = (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()) };
+    t->place =
+        (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()),
+                                      c->loop.spike_deviations > 0 ? (uint64_t)c->loop.spike_back : 0 };
     t->state.params = t->optim.params;
     t->state.m = t->optim.m;
     t->state.v = t->optim.v;
@@ -163,9 +172,12 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     if (rc == LM_OK)
         rc = loop(&t, err);
     if (rc == LM_OK) {
+        const uint64_t steps = t.state.best.step ? t.state.best.step : t.state.step;
         *ret = (struct lm_trainer_result){
-            .steps = t.state.step,
-            .tokens = t.state.step * step_tokens(feed),
+            .steps = steps,
+            .steps_made = t.state.step,
+            .tokens = steps * step_tokens(feed),
+            .spikes = t.state.spikes,
             .loss = t.state.loss,
             .heldout_loss = t.state.heldout_loss,
             .heldout_bits_per_byte = t.state.heldout_bits_per_byte,

@@ -7,6 +7,7 @@
  * checkpoint and ends with the same bytes. */
 
 #include "train/batch_parts.h"
+#include "train/checkpoint.h"
 #include "train/dp.h"
 #include "train/dpo.h"
 #include "train/feed.h"
@@ -40,9 +41,11 @@ struct lm_trainer_config {
 };
 
 struct lm_trainer_result {
-    uint64_t steps, tokens;
+    uint64_t steps, tokens;   // behind the weights: up to the best evaluation, where the best are kept
+    uint64_t steps_made;
     double loss;                                  // of the last step; no number in a private run
     double heldout_loss, heldout_bits_per_byte;   // heldout: 0 when nothing is held out
+    struct lm_spikes spikes;                      // and what was skipped
     struct lm_buf log;                            // metrics.jsonl
     struct lm_buf privacy;                        // privacy.json; empty when the run was not private
 };

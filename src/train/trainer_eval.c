@@ -50,7 +50,7 @@ enum lm_rc lm_trainer_evaluate(struct lm_training *t, struct lm_err *err)
     lm_say("%s: step %llu: held-out loss %.4f, %.4f bits per byte", t->config->what,
            (unsigned long long)s->step, m.loss, m.bits_per_byte);
     lm_trainer_tell(t);
-    return LM_OK;
+    return lm_trainer_note_heldout(t, err);
 }
 
 uint64_t lm_trainer_rung_step(const struct lm_rung *r, uint64_t steps)

@@ -1,8 +1,8 @@
 #ifndef LM_TRAIN_TRAINER_IMPL_H
 #define LM_TRAIN_TRAINER_IMPL_H
 /* train/trainer_impl.h - the inside of the loop: trainer.c goes from step to step, trainer_step.c makes one,
- * trainer_plan.c counts memory, trainer_eval.c measures, trainer_ranks.c is for runs of several processes,
- * trainer_write.c writes the result. */
+ * trainer_plan.c counts memory, trainer_eval.c measures, trainer_watch.c stops and goes back, trainer_ranks.c
+ * is for runs of several processes, trainer_write.c writes the result. */
 
 #include "train/checkpoint.h"
 #include "train/trainer.h"
@@ -22,6 +22,7 @@ struct lm_training {
     struct lm_batch batch, eval_batch;
     struct lm_checkpoint_place place;
     struct lm_checkpoint state;
+    uint64_t saved;   // step of the newest checkpoint; 0: none
     struct lm_track_speed speed;
 };
 
@@ -56,6 +57,22 @@ enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_measure(struct lm_training *t, struct lm_measure *ret, struct lm_err *err);
+
+/* ---- trainer_watch.c ---- */
+
+/* LM_EINVAL when the options ask for what this run has not. */
+enum lm_rc lm_trainer_watch_check(const struct lm_training *t, struct lm_err *err);
+/* After an evaluation: keeps the weights if they are the best so far. */
+enum lm_rc lm_trainer_note_heldout(struct lm_training *t, struct lm_err *err);
+bool lm_trainer_out_of_patience(const struct lm_training *t);
+/* At the end: puts the best weights in place of the last, where the best are kept. */
+enum lm_rc lm_trainer_take_best(struct lm_training *t, struct lm_err *err);
+/* The batch of the step after state.step: skipped ones are left out. */
+uint64_t lm_trainer_batch_number(const struct lm_training *t);
+bool lm_trainer_is_spike(const struct lm_training *t, double loss);
+void lm_trainer_note_loss(struct lm_training *t);   // state.loss, of a step that was made
+/* Back to the last anchor, with a line of the log; LM_EFORMAT when that was done too often. */
+enum lm_rc lm_trainer_roll_back(struct lm_training *t, double loss, struct lm_err *err);
 
 /* ---- trainer.c ---- */
 

@@ -28,20 +28,24 @@ static enum lm_rc private_step(struct lm_training *t, struct lm_err *err)
 static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
-    double norm;
-    t->feed->fill(t->feed->state, s->step, &t->batch);
-    t->batch.step = s->step;
+    double norm, loss;
+    t->batch.step = lm_trainer_batch_number(t);
+    t->feed->fill(t->feed->state, t->batch.step, &t->batch);
     if (t->batch.trained == 0)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);
     lm_net_refresh(t->net);
-    LM_TRY(lm_batch_parts_train(&t->parts, t->net, &t->batch, &t->gradient, &s->loss, &t->stop, err));
+    LM_TRY(lm_batch_parts_train(&t->parts, t->net, &t->batch, &t->gradient, &loss, &t->stop, err));
+    if (lm_trainer_is_spike(t, loss))
+        return lm_trainer_roll_back(t, loss, err);
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
-    if (!isfinite(s->loss))
+    if (!isfinite(loss))
         return lm_fail(err, LM_EFORMAT, "step %llu: the loss is not finite; lower the learning rate",
                        (unsigned long long)s->step + 1);
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;
+    s->loss = loss;
+    lm_trainer_note_loss(t);
     lm_buf_putc(&s->log, '{');
     lm_json_key_int(&s->log, "step", (int64_t)s->step);
     lm_json_key_num(&s->log, "loss", s->loss);
@@ -59,11 +63,14 @@ static enum lm_rc preference_step(struct lm_training *t, struct lm_err *err)
     double norm;
     memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
     lm_net_refresh(t->net);
-    LM_TRY(lm_dpo_step(t->config->dpo, t->net, s->step, &t->gradient, &told, err));
+    LM_TRY(lm_dpo_step(t->config->dpo, t->net, lm_trainer_batch_number(t), &t->gradient, &told, err));
+    if (lm_trainer_is_spike(t, told.loss))
+        return lm_trainer_roll_back(t, told.loss, err);
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;
     s->loss = told.loss;
+    lm_trainer_note_loss(t);
     lm_buf_putc(&s->log, '{');
     lm_json_key_int(&s->log, "step", (int64_t)s->step);
     lm_json_key_num(&s->log, "loss", told.loss);

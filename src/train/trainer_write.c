@@ -42,6 +42,10 @@ enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_traine
     LM_TRY(rc);
     lm_json_key_int(metrics, "parameters", (int64_t)model->parameter_count);
     lm_json_key_int(metrics, "steps", (int64_t)result->steps);
+    if (result->steps_made != result->steps)
+        lm_json_key_int(metrics, "steps_made", (int64_t)result->steps_made);
+    if (result->spikes.rollbacks > 0)
+        lm_json_key_int(metrics, "rollbacks", (int64_t)result->spikes.rollbacks);
     lm_json_key_int(metrics, "tokens", (int64_t)result->tokens);
     if (result->privacy.len == 0)
         lm_json_key_num(metrics, "loss", result->loss);
