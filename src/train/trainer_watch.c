@@ -27,6 +27,10 @@ enum lm_rc lm_trainer_watch_check(const struct lm_training *t, struct lm_err *er
             err, LM_EINVAL,
             "%s: spike-deviations would look at losses that a private run may not show; leave it out",
             c->what);
+    if (c->loop.spike_deviations > 0 && lm_trainer_ranks(c)->count > 1)
+        return lm_fail(err, LM_EINVAL,
+                       "%s: a run that goes back (spike-deviations) is one rank's; start it without mpirun",
+                       c->what);
     return LM_OK;
 }
 
@@ -46,7 +50,8 @@ enum lm_rc lm_trainer_note_heldout(struct lm_training *t, struct lm_err *err)
     *best = (struct lm_best){ .step = s->step,
                               .loss = s->heldout_loss,
                               .bits_per_byte = s->heldout_bits_per_byte };
-    return lm_checkpoint_save_best(&t->place, before, s, err);
+    struct lm_ranks *r = lm_trainer_ranks(t->config);
+    return lm_ranks_agree(r, r->rank == 0 ? lm_checkpoint_save_best(&t->place, before, s, err) : LM_OK, err);
 }
 
 bool lm_trainer_out_of_patience(const struct lm_training *t)
@@ -70,7 +75,8 @@ enum lm_rc lm_trainer_take_best(struct lm_training *t, struct lm_err *err)
     lm_trainer_tell(t);
     s->heldout_loss = s->best.loss;
     s->heldout_bits_per_byte = s->best.bits_per_byte;
-    return lm_checkpoint_load_best(&t->place, s, err);
+    struct lm_ranks *r = lm_trainer_ranks(t->config);   // rank 0 writes the model
+    return lm_ranks_agree(r, r->rank == 0 ? lm_checkpoint_load_best(&t->place, s, err) : LM_OK, err);
 }
 
 /* ---- jumps of the loss ---- */
