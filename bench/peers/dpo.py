@@ -1,0 +1,142 @@
+"""dpo.py LOOM MODEL PAIRS RESULTS [--pairs N]: preferences learned by loom and by trl, on the same pairs in the same order.
+
+PAIRS is a pairs.jsonl of `loom pairs`; the rejected answer of a question is the answer of another one.  Both start from
+MODEL (a Hugging Face folder), take steps of PER_STEP pairs with AdamW, and know the reference's log-probabilities before
+the first step.  loom's seconds of a step are the difference between a run of two epochs and one of one, so loading and saving
+do not count; trl's are those of its loop, in f32 and under bf16 autocast, and the better one is the peer.  The loss is
+compared step by step; what torch says of its own noise is the difference between its two types.
+RESULTS/<machine>-dpo.csv gets the rows.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import datasets
+import torch
+import transformers
+import trl
+
+from curve import Rng
+
+BETA, PEAK, PER_STEP, SEED, POSITIONS, WARMUP = 0.1, 5e-6, 8, 1, 256, 10
+FLAGS = [f"--dpo-beta={BETA}", f"--lr={PEAK}", f"--window-size={POSITIONS}", f"--window-stride={POSITIONS}",
+         f"--batch-tokens={2 * PER_STEP * POSITIONS}", f"--warmup-steps={WARMUP}", "--weight-decay=0", "--beta2=0.999",
+         "--clip=1", f"--seed={SEED}", "--eval-every=0", "--checkpoint-every=0"]
+
+
+def preferences(path, count):
+    """Short pairs, each with the answer of the one half the list away as the rejected one."""
+    rows = [json.loads(line) for line in open(path, encoding="utf-8")]
+    rows = [row for row in rows if 10 < len(row["answer"]) < 300 and len(row["question"]) < 200][:count]
+    if len(rows) < count:
+        raise SystemExit(f"dpo.py: {path} has {len(rows)} pairs that are short enough, not {count}")
+    return [{"id": str(i), "snapshot": "s", "question": row["question"], "answer": row["answer"],
+             "rejected": rows[(i + count // 2) % count]["answer"], "split": "train"} for i, row in enumerate(rows)]
+
+
+def order_of(count):
+    """As in src/train/dpo.c."""
+    rng, order = Rng(SEED, 0), list(range(count))
+    for left in range(count, 1, -1):
+        other = rng.below(left)
+        order[left - 1], order[other] = order[other], order[left - 1]
+    return order
+
+
+def loom(program, model, folder, epochs):
+    out = folder / f"out{epochs}"
+    start = time.monotonic()
+    subprocess.run([program, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}", "--quiet",
+                    f"--epochs={epochs}", *FLAGS], check=True)
+    seconds = time.monotonic() - start
+    log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return seconds, [line["loss"] for line in log if "margin" in line]
+
+
+class InOrder(trl.DPOTrainer):
+    def _get_train_sampler(self, *args, **kwargs):
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+
+def peer(model, rows, folder, bf16, steps, schedule_steps):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    def text(row, answer):
+        chat = [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row[answer]}]
+        prompt = tokenizer.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True)
+        return prompt, tokenizer.apply_chat_template(chat, tokenize=False)[len(prompt):].rstrip("\n")
+    ordered = [rows[i] for i in order_of(len(rows))][:steps * PER_STEP]
+    data = datasets.Dataset.from_list([{"prompt": text(row, "answer")[0], "chosen": text(row, "answer")[1],
+                                        "rejected": text(row, "rejected")[1]} for row in ordered])
+    config = trl.DPOConfig(output_dir=str(folder / "trl"), beta=BETA, learning_rate=PEAK, per_device_train_batch_size=PER_STEP,
+                           num_train_epochs=1, adam_beta2=0.999, weight_decay=0.0, max_grad_norm=1.0, bf16=bf16, use_cpu=True,
+                           max_length=POSITIONS, logging_steps=1, save_strategy="no", report_to=[],
+                           gradient_checkpointing=False, precompute_ref_log_probs=True, precompute_ref_batch_size=PER_STEP,
+                           optim="adamw_torch_fused", lr_scheduler_type="constant", disable_tqdm=True)
+    network = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    network.config.use_cache = False
+    for module in network.modules():   # as loom trains: without dropout
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
+    def share(step):
+        if step < WARMUP:
+            return (step + 1) / WARMUP
+        return 0.5 * (1 + math.cos(math.pi * min((step + 1 - WARMUP) / (schedule_steps - WARMUP), 1)))
+    trainer = InOrder(model=network, args=config, train_dataset=data, processing_class=tokenizer,
+                      optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)))
+    marks = []
+    class Clock(transformers.TrainerCallback):
+        def on_step_end(self, *args, **kwargs):
+            marks.append(time.monotonic())
+    trainer.add_callback(Clock())
+    trainer.train()
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    return [b - a for a, b in zip(marks, marks[1:])], losses
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs=4, metavar="PATH")
+    parser.add_argument("--pairs", type=int, default=1000)
+    args = parser.parse_args()
+    program, model, pairs, results = (os.path.abspath(path) for path in args.paths)
+    rows = preferences(pairs, args.pairs)
+    steps = (args.pairs + PER_STEP - 1) // PER_STEP
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
+        folder = pathlib.Path(name)
+        with open(folder / "pairs.jsonl", "w", encoding="utf-8") as out:
+            for row in [*rows, {"id": "h", "snapshot": "s", "question": "Q?", "answer": "A.", "rejected": "B.",
+                                "split": "heldout"}]:
+                out.write(json.dumps(row) + "\n")
+        one, losses = loom(program, model, folder, 1)
+        two, _ = loom(program, model, folder, 2)
+        times, curves = {"loom": (two - one) / steps}, {"loom": losses}
+        for type_ in ("bf16", "f32"):
+            seconds, curves[type_] = peer(model, rows, folder, type_ == "bf16", steps, steps)
+            times[type_] = statistics.median(seconds)
+    stamp = subprocess.run(["sh", "bench/stamp.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    case = f"{args.pairs} pairs"
+    lines = ["machine,commit,bench,case,value,unit,runs"]
+    for who, seconds in times.items():
+        label = who if who == "loom" else f"trl {trl.__version__} {who}"
+        lines.append(f"{stamp},dpo,{case}; {label},{PER_STEP / seconds:.6g},pairs/s,1")
+        lines.append(f"{stamp},dpo,{case}; {label} mean loss of the last quarter,"
+                     f"{statistics.mean(curves[who][-len(curves[who]) // 4:]):.5g},nats,1")
+    lines.append(f"{stamp},dpo,{case}; loom / trl,{min(times['bf16'], times['f32']) / times['loom']:.4g},times as fast,1")
+    for a, b in (("loom", "bf16"), ("loom", "f32"), ("bf16", "f32")):
+        apart = [abs(x - y) for x, y in zip(curves[a], curves[b])]
+        lines.append(f"{stamp},dpo,{case}; {a} and {b} apart on average,{statistics.mean(apart):.4g},nats,1")
+        lines.append(f"{stamp},dpo,{case}; {a} and {b} apart at most,{max(apart):.4g},nats,1")
+    path = pathlib.Path(results) / f"{stamp.split(',')[0]}-dpo.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
