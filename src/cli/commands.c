@@ -36,6 +36,9 @@ const struct lm_command lm_commands[] = {
     { "model", "ACTION ...", "bring models in, look into them, write them in other forms",
       "A MODEL is a GGUF file or a Hugging Face folder.",
       { &lm_model_cli_options }, 1, LM_CLI_ARGS_MAX, lm_model_actions, NULL },
+    { "ngram", "ACTION ...", "how usual texts are, by an n-gram model of trusted ones",
+      "The model filters documents (prepare --quality-model) and shows when new texts read otherwise.",
+      { &lm_ngram_options }, 1, ANY, lm_ngram_actions, NULL },
     { "pretrain", "--tokens=DIR --tokenizer=DIR --out=DIR", "train a model from scratch",
       "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.\n"
       "mpirun -n N loom pretrain ... shares the work among N processes; the bytes are those of one.",

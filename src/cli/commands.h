@@ -25,13 +25,15 @@ LM_CMD(help);
 
 extern const struct lm_cli_action lm_tokens_actions[], lm_tokenizer_actions[], lm_model_actions[],
     lm_registry_actions[], lm_users_actions[], lm_keys_actions[], lm_policy_actions[], lm_agreement_actions[],
-    lm_audit_actions[], lm_bench_actions[], lm_feedback_actions[], lm_privacy_actions[], lm_tune_actions[];
+    lm_audit_actions[], lm_bench_actions[], lm_feedback_actions[], lm_privacy_actions[], lm_ngram_actions[],
+    lm_tune_actions[];
 
 extern const struct lm_opt_table lm_run_options_table, lm_tokens_path_options, lm_tokenizer_path_options,
     lm_pretrain_path_options, lm_finetune_path_options, lm_embed_options, lm_bench_options,
     lm_generate_options, lm_model_cli_options, lm_review_path_options, lm_score_options,
     lm_registry_cli_options, lm_users_options, lm_keys_options, lm_policy_options, lm_audit_options,
-    lm_feedback_options, lm_serve_cli_options, lm_privacy_options, lm_tune_path_options, lm_help_options;
+    lm_feedback_options, lm_serve_cli_options, lm_privacy_options, lm_ngram_options, lm_tune_path_options,
+    lm_help_options;
 
 enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
 

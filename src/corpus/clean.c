@@ -2,6 +2,8 @@
 #include "corpus/blocks.h"
 #include "corpus/slot.h"
 
+#include "base/sys.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -20,6 +22,8 @@ const struct lm_reason_row lm_reasons[LM_REASON_COUNT] = {
     [LM_REASON_SYMBOLS] = { "quality", "symbols", "symbol-share-max" },
     [LM_REASON_FEW_LETTERS] = { "quality", "few-letters", "alpha-word-share-min" },
     [LM_REASON_REPEATS] = { "quality", "repeats", "top-ngram-share-max" },
+    [LM_REASON_UNUSUAL] = { "quality", "unusual", "bits-per-byte-max" },
+    [LM_REASON_PREDICTABLE] = { "quality", "predictable", "bits-per-byte-min" },
     [LM_REASON_PII] = { "pii", "pii-failed", "anonymize" },
     [LM_REASON_DUPLICATE] = { "dedup", "duplicate", "dedup-documents" },
     [LM_REASON_DUPLICATE_PARAGRAPH] = { "dedup", "duplicate-paragraph", "dedup-paragraphs" },
@@ -103,14 +107,25 @@ enum lm_rc lm_cleaner_init(struct lm_cleaner *cleaner, const struct lm_prepare_c
     struct lm_pii *pii = NULL;
     if (mask)
         LM_TRY(lm_pii_new(mask, config->pii_score_min, &pii, err));
-    *cleaner = (struct lm_cleaner){ config, pii };
+    *cleaner = (struct lm_cleaner){ .config = config, .pii = pii };
+    if (!config->quality_model)
+        return LM_OK;
+    LM_TRY(lm_text_model_open(config->quality_model, &cleaner->model, err));
+    cleaner->judge_count = (size_t)lm_threads();
+    cleaner->judges = lm_zalloc(cleaner->judge_count, sizeof(struct lm_text_judge *));
+    for (size_t i = 0; i < cleaner->judge_count; i++)
+        cleaner->judges[i] = lm_text_judge_new(cleaner->model);
     return LM_OK;
 }
 
 void lm_cleaner_release(struct lm_cleaner *cleaner)
 {
     lm_pii_free(cleaner->pii);
-    cleaner->pii = NULL;
+    for (size_t i = 0; i < cleaner->judge_count; i++)
+        lm_text_judge_free(cleaner->judges[i]);
+    free(cleaner->judges);
+    lm_text_model_free(cleaner->model);
+    *cleaner = (struct lm_cleaner){ 0 };
 }
 
 /* ---- the verdict ---- */
@@ -254,6 +269,20 @@ static bool step_pii(const struct lm_cleaner *cleaner, struct lm_cleaned *c, str
     return true;
 }
 
+/* What will be trained on, without personal data, as the model's texts are. */
+static bool step_model(const struct lm_cleaner *cleaner, struct lm_cleaned *c, size_t thread)
+{
+    const struct lm_prepare_config *config = cleaner->config;
+    if (!cleaner->model)
+        return true;
+    c->bits_per_byte = lm_text_judge_bits(cleaner->judges[thread], lm_buf_str(&c->text));
+    if (c->bits_per_byte > config->bits_per_byte_max)
+        return reject_value(c, LM_REASON_UNUSUAL, c->bits_per_byte, config->bits_per_byte_max);
+    if (c->bits_per_byte < config->bits_per_byte_min)
+        return reject_value(c, LM_REASON_PREDICTABLE, c->bits_per_byte, config->bits_per_byte_min);
+    return true;
+}
+
 /* SHA-256 of the text with case folded and white space collapsed. */
 static void fold_digest(struct lm_cleaned *c, struct lm_str text, uint8_t ret[LM_SHA256_BYTES])
 {
@@ -291,13 +320,13 @@ static void step_digests(const struct lm_cleaner *cleaner, struct lm_cleaned *c)
     }
 }
 
-void lm_clean(const struct lm_cleaner *cleaner, struct lm_cleaned *c, struct lm_arena *scratch)
+void lm_clean(const struct lm_cleaner *cleaner, struct lm_cleaned *c, size_t thread, struct lm_arena *scratch)
 {
     struct lm_str text;
     c->bytes_in = c->doc.content.len;
     const bool kept = step_extract(c, scratch, &text) && step_normalise(cleaner, c, text) &&
                       step_language(cleaner, c) && step_quality(cleaner, c, scratch) &&
-                      step_pii(cleaner, c, scratch);
+                      step_pii(cleaner, c, scratch) && step_model(cleaner, c, thread);
     if (kept)
         step_digests(cleaner, c);
     lm_slot_arena_reset(scratch);
@@ -366,6 +395,8 @@ static void write_attributes(struct lm_cleaned *c)
     for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
         lm_json_key_num(a, lm_reasons[filters[i].reason].reason,
                         *(const double *)((const char *)&c->quality + filters[i].measured));
+    if (c->bits_per_byte > 0)
+        lm_json_key_num(a, "bits-per-byte", c->bits_per_byte);
     lm_buf_putc(a, '}');
     lm_json_key(a, "pii");
     lm_buf_putc(a, '{');
@@ -430,6 +461,8 @@ void lm_cleaned_reset(struct lm_cleaned *c)
     c->doc = (struct lm_document){ 0 };
     c->removal = (struct lm_removal){ 0 };
     c->spans.len = c->sentences.len = c->paragraph_count = 0;
+    c->bytes_in = 0;
+    c->bits_per_byte = 0;
     c->rc = LM_OK;
 }
 

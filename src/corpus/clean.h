@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "corpus/corpus.h"
 #include "corpus/document.h"
+#include "corpus/text_model.h"
 #include "text/text.h"
 
 /* Why a document or a paragraph was left out; rows of lm_removal_reasons in clean.c. */
@@ -23,6 +24,8 @@ enum lm_reason {
     LM_REASON_SYMBOLS,
     LM_REASON_FEW_LETTERS,
     LM_REASON_REPEATS,
+    LM_REASON_UNUSUAL,
+    LM_REASON_PREDICTABLE,
     LM_REASON_PII,
     LM_REASON_DUPLICATE,
     LM_REASON_DUPLICATE_PARAGRAPH,   // of paragraphs; the document stays
@@ -61,6 +64,7 @@ struct lm_cleaned {
     size_t bytes_in;
     struct lm_language language;
     struct lm_quality quality;
+    double bits_per_byte;   // with a quality model
     uint32_t pii_counts[LM_PII_TYPE_COUNT];
     struct lm_pii_spans spans;
     struct lm_sentences sentences;
@@ -75,7 +79,10 @@ struct lm_cleaned {
 /* What all threads share. */
 struct lm_cleaner {
     const struct lm_prepare_config *config;
-    struct lm_pii *pii;   // NULL: "none"
+    struct lm_pii *pii;              // NULL: "none"
+    struct lm_text_model *model;     // NULL: none
+    struct lm_text_judge **judges;   // of the threads
+    size_t judge_count;
 };
 
 enum lm_rc lm_cleaner_init(struct lm_cleaner *cleaner, const struct lm_prepare_config *config,
@@ -83,8 +90,9 @@ enum lm_rc lm_cleaner_init(struct lm_cleaner *cleaner, const struct lm_prepare_c
 void lm_cleaner_release(struct lm_cleaner *cleaner);
 
 /* Extraction to personal data, then the digests for de-duplication.  c->doc is set; c->removal is the answer.
- */
-void lm_clean(const struct lm_cleaner *cleaner, struct lm_cleaned *c, struct lm_arena *scratch);
+ * `thread` is that of the caller. */
+void lm_clean(const struct lm_cleaner *cleaner, struct lm_cleaned *c, size_t thread,
+              struct lm_arena *scratch);
 
 /* After the paragraphs to cut are known: final text, sentences, attributes; fills c->line and c->removed. */
 void lm_clean_finish(struct lm_cleaned *c);

@@ -47,6 +47,8 @@ struct lm_prepare_config {
     struct lm_opt_list languages;   // keep these; empty keeps all
     double language_confidence_min;
     int64_t words_min, words_max;
+    const char *quality_model;   // folder of corpus/text_model.h; NULL: none
+    double bits_per_byte_min, bits_per_byte_max;
     double duplicate_line_share_max, symbol_share_max, alpha_word_share_min, top_ngram_share_max;
     struct lm_opt_list anonymize;   // pii names; "standard" (all but dates), "all", or "none"
     double pii_score_min;

@@ -11,6 +11,7 @@
 #include "corpus/report.h"
 
 #include <inttypes.h>
+#include <omp.h>
 #include <stdlib.h>
 
 #define ROW(n) LM_OPT_AT(struct lm_prepare_config, n)
@@ -34,6 +35,12 @@ static const struct lm_opt prepare_rows[] = {
       .fallback = "0.6", .min = 0, .max = 1, .help = "drop documents with fewer words that hold a letter" },
     { .name = "top-ngram-share-max", .type = LM_OPT_REAL, .offset = ROW(top_ngram_share_max),
       .fallback = "0.3", .min = 0, .max = 1, .help = "drop documents with more of their characters in one repeated 3-gram" },
+    { .name = "quality-model", .type = LM_OPT_STRING, .offset = ROW(quality_model),
+      .help = "folder that `loom ngram train` made of texts to be like" },
+    { .name = "bits-per-byte-max", .type = LM_OPT_REAL, .offset = ROW(bits_per_byte_max),
+      .fallback = "4", .min = 0, .max = 1000, .help = "with quality-model: drop documents that surprise it more" },
+    { .name = "bits-per-byte-min", .type = LM_OPT_REAL, .offset = ROW(bits_per_byte_min),
+      .fallback = "0", .min = 0, .max = 1000, .help = "with quality-model: drop documents that surprise it less" },
     { .name = "anonymize", .type = LM_OPT_LIST, .offset = ROW(anonymize), .fallback = "standard",
       .help = "personal data to replace by [Email], [Name], ...: email phone card iban ip date person; "
               "standard is all but date, all, none" },
@@ -89,7 +96,7 @@ static void clean_batch(struct prepare *p)
         struct lm_arena scratch = { 0 };   // of this thread
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < p->len; i++)
-            lm_clean(&p->cleaner, &p->batch[i], &scratch);
+            lm_clean(&p->cleaner, &p->batch[i], (size_t)omp_get_thread_num(), &scratch);
         lm_arena_release(&scratch);
     }
 }

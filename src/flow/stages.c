@@ -27,11 +27,26 @@ static void collect_options(const struct lm_project *p, const struct lm_stage *s
         (void)s;                                                                                             \
         lm_opt_to_json(&lm_##kind##_options, &p->kind, true, ret);                                           \
     }
-TABLE_OPTIONS(prepare)
 TABLE_OPTIONS(pairs)
 TABLE_OPTIONS(tokens)
 TABLE_OPTIONS(pretrain)
 TABLE_OPTIONS(review)
+
+/* The model decides what stays, so its bytes belong to the recipe.  One that cannot be read is the stage's
+ * matter. */
+static void prepare_options(const struct lm_project *p, const struct lm_stage *s, struct lm_buf *ret)
+{
+    char sha256[LM_SHA256_HEX] = "";
+    (void)s;
+    lm_buf_puts(ret, "{\"prepare\":");
+    lm_opt_to_json(&lm_prepare_options, &p->prepare, true, ret);
+    if (p->prepare.quality_model) {
+        LM_FREE char *path = lm_path_join(p->prepare.quality_model, "model.ngram");
+        lm_sha256_file(path, sha256, NULL);
+    }
+    lm_json_key_str(ret, "quality-model", lm_str(sha256));
+    lm_buf_putc(ret, '}');
+}
 
 /* Held-out documents do not shape the vocabulary, so their share belongs to the recipe. */
 static void tokenizer_options(const struct lm_project *p, const struct lm_stage *s, struct lm_buf *ret)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "infer/engine.h"
-#include "train/ngram.h"
+#include "token/ngram.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -96,19 +96,33 @@ static enum lm_rc score_model(const struct choice *c, const struct lm_model *mod
     return rc;
 }
 
+static enum lm_rc train_baseline(const struct lm_shard *train, int order, uint32_t end_of_text,
+                                 struct lm_ngram **ret, struct lm_err *err)
+{
+    const struct choice all = { .shard = train, .step = 1, .count = train->document_count };
+    struct lm_tokens tokens = { 0 };
+    LM_TRY(lm_ngram_new(order, train->vocab_size, ret, err));
+    for (size_t i = 0; i < all.count; i++) {
+        document_tokens(&all, i, end_of_text, &tokens);
+        lm_ngram_add(*ret, tokens.ids, tokens.len);
+    }
+    lm_ngram_end(*ret);
+    lm_tokens_release(&tokens);
+    return LM_OK;
+}
+
 static enum lm_rc score_baseline(const struct choice *c, const struct lm_shard *train, int order,
                                  uint32_t end_of_text, double *stats, struct lm_err *err)
 {
-    struct lm_ngram *ngram = NULL;
-    LM_TRY(lm_ngram_train(train, order, end_of_text, &ngram, err));
+    struct lm_ngram *ngram;
+    LM_TRY(train_baseline(train, order, end_of_text, &ngram, err));
 #pragma omp parallel num_threads(lm_threads())
     {
         struct lm_tokens tokens = { 0 };
 #pragma omp for schedule(dynamic, 4)
         for (size_t i = 0; i < c->count; i++) {
             const size_t len = document_tokens(c, i, end_of_text, &tokens);
-            for (size_t k = 1; k < len; k++)
-                stats[i * STATS + BASELINE] += lm_ngram_logprob(ngram, tokens.ids, k, tokens.ids[k]);
+            stats[i * STATS + BASELINE] = lm_ngram_score(ngram, tokens.ids, len);
         }
         lm_tokens_release(&tokens);
     }

@@ -10,7 +10,7 @@
 #include "review/heldout.h"
 #include "review/questions.h"
 #include "review/review.h"
-#include "train/ngram.h"
+#include "token/ngram.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -155,7 +155,16 @@ static void bits_per_byte_is_the_sum_over_all_documents(void **state)
     assert_ok(lm_shard_open(&train, "tokens/train.tokens", NULL));
     assert_ok(lm_shard_open(&heldout, "tokens/heldout.tokens", NULL));
     const uint32_t end = lm_tokenizer_end_of_text(tokenizer);
-    assert_ok(lm_ngram_train(&train, 4, end, &ngram, NULL));
+    assert_ok(lm_ngram_new(4, train.vocab_size, &ngram, NULL));
+    for (uint64_t d = 0; d < train.document_count; d++) {
+        const uint64_t first = lm_shard_doc_start(&train, d);
+        const size_t count = (size_t)(train.ends[d] - first);
+        LM_FREE uint32_t *ids = lm_alloc((count + 1) * sizeof(*ids));
+        ids[0] = end;
+        lm_shard_get(&train, first, count, ids + 1);
+        lm_ngram_add(ngram, ids, count + 1);
+    }
+    lm_ngram_end(ngram);
     double model = 0, baseline = 0;
     for (uint64_t d = 0; d < heldout.document_count; d++) {
         uint32_t tokens[1024] = { end };

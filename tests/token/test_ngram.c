@@ -1,10 +1,11 @@
 /* The Kneser-Ney model: probabilities add up to one, and equal those of a second, slow implementation
  * straight from the definition (all counts by scanning the corpus). */
-#include "train/ngram.h"
+#include "check.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "shards.h"
+#include "token/ngram.h"
 
 #include <math.h>
 
@@ -31,15 +32,14 @@ static void make_corpus(struct corpus *c)
     }
 }
 
-static struct lm_shard open_corpus(const struct corpus *c)
+static struct lm_ngram *train(const struct corpus *c, int order)
 {
-    struct shard_document documents[DOCUMENTS];
+    struct lm_ngram *m;
+    assert_int_equal(lm_ngram_new(order, VOCAB, &m, NULL), LM_OK);
     for (size_t d = 0; d < DOCUMENTS; d++)
-        documents[d] = (struct shard_document){ c->tokens[d] + 1, c->len[d] - 1 };
-    write_shard("ngram.tokens", VOCAB, NULL, documents, DOCUMENTS);
-    struct lm_shard shard;
-    assert_int_equal(lm_shard_open(&shard, "ngram.tokens", NULL), LM_OK);
-    return shard;
+        lm_ngram_add(m, c->tokens[d], c->len[d]);
+    lm_ngram_end(m);
+    return m;
 }
 
 /* ---- the definition ---- */
@@ -129,9 +129,7 @@ static void the_definition_gives_the_same_probabilities(void **state)
     struct corpus *c = lm_zalloc(1, sizeof *c);
     double discounts[ORDER + 1][4];
     make_corpus(c);
-    struct lm_shard shard = open_corpus(c);
-    struct lm_ngram *m;
-    assert_int_equal(lm_ngram_train(&shard, ORDER, END, &m, NULL), LM_OK);
+    struct lm_ngram *m = train(c, ORDER);
     find_discounts(c, ORDER, discounts);
     struct lm_rng rng = lm_rng_make(1, 0);
     for (int i = 0; i < SAMPLES; i++) {
@@ -147,7 +145,6 @@ static void the_definition_gives_the_same_probabilities(void **state)
             fail_msg("sample %d: ln p is %.12g, by the definition %.12g", i, got, want);
     }
     lm_ngram_free(m);
-    lm_shard_close(&shard);
     free(c);
 }
 
@@ -156,11 +153,9 @@ static void probabilities_add_up_to_one(void **state)
     (void)state;
     struct corpus *c = lm_zalloc(1, sizeof *c);
     make_corpus(c);
-    struct lm_shard shard = open_corpus(c);
     struct lm_rng rng = lm_rng_make(2, 0);
     for (int order = 1; order <= 5; order++) {
-        struct lm_ngram *m;
-        assert_int_equal(lm_ngram_train(&shard, order, END, &m, NULL), LM_OK);
+        struct lm_ngram *m = train(c, order);
         for (int i = 0; i < 200; i++) {
             uint32_t context[6];
             const size_t count = lm_rng_below(&rng, 7);   // also shorter and longer than the order
@@ -176,7 +171,6 @@ static void probabilities_add_up_to_one(void **state)
         }
         lm_ngram_free(m);
     }
-    lm_shard_close(&shard);
     free(c);
 }
 
@@ -184,38 +178,83 @@ static void probabilities_add_up_to_one(void **state)
 static void an_unseen_token_has_a_probability_in_the_poorest_corpus(void **state)
 {
     (void)state;
-    const uint32_t text[] = { 1, 2, 3, 4, 2, 3, END };
-    struct shard_document documents[DOCUMENTS];
-    for (size_t d = 0; d < DOCUMENTS; d++)
-        documents[d] = (struct shard_document){ text, sizeof(text) / sizeof(text[0]) };
-    write_shard("poor.tokens", VOCAB, NULL, documents, DOCUMENTS);
-    struct lm_shard shard;
+    const uint32_t text[] = { END, 1, 2, 3, 4, 2, 3, END };
     struct lm_ngram *m;
-    assert_int_equal(lm_shard_open(&shard, "poor.tokens", NULL), LM_OK);
-    assert_int_equal(lm_ngram_train(&shard, 4, END, &m, NULL), LM_OK);
+    assert_int_equal(lm_ngram_new(4, VOCAB, &m, NULL), LM_OK);
+    for (size_t d = 0; d < DOCUMENTS; d++)
+        lm_ngram_add(m, text, sizeof text / sizeof *text);
+    lm_ngram_end(m);
     double sum = 0;
     for (uint32_t token = 0; token < VOCAB; token++) {
-        const double ln_p = lm_ngram_logprob(m, text, 3, token);
+        const double ln_p = lm_ngram_logprob(m, text + 1, 3, token);
         assert_true(isfinite(ln_p));
         sum += exp(ln_p);
     }
     assert_true(fabs(sum - 1) < 1e-9);
     lm_ngram_free(m);
-    lm_shard_close(&shard);
 }
 
 static void impossible_orders_are_refused(void **state)
 {
     (void)state;
-    struct corpus *c = lm_zalloc(1, sizeof *c);
-    make_corpus(c);
-    struct lm_shard shard = open_corpus(c);
     struct lm_ngram *m = NULL;
     struct lm_err err = { 0 };
-    assert_int_equal(lm_ngram_train(&shard, 0, END, &m, &err), LM_EINVAL);
-    assert_int_equal(lm_ngram_train(&shard, 6, END, &m, &err), LM_EINVAL);
-    lm_shard_close(&shard);
+    assert_int_equal(lm_ngram_new(0, VOCAB, &m, &err), LM_EINVAL);
+    assert_int_equal(lm_ngram_new(6, VOCAB, &m, &err), LM_EINVAL);
+    assert_contains(err.text, "order 6 is outside 1..5");
+}
+
+static void a_file_gives_the_same_answers(void **state)
+{
+    (void)state;
+    uint8_t sha[32] = { 7 }, got[32];
+    struct corpus *c = lm_zalloc(1, sizeof *c);
+    make_corpus(c);
+    struct lm_ngram *m = train(c, 4), *again;
+    assert_int_equal(lm_ngram_save(m, sha, "m.ngram", NULL), LM_OK);
+    assert_int_equal(lm_ngram_open("m.ngram", got, &again, NULL), LM_OK);
+    assert_memory_equal(got, sha, sizeof sha);
+    assert_int_equal(lm_ngram_order(again), 4);
+    assert_int_equal(lm_ngram_vocab_size(again), VOCAB);
+    for (size_t d = 0; d < DOCUMENTS; d++) {
+        double sum = 0;
+        for (size_t i = 1; i < c->len[d]; i++)
+            sum += lm_ngram_logprob(m, c->tokens[d], i, c->tokens[d][i]);
+        assert_true(lm_ngram_score(again, c->tokens[d], c->len[d]) == sum);
+    }
+    lm_ngram_free(again);
+    lm_ngram_free(m);
     free(c);
+}
+
+/* Bytes changed, cuts: all refused. */
+static void damage_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t sha[32] = { 7 };
+    const uint32_t text[] = { END, 1, 2, 3, 4, 2, 3, END };
+    struct lm_ngram *m;
+    struct lm_buf file = { 0 };
+    uint8_t got[32];
+    assert_int_equal(lm_ngram_new(2, VOCAB, &m, NULL), LM_OK);
+    lm_ngram_add(m, text, sizeof text / sizeof *text);
+    lm_ngram_end(m);
+    assert_int_equal(lm_ngram_save(m, sha, "d.ngram", NULL), LM_OK);
+    lm_ngram_free(m);
+    assert_int_equal(lm_file_read("d.ngram", 1 << 20, &file, NULL), LM_OK);
+    for (size_t i = 0; i < file.len; i += i < 200 ? 1 : 37) {
+        struct lm_err err = { 0 };
+        file.ptr[i] ^= 0x41;
+        assert_int_equal(lm_file_write("e.ngram", lm_buf_str(&file), NULL), LM_OK);
+        file.ptr[i] ^= 0x41;
+        assert_int_equal(lm_ngram_open("e.ngram", got, &m, &err), LM_EFORMAT);
+        assert_contains(err.text, "e.ngram");
+    }
+    for (size_t len = 0; len < file.len; len += len < 100 ? 9 : 61) {
+        assert_int_equal(lm_file_write("e.ngram", (struct lm_str){ file.ptr, len }, NULL), LM_OK);
+        assert_int_equal(lm_ngram_open("e.ngram", got, &m, NULL), LM_EFORMAT);
+    }
+    lm_buf_release(&file);
 }
 
 int main(void)
@@ -225,6 +264,8 @@ int main(void)
         cmocka_unit_test(probabilities_add_up_to_one),
         cmocka_unit_test(an_unseen_token_has_a_probability_in_the_poorest_corpus),
         cmocka_unit_test(impossible_orders_are_refused),
+        cmocka_unit_test(a_file_gives_the_same_answers),
+        cmocka_unit_test(damage_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
