@@ -77,10 +77,48 @@ static const char *search_end(const char *at, const char *end)
     return at;
 }
 
+/* Up to 8 bytes as a word, zeros behind them. */
+static uint64_t load_some(const char *at, size_t len)
+{
+    uint32_t low, high;
+    if (len >= 8)
+        return lm_json_load8(at);
+    if (len >= 4) {
+        memcpy(&low, at, sizeof(low));
+        memcpy(&high, at + len - 4, sizeof(high));
+        return low | (uint64_t)high << (8 * (len - 4));
+    }
+    uint64_t word = 0;
+    for (size_t i = 0; i < len; i++)
+        word |= (uint64_t)(uint8_t)at[i] << 8 * i;
+    return word;
+}
+
+/* Short texts of ASCII and of characters of two bytes, which is how vocabularies are written: true when all
+ * of it is that, and well-formed.  A word that ends in the middle of a character gives its last byte back. */
+static bool is_narrow(const char *at, const char *end)
+{
+    while (at < end) {
+        const size_t left = (size_t)(end - at), len = left < 8 ? left : 8;
+        const uint64_t word = load_some(at, len), high = word & LM_JSON_EACH(0x80);
+        uint64_t lead = high & word << 1;   // C0 and above
+        const uint64_t last = lead & (uint64_t)0x80 << 8 * (len - 1);
+        lead &= ~last;
+        if ((high ^ lead ^ last) != lead << 8 || (lead & word << 2) ||   // a tail each; below E0
+            (lead & ~(word << 3 | word << 4 | word << 5 | word << 6)) || len - !!last == 0)   // C2 and above
+            return false;
+        at += len - !!last;
+    }
+    return true;
+}
+
 /* Large steps: in text of one script the question "ASCII?" has the same answer nearly every time, which a
  * finer one has not. */
 const char *lm_json_utf8_end(const char *at, const char *end)
 {
+    enum { SHORT_MAX = 64 };
+    if (end - at <= SHORT_MAX && is_narrow(at, end))
+        return end;
     const char *safe = at;   // between characters, and nothing bad before it
     uint64_t state = GOOD;
     while (end - at >= 32 && (state & STATE_MASK) != BAD) {

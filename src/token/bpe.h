@@ -17,7 +17,7 @@ struct lm_merge {
 #define LM_MERGE_FREE UINT64_MAX
 
 struct lm_bpe {
-    struct lm_merge *slots;   // open addressing, at most half full
+    struct lm_merge *slots;   // open addressing, at most two thirds full
     size_t mask, len;
     unsigned shift;          // 64 - log2(slots)
     uint32_t byte_id[256];   // LM_TOKEN_NONE: the vocabulary has no token for the byte

@@ -235,9 +235,9 @@ void lm_growth_mapping(const struct lm_growth *g, const struct lm_tokenizer *gro
     lm_buf_puts(ret, "{\"format\":\"loom-grown-1\"");
     lm_json_key_int(ret, "old_size", (int64_t)old_size);
     lm_json_key_int(ret, "new_size", (int64_t)(old_size + g->kept_count));
-    lm_hex(g->t->sha256, LM_SHA256_BYTES, sha);
+    lm_hex(lm_tokenizer_sha256(g->t), LM_SHA256_BYTES, sha);
     lm_json_key_str(ret, "old_sha256", lm_str(sha));
-    lm_hex(grown->sha256, LM_SHA256_BYTES, sha);
+    lm_hex(lm_tokenizer_sha256(grown), LM_SHA256_BYTES, sha);
     lm_json_key_str(ret, "sha256", lm_str(sha));
     lm_buf_puts(ret, ",\"tokens\":[");
     for (size_t i = 0; i < g->kept_count; i++) {

@@ -6,9 +6,7 @@
 #include "base/json.h"
 #include "token/load_other.h"
 
-/* ---- objects as slices: the value of each known key, as text ----
- *
- * Where a value ends is found by its brackets and quotes alone; what is in it is checked when it is read. */
+/* ---- objects as slices: the value of each known key, as text ---- */
 
 static const char *skip_blanks(const char *at, const char *end)
 {
@@ -17,55 +15,11 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* Behind the string that starts at `at`; NULL: it does not end. */
-static const char *string_end(const char *at, const char *end)
-{
-    for (const char *quote = at; (quote = memchr(quote + 1, '"', (size_t)(end - quote - 1)));) {
-        size_t slashes = 0;
-        while (quote[-1 - (ptrdiff_t)slashes] == '\\')
-            slashes++;
-        if (slashes % 2 == 0)
-            return quote + 1;
-    }
-    return NULL;
-}
-
-/* Behind the value that starts at `at`; NULL: there is none, or it does not end. */
-static const char *value_end(const char *at, const char *end)
-{
-    size_t depth = 0;
-    while (at && at < end) {
-        const char c = *at;
-        if (c == '"') {
-            at = string_end(at, end);
-        } else if (c == '{' || c == '[') {
-            depth++;
-            at++;
-        } else if (c == '}' || c == ']') {
-            if (depth == 0)
-                return NULL;
-            depth--;
-            at++;
-        } else if (depth == 0) {
-            const char *start = at;
-            while (at < end && !strchr(",}] \t\r\n", *at))
-                at++;
-            return at > start ? at : NULL;
-        } else {
-            at++;
-            continue;
-        }
-        if (depth == 0)
-            return at;
-    }
-    return NULL;
-}
-
 /* One member; *at moves behind it.  False at damage. */
 static bool next_member(const char **at, const char *end, struct lm_str *ret_key, struct lm_str *ret_value)
 {
     const char *start = skip_blanks(*at, end);
-    const char *stop = start < end && *start == '"' ? string_end(start, end) : NULL;
+    const char *stop = start < end && *start == '"' ? lm_load_string_end(start, end) : NULL;
     if (!stop)
         return false;
     *ret_key = (struct lm_str){ start + 1, (size_t)(stop - start) - 2 };
@@ -73,7 +27,7 @@ static bool next_member(const char **at, const char *end, struct lm_str *ret_key
     if (start == end || *start != ':')
         return false;
     start = skip_blanks(start + 1, end);
-    stop = value_end(start, end);
+    stop = lm_load_value_end(start, end);
     if (!stop)
         return false;
     *ret_value = (struct lm_str){ start, (size_t)(stop - start) };
@@ -137,19 +91,21 @@ static enum lm_rc put_token(struct lm_token_load *l, struct lm_str text, struct 
     const struct lm_str bytes = lm_buf_str(&l->bytes);
     if (bytes.len == 0)
         return lm_fail(err, LM_EFORMAT, "%s: token id %lld is empty", l->name, (long long)id);
-    if (mergeable && lm_token_map_find(&l->t->model, v, bytes) != LM_TOKEN_NONE)
-        return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' is there twice", l->name, (int)text.len, text.ptr);
     lm_vocab_set(v, (uint32_t)id, bytes, LM_TOKEN_MODEL);
+    v->items[id].merged = mergeable;
+    if (mergeable && !lm_token_map_add(&l->t->model, v, (uint32_t)id))
+        return lm_fail(err, LM_EFORMAT, "%s: token '%.*s' is there twice", l->name, (int)text.len, text.ptr);
     if (l->family->place)
         l->family->place(l, text, (uint32_t)id);
-    if (mergeable)
-        lm_token_map_put(&l->t->model, v, (uint32_t)id);
     return LM_OK;
 }
 
 static enum lm_rc read_vocab(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
 {
     struct lm_json_reader r;
+    const size_t count = lm_load_count(json, '"') / 2;
+    lm_vocab_room(&l->t->vocab, count, json.len / 2);
+    lm_token_map_room(&l->t->model, count);
     lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: vocab", l->name), &l->arena);
     LM_TRY(lm_json_want(&r, LM_JSON_OBJECT, err));
     for (;;) {
@@ -306,11 +262,6 @@ static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct
         return rc;
     }
     lm_tokenizer_find_roles(l.t);
-    struct lm_sha256 sha;
-    lm_sha256_init(&sha);
-    lm_sha256_add(&sha, json.ptr, json.len);
-    lm_sha256_end(&sha, l.t->sha256);
-    lm_buf_add_str(&l.t->json, json);
     *ret = l.t;
     return LM_OK;
 }
@@ -318,11 +269,16 @@ static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                               struct lm_err *err)
 {
-    return parse(json, name, false, ret, err);
+    LM_TRY(parse(json, name, false, ret, err));
+    lm_buf_add_str(&(*ret)->json, json);
+    return LM_OK;
 }
 
-enum lm_rc lm_tokenizer_parse_ranks(struct lm_str json, const char *name, struct lm_tokenizer **ret,
-                                    struct lm_err *err)
+enum lm_rc lm_tokenizer_take(struct lm_buf *json, const char *name, bool ranks, struct lm_tokenizer **ret,
+                             struct lm_err *err)
 {
-    return parse(json, name, true, ret, err);
+    LM_TRY(parse(lm_buf_str(json), name, ranks, ret, err));
+    (*ret)->json = *json;
+    *json = (struct lm_buf){ 0 };
+    return LM_OK;
 }

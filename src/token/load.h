@@ -85,4 +85,10 @@ enum lm_rc lm_load_config(const char *path, json_t **ret, struct lm_err *err);
 /* vocab.txt of a folder as tokenizer.json: BERT's vocabulary, with the options of tokenizer_config.json. */
 enum lm_rc lm_load_vocab_txt(const char *dir, const char *path, struct lm_buf *ret, struct lm_err *err);
 
+/* Behind the string, or the value, that starts at `at`, a place before `end`; NULL: it does not end. Brackets
+ * and quotes are looked at, nothing else. */
+const char *lm_load_string_end(const char *at, const char *end);
+const char *lm_load_value_end(const char *at, const char *end);
+size_t lm_load_count(struct lm_str text, char byte);   // how many of these bytes are in text
+
 #endif

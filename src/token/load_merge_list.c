@@ -1,12 +1,73 @@
 /* token/load_merge_list.c - model.merges of tokenizer.json.
  *
  * A line needs three look-ups in tables larger than the caches, so lines are taken in batches and each step
- * is done for a whole batch: the memory of one line is on its way while the others are worked on. */
+ * is done for a whole batch: the memory of one line is on its way while the others are worked on.  What a
+ * line makes is mostly what the line before made, or the token behind it: that is tried first. */
 #include "token/load.h"
 
 #include "base/json.h"
 
 enum { BATCH = 64, SIDES = 3 };   // left, right, both together
+
+/* ---- short tokens: the bytes themselves are the key, and one place in memory has all ---- */
+
+enum { SHORT_MAX = 8 };
+
+struct short_slot {
+    uint64_t word;      // the bytes, zeros behind them
+    uint32_t id, len;   // len 0: free
+};
+
+struct short_map {
+    struct short_slot *slots;
+    unsigned shift;   // 64 - log2(number of slots)
+};
+
+static size_t short_home(const struct short_map *m, uint64_t word, size_t len)
+{
+    return ((word ^ len) * 0x9e3779b97f4a7c15) >> m->shift;
+}
+
+/* 8 bytes from `at` on may be read. */
+static uint64_t short_word(const char *at, size_t len)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word & UINT64_MAX >> 8 * (SHORT_MAX - len);
+}
+
+static struct short_slot *short_find(const struct short_map *m, uint64_t word, size_t len)
+{
+    const size_t mask = ((size_t)1 << (64 - m->shift)) - 1;
+    size_t at = short_home(m, word, len);
+    while (m->slots[at].len && (m->slots[at].word != word || m->slots[at].len != len))
+        at = (at + 1) & mask;
+    return &m->slots[at];
+}
+
+static bool is_short(struct lm_str text)
+{
+    return text.len - 1 < SHORT_MAX;   // and not empty
+}
+
+/* Of what merges may make; other tokens are found the long way. */
+static void short_make(struct short_map *m, struct lm_vocab *v)
+{
+    *m = (struct short_map){ .shift = 60 };
+    while ((size_t)1 << (64 - m->shift) < v->size * 2)
+        m->shift--;
+    m->slots = lm_zalloc((size_t)1 << (64 - m->shift), sizeof(*m->slots));
+    lm_buf_space(&v->bytes, SHORT_MAX);
+    for (uint32_t id = 0; id < v->size; id++) {
+        const struct lm_str text = lm_vocab_bytes(v, id);
+        if (!v->items[id].merged || !is_short(text))
+            continue;
+        const uint64_t word = short_word(text.ptr, text.len);
+        *short_find(m, word, text.len) = (struct short_slot){ word, id, (uint32_t)text.len };
+    }
+}
+
+/* ---- lines ---- */
 
 struct line {
     struct lm_str spelt[2];
@@ -17,6 +78,8 @@ struct line {
 struct batch {
     struct line lines[BATCH];
     size_t len, first;   // first: number of the first line
+    uint32_t made;       // by a line before
+    struct short_map shorts;
 };
 
 uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes)
@@ -57,28 +120,78 @@ static enum lm_rc put_line(struct lm_token_load *l, const struct line *line, siz
     return LM_OK;
 }
 
+/* Whether a line makes this token; a wrong no is all right. */
+static bool makes(const struct lm_token_load *l, const struct line *line, uint32_t id)
+{
+    const struct lm_vocab *v = &l->t->vocab;
+    return id < v->size && v->items[id].merged && lm_str_eq(lm_vocab_bytes(v, id), side_bytes(l, line, 2));
+}
+
+/* The sides of a line that are not known yet are bits of what this returns. */
+static unsigned guess(const struct lm_token_load *l, struct batch *b, struct line *line)
+{
+    const uint32_t made = b->made + !makes(l, line, b->made);
+    if (made != b->made && !makes(l, line, made))
+        return 7;
+    line->id[2] = b->made = made;
+    return 3;
+}
+
+static void fetch_side(const struct lm_token_load *l, const struct batch *b, struct line *line, size_t k)
+{
+    const struct lm_str side = side_bytes(l, line, k);
+    if (is_short(side)) {
+        const uint64_t word = short_word(side.ptr, side.len);
+        __builtin_prefetch(&b->shorts.slots[short_home(&b->shorts, word, side.len)]);
+        return;
+    }
+    line->hash[k] = lm_token_hash(side);
+    lm_token_map_fetch_slot(&l->t->model, line->hash[k]);
+}
+
+static void find_side(const struct lm_token_load *l, const struct batch *b, struct line *line, size_t k)
+{
+    const struct lm_vocab *v = &l->t->vocab;
+    const struct lm_str side = side_bytes(l, line, k);
+    const bool small = is_short(side);
+    if (small) {
+        const struct short_slot *slot = short_find(&b->shorts, short_word(side.ptr, side.len), side.len);
+        line->id[k] = slot->id;
+        if (slot->len)
+            return;
+        line->hash[k] = lm_token_hash(side);
+    }
+    line->id[k] = lm_token_map_find_hashed(&l->t->model, v, side, line->hash[k]);
+    if (line->id[k] != LM_TOKEN_NONE && v->items[line->id[k]].kind == LM_TOKEN_SPECIAL)
+        line->id[k] = LM_TOKEN_NONE;
+}
+
 static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_err *err)
 {
     const struct lm_token_map *m = &l->t->model;
     const struct lm_vocab *v = &l->t->vocab;
+    unsigned sought[BATCH], far[BATCH];   // sides, as bits; far: of them those that are not short
+    lm_buf_space(&l->bytes, SHORT_MAX);
+    for (size_t i = 0; i < b->len; i++) {
+        sought[i] = guess(l, b, &b->lines[i]);
+        far[i] = 0;
+        for (unsigned k = 0; k < SIDES; k++)
+            if (sought[i] >> k & 1) {
+                fetch_side(l, b, &b->lines[i], k);
+                far[i] |= (unsigned)!is_short(side_bytes(l, &b->lines[i], k)) << k;
+            }
+    }
     for (size_t i = 0; i < b->len; i++)
-        for (size_t k = 0; k < SIDES; k++) {
-            b->lines[i].hash[k] = lm_token_hash(side_bytes(l, &b->lines[i], k));
-            lm_token_map_fetch_slot(m, b->lines[i].hash[k]);
-        }
+        for (unsigned rest = far[i]; rest; rest &= rest - 1)
+            lm_token_map_fetch_item(m, v, b->lines[i].hash[__builtin_ctz(rest)]);
     for (size_t i = 0; i < b->len; i++)
-        for (size_t k = 0; k < SIDES; k++)
-            lm_token_map_fetch_item(m, v, b->lines[i].hash[k]);
-    for (size_t i = 0; i < b->len; i++)
-        for (size_t k = 0; k < SIDES; k++)
-            lm_token_map_fetch_bytes(m, v, b->lines[i].hash[k]);
+        for (unsigned rest = far[i]; rest; rest &= rest - 1)
+            lm_token_map_fetch_bytes(m, v, b->lines[i].hash[__builtin_ctz(rest)]);
     for (size_t i = 0; i < b->len; i++) {
         struct line *line = &b->lines[i];
-        for (size_t k = 0; k < SIDES; k++) {
-            line->id[k] = lm_token_map_find_hashed(m, v, side_bytes(l, line, k), line->hash[k]);
-            if (line->id[k] != LM_TOKEN_NONE && v->items[line->id[k]].kind == LM_TOKEN_SPECIAL)
-                line->id[k] = LM_TOKEN_NONE;
-        }
+        for (unsigned rest = sought[i]; rest; rest &= rest - 1)
+            find_side(l, b, line, (size_t)__builtin_ctz(rest));
+        b->made = line->id[2];
         lm_bpe_fetch(&l->t->bpe, line->id[0], line->id[1]);
     }
     for (size_t i = 0; i < b->len; i++)
@@ -134,19 +247,14 @@ static size_t count_lines(struct lm_str json)
 {
     const struct lm_str inside = lm_str_trim((struct lm_str){ json.ptr + 1, json.len ? json.len - 1 : 0 });
     const bool lists = lm_str_starts(inside, LM_STR("["));
-    size_t count = 0;
-    for (size_t i = 0; i < inside.len; i++)
-        count += inside.ptr[i] == (lists ? '[' : '"');
+    const size_t count = lm_load_count(inside, lists ? '[' : '"');
     return lists ? count : count / 2 + 1;
 }
 
-enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+static enum lm_rc read_lines(struct lm_token_load *l, struct lm_str json, size_t room, struct batch *b,
+                             struct lm_err *err)
 {
     struct lm_json_reader r;
-    struct batch *b = lm_arena_alloc(&l->arena, sizeof(*b));
-    const size_t room = count_lines(json);
-    lm_bpe_init(&l->t->bpe, room);
-    l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
     lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), &l->arena);
     LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
     lm_buf_reset(&l->bytes);
@@ -159,4 +267,16 @@ enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm
             return lm_fail(err, LM_EFORMAT, "%s: the merges are written in two notations", l->name);
         LM_TRY(read_line(l, &r, kind, b, err));
     }
+}
+
+enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
+{
+    struct batch *b = lm_arena_alloc(&l->arena, sizeof(*b));
+    const size_t room = count_lines(json);
+    lm_bpe_init(&l->t->bpe, room);
+    l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
+    short_make(&b->shorts, &l->t->vocab);
+    const enum lm_rc rc = read_lines(l, json, room, b, err);
+    free(b->shorts.slots);
+    return rc;
 }

@@ -22,8 +22,9 @@ enum lm_rc lm_load_merges_txt(const char *dir, struct lm_buf *ret, struct lm_err
 enum lm_rc lm_load_vocab_and_merges(struct lm_str vocab, struct lm_str merges, const json_t *config,
                                     const char *dir, struct lm_buf *ret, struct lm_err *err);
 
-/* As lm_tokenizer_parse, but all merges that make one token have its rank, its id: tiktoken's rule. */
-enum lm_rc lm_tokenizer_parse_ranks(struct lm_str json, const char *name, struct lm_tokenizer **ret,
-                                    struct lm_err *err);
+/* As lm_tokenizer_parse, but takes over the buffer, and empties it, when all is well.  ranks: all merges that
+ * make one token have its rank, its id: tiktoken's rule. */
+enum lm_rc lm_tokenizer_take(struct lm_buf *json, const char *name, bool ranks, struct lm_tokenizer **ret,
+                             struct lm_err *err);
 
 #endif

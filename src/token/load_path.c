@@ -13,7 +13,7 @@ static enum lm_rc load_tiktoken(struct lm_str file, const char *path, const char
     struct lm_buf json = { 0 };
     enum lm_rc rc = lm_load_tiktoken(file, encoding, path, &json, err);
     if (rc == LM_OK)
-        rc = lm_tokenizer_parse_ranks(lm_buf_str(&json), path, ret, err);
+        rc = lm_tokenizer_take(&json, path, true, ret, err);
     lm_buf_release(&json);
     return rc;
 }
@@ -41,7 +41,7 @@ static enum lm_rc load_file(const char *path, const char *encoding, struct lm_to
     else if (rc == LM_OK && lm_load_looks_like_spm(file))
         rc = load_spm(file, path, ret, err);
     else if (rc == LM_OK)
-        rc = lm_tokenizer_parse(file, path, ret, err);
+        rc = lm_tokenizer_take(&buf, path, false, ret, err);
     lm_buf_release(&buf);
     return rc;
 }
@@ -52,7 +52,7 @@ static enum lm_rc parse_written(enum lm_rc rc, struct lm_buf *json, const char *
                                 struct lm_tokenizer **ret, struct lm_err *err)
 {
     if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(json), path, ret, err);
+        rc = lm_tokenizer_take(json, path, false, ret, err);
     lm_buf_release(json);
     return rc;
 }

@@ -1,6 +1,8 @@
 #include "token/plan.h"
 #include "token/words.h"
 
+#include <pthread.h>
+
 void lm_tokenizer_free(struct lm_tokenizer *t)
 {
     if (!t)
@@ -65,8 +67,23 @@ uint32_t lm_tokenizer_end_of_text(const struct lm_tokenizer *t)
     return t->end_of_text;
 }
 
+static pthread_mutex_t hashing = PTHREAD_MUTEX_INITIALIZER;
+
+/* Made when somebody asks: it takes longer than a tenth of the loading. */
 const uint8_t *lm_tokenizer_sha256(const struct lm_tokenizer *t)
 {
+    struct lm_tokenizer *late = (struct lm_tokenizer *)t;
+    if (__atomic_load_n(&t->sha256_made, __ATOMIC_ACQUIRE))
+        return t->sha256;
+    pthread_mutex_lock(&hashing);
+    if (!t->sha256_made) {
+        struct lm_sha256 sha;
+        lm_sha256_init(&sha);
+        lm_sha256_add(&sha, t->json.ptr, t->json.len);
+        lm_sha256_end(&sha, late->sha256);
+        __atomic_store_n(&late->sha256_made, true, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&hashing);
     return t->sha256;
 }
 

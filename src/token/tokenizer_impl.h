@@ -114,7 +114,8 @@ struct lm_tokenizer {
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
     struct lm_buf chat_template;
     struct lm_chat chat;
-    uint8_t sha256[LM_SHA256_BYTES];
+    uint8_t sha256[LM_SHA256_BYTES];   // of json, when sha256_made
+    bool sha256_made;
     struct lm_buf json;
     struct lm_token_plan *plan;       // token/plan.h; NULL until the first encoder
     struct lm_token_slices *slices;   // NULL until something is decoded

@@ -17,6 +17,12 @@ void lm_vocab_set(struct lm_vocab *v, uint32_t id, struct lm_str bytes, enum lm_
     lm_buf_add_str(&v->bytes, bytes);
 }
 
+void lm_vocab_room(struct lm_vocab *v, size_t count, size_t bytes)
+{
+    lm_grow(&v->items, &v->cap, count < LM_VOCAB_SIZE_MAX ? count : LM_VOCAB_SIZE_MAX, sizeof(*v->items));
+    lm_buf_space(&v->bytes, bytes);
+}
+
 void lm_vocab_release(struct lm_vocab *v)
 {
     lm_buf_release(&v->bytes);
@@ -49,11 +55,9 @@ static uint64_t *find_slot(const struct lm_token_map *m, const struct lm_vocab *
 }
 
 /* All that are there differ, so their hashes say where they go. */
-static void grow(struct lm_token_map *m)
+static void grow(struct lm_token_map *m, size_t count)
 {
-    enum { SLOTS_MIN = 1024 };
     const struct lm_token_map old = *m;
-    const size_t count = old.slots ? (old.mask + 1) * 2 : SLOTS_MIN;
     m->mask = count - 1;
     m->slots = lm_alloc(count * sizeof(*m->slots));
     memset(m->slots, 0xff, count * sizeof(*m->slots));
@@ -68,16 +72,44 @@ static void grow(struct lm_token_map *m)
     free(old.slots);
 }
 
-void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id)
+enum { SLOTS_MIN = 1024 };
+
+void lm_token_map_room(struct lm_token_map *m, size_t count)
+{
+    size_t slots = SLOTS_MIN;
+    while (slots / 2 <= count)
+        slots *= 2;
+    if (!m->slots || slots > m->mask + 1)
+        grow(m, slots);
+}
+
+static uint64_t *slot_for(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id, uint32_t *ret_hash)
 {
     LM_ASSERT(id < v->size);
     if (!m->slots || (m->len + 1) * 2 > m->mask)
-        grow(m);
+        grow(m, m->slots ? (m->mask + 1) * 2 : SLOTS_MIN);
     const struct lm_str bytes = lm_vocab_bytes(v, id);
-    const uint32_t hash = lm_token_hash(bytes);
-    uint64_t *slot = find_slot(m, v, bytes, hash);
+    *ret_hash = lm_token_hash(bytes);
+    return find_slot(m, v, bytes, *ret_hash);
+}
+
+void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id)
+{
+    uint32_t hash;
+    uint64_t *slot = slot_for(m, v, id, &hash);
     m->len += id_in(*slot) == LM_TOKEN_NONE;
     *slot = (uint64_t)hash << 32 | id;
+}
+
+bool lm_token_map_add(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id)
+{
+    uint32_t hash;
+    uint64_t *slot = slot_for(m, v, id, &hash);
+    if (id_in(*slot) != LM_TOKEN_NONE)
+        return false;
+    m->len++;
+    *slot = (uint64_t)hash << 32 | id;
+    return true;
 }
 
 uint32_t lm_token_map_find_hashed(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes,

@@ -20,6 +20,7 @@ struct lm_token {
     uint32_t at, len;   // in bytes
     enum lm_token_kind kind;
     bool lstrip, rstrip;   // an added token swallows the blanks before or behind it
+    bool merged;           // of the model, and what merges may make
 };
 
 struct lm_vocab {
@@ -43,8 +44,11 @@ struct lm_token_map {
     size_t mask, len;
 };
 
-void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v,
-                      uint32_t id);   // replaces equal bytes
+void lm_vocab_room(struct lm_vocab *v, size_t count, size_t bytes);   // for as many tokens, to grow only once
+void lm_token_map_room(struct lm_token_map *m, size_t count);
+/* Equal bytes: put replaces, add leaves what is there and returns false. */
+void lm_token_map_put(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id);
+bool lm_token_map_add(struct lm_token_map *m, const struct lm_vocab *v, uint32_t id);
 uint32_t lm_token_map_find(const struct lm_token_map *m, const struct lm_vocab *v, struct lm_str bytes);
 /* For many look-ups at a time: each step of one waits for memory while the others go on. */
 uint32_t lm_token_hash(struct lm_str bytes);

@@ -189,7 +189,7 @@ void lm_write_vocab_bin(const struct lm_tokenizer *t, struct lm_buf *ret)
     add_u64(ret, v->size, 4);
     add_u64(ret, t->end_of_text, 4);
     add_u64(ret, bytes, 8);
-    lm_buf_add(ret, t->sha256, sizeof(t->sha256));
+    lm_buf_add(ret, lm_tokenizer_sha256(t), LM_SHA256_BYTES);
     add_u64(ret, 0, 8);
 
     uint64_t at = 0;
