@@ -116,10 +116,12 @@ enum lm_rc lm_checkpoint_save(const struct lm_checkpoint_place *place, const str
         view_of("m", LM_F32, c->m, c->count),
         view_of("v", LM_F32, c->v, c->count),
         view_of("log", LM_U8, c->log.ptr, c->log.len),
+        view_of("samples", LM_U8, c->samples.ptr, c->samples.len),
     };
+    const size_t count = sizeof tensors / sizeof tensors[0] - (c->samples.len == 0);
     char *path = path_of(place, c->step, "safetensors");
     char sha256[LM_SHA256_HEX];
-    enum lm_rc rc = lm_safetensors_write(path, tensors, sizeof tensors / sizeof tensors[0], LM_STR(""), err);
+    enum lm_rc rc = lm_safetensors_write(path, tensors, count, LM_STR(""), err);
     if (rc == LM_OK)
         rc = lm_sha256_file(path, sha256, err);
     if (rc == LM_OK)
@@ -142,6 +144,17 @@ static enum lm_rc copy_tensor(const struct lm_safetensors *st, const char *name,
     return LM_OK;
 }
 
+static enum lm_rc copy_text(const struct lm_safetensors *st, const char *name, struct lm_buf *ret,
+                            const char *path, struct lm_err *err)
+{
+    const struct lm_tensor_view *view = lm_safetensors_find(st, name);
+    if (!view || view->dtype != LM_U8)
+        return lm_fail(err, LM_EFORMAT, "'%s': tensor '%s' is missing", path, name);
+    lm_buf_reset(ret);
+    lm_buf_add(ret, view->data, view->bytes);
+    return LM_OK;
+}
+
 static enum lm_rc read_tensors(const char *path, struct lm_checkpoint *c, struct lm_err *err)
 {
     struct lm_safetensors st = { 0 };
@@ -152,13 +165,11 @@ static enum lm_rc read_tensors(const char *path, struct lm_checkpoint *c, struct
         rc = copy_tensor(&st, "m", LM_F32, c->m, bytes, path, err);
     if (rc == LM_OK)
         rc = copy_tensor(&st, "v", LM_F32, c->v, bytes, path, err);
-    const struct lm_tensor_view *log = lm_safetensors_find(&st, "log");
-    if (rc == LM_OK && (!log || log->dtype != LM_U8))
-        rc = lm_fail(err, LM_EFORMAT, "'%s': tensor 'log' is missing", path);
-    if (rc == LM_OK) {
-        lm_buf_reset(&c->log);
-        lm_buf_add(&c->log, log->data, log->bytes);
-    }
+    if (rc == LM_OK)
+        rc = copy_text(&st, "log", &c->log, path, err);
+    lm_buf_reset(&c->samples);
+    if (rc == LM_OK && lm_safetensors_find(&st, "samples"))
+        rc = copy_text(&st, "samples", &c->samples, path, err);
     lm_safetensors_close(&st);
     return rc;
 }

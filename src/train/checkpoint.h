@@ -3,11 +3,12 @@
 /* train/checkpoint.h - the state of a run on disk.
  *
  * Two files: <recipe>-<step>.safetensors with params, m, v (F32) and log (U8, the lines of metrics.jsonl so
- * far), and after it <recipe>-<step>.json, which names its SHA-256 and holds the rest.  Both are whole or
- * absent, so a kill at any moment leaves a checkpoint that loads.  <recipe> is the start of the hash of
- * everything that shapes the run; files of other recipes are not touched.  The last two are kept: when the
- * newest turns out damaged, the one before serves; with them the newest anchor, a point that a run goes back
- * to. Beside them, for a run that writes its best weights, <recipe>-best-<step>.safetensors. */
+ * far, and where there are any those of samples.jsonl), and after it <recipe>-<step>.json, which names its
+ * SHA-256 and holds the rest.  Both are whole or absent, so a kill at any moment leaves a checkpoint that
+ * loads.  <recipe> is the start of the hash of everything that shapes the run; files of other recipes are not
+ * touched.  The last two are kept: when the newest turns out damaged, the one before serves; with them the
+ * newest anchor, a point that a run goes back to. Beside them, for a run that writes its best weights,
+ * <recipe>-best-<step>.safetensors. */
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -37,10 +38,11 @@ struct lm_best {
 struct lm_checkpoint {
     uint64_t step;        // updates done
     uint64_t evaluated;   // step of the last evaluation in the log
+    uint64_t sampled;     // step of the last text in samples
     double loss, heldout_loss, heldout_bits_per_byte;
     struct lm_spikes spikes;
     struct lm_best best;
-    struct lm_buf log;
+    struct lm_buf log, samples;
     float *params, *m, *v;   // borrowed, `count` floats each
     size_t count;
 };
@@ -57,7 +59,7 @@ enum lm_rc lm_checkpoint_save(const struct lm_checkpoint_place *place, const str
                               struct lm_err *err);
 
 /* The newest whole checkpoint of this recipe; LM_ENOTHING (err untouched) when there is none.  Warns about
- * damaged ones it passes over.  params, m and v are filled, the log is replaced. */
+ * damaged ones it passes over.  params, m and v are filled, log and samples are replaced. */
 enum lm_rc lm_checkpoint_load(const struct lm_checkpoint_place *place, struct lm_checkpoint *c,
                               struct lm_err *err);
 

@@ -38,6 +38,7 @@ void lm_manifest_write(const struct lm_checkpoint_place *place, const struct lm_
     lm_buf_putc(ret, '{');
     lm_json_key_int(ret, "step", (int64_t)c->step);
     lm_json_key_int(ret, "evaluated", (int64_t)c->evaluated);
+    lm_json_key_int(ret, "sampled", (int64_t)c->sampled);
     lm_json_key_num(ret, "loss", c->loss);
     lm_json_key_num(ret, "heldout_loss", c->heldout_loss);
     lm_json_key_num(ret, "heldout_bits_per_byte", c->heldout_bits_per_byte);
@@ -110,6 +111,7 @@ static enum lm_rc take(const struct lm_checkpoint_place *place, const json_t *o,
     if (!recipe || !isa || !take_hash(json_object_get(o, "sha256"), ret_sha256) ||
         !take_count(json_object_get(o, "step"), &c->step) || c->step == 0 ||
         !take_count(json_object_get(o, "evaluated"), &c->evaluated) ||
+        !take_count(json_object_get(o, "sampled"), &c->sampled) ||
         !take_spikes(json_object_get(o, "spikes"), &c->spikes) ||
         !take_best(json_object_get(o, "best"), &c->best))
         return lm_fail(err, LM_EFORMAT, "'%s' is not a checkpoint's manifest", name);

@@ -81,9 +81,9 @@ static uint64_t private_steps(uint64_t units, size_t rows, uint64_t epochs)
 }
 
 static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *model,
-                        const struct lm_pair_set *pairs, size_t positions, const char *model_dir,
-                        const char *pairs_path, const char *work_dir, struct lm_lora *lora,
-                        struct lm_trainer_result *result, struct lm_err *err)
+                        const struct lm_tokenizer *tokenizer, const struct lm_pair_set *pairs,
+                        size_t positions, const char *model_dir, const char *pairs_path, const char *work_dir,
+                        struct lm_lora *lora, struct lm_trainer_result *result, struct lm_err *err)
 {
     const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
     struct lm_pair_feed *source =
@@ -109,7 +109,12 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
     struct lm_pair_units *units = NULL;
     struct lm_dp_source of_units;
     struct lm_dp dp;
-    enum lm_rc rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
+    struct lm_sampling sampling;
+    enum lm_rc rc = lm_sampling_init(&sampling, &c->loop, tokenizer, true, positions, (uint64_t)c->seed, err);
+    config.sampling = &sampling;
+    config.tokenizer_dir = model_dir;
+    if (rc == LM_OK)
+        rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
     if (rc == LM_OK && lm_dp_wanted(&c->dp)) {
         rc = lm_pair_units_new(pairs, c->dp.unit, &units, &of_units, err);
         if (rc == LM_OK)
@@ -127,6 +132,7 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
     }
     if (rc == LM_OK)
         rc = lm_trainer_run(&config, model, &feed, &pairs->heldout, result, err);
+    lm_sampling_release(&sampling);
     lm_dpo_release(&dpo);
     if (rc == LM_OK && config.dp)
         rc = lm_dp_json(config.dp, &result->privacy, err);
@@ -163,11 +169,12 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
                "answer, "
                "%zu windows without a target",
                pairs.pairs, pairs.train.count, pairs.heldout.count, pairs.unanswered, pairs.windows_empty);
-        rc = train(c, model, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &lora, &result, err);
+        model->config.eos_id = lm_chat_end(tokenizer);   // an answer ends with its turn
+        rc = train(c, model, tokenizer, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &lora,
+                   &result, err);
     }
     const bool writes = !c->ranks || c->ranks->rank == 0;
     if (rc == LM_OK && writes) {
-        model->config.eos_id = lm_chat_end(tokenizer);   // an answer ends with its turn
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(model, &result, model_dir, out_dir, metrics, err);
         lm_json_key_int(metrics, "pairs", (int64_t)pairs.pairs);

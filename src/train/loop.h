@@ -14,6 +14,10 @@ struct lm_loop_options {
     double spike_deviations;   // a loss so far above the mean of the last ones is a spike; 0: none is
     int64_t spike_back;        // steps between the points that a run goes back to
     int64_t rollbacks_max;     // 0..LM_ROLLBACKS_MAX
+    /* what is left on the way (train/trainer_leave.c) */
+    int64_t snapshot_every, keep_snapshots;   // steps; newest ones, 0: all
+    int64_t sample_every, sample_tokens;      // steps; tokens at most
+    const char *sample_prompt;                // NULL: the beginning of a text
     /* memory */
     bool recompute;   // activations are computed again on the way back, not kept; the bits are the same
 };

@@ -2,6 +2,7 @@
 #include "train/net_impl.h"
 
 #include "base/sys.h"
+#include "tensor/quant.h"
 
 #include <string.h>
 
@@ -129,4 +130,28 @@ enum lm_rc lm_net_train_weighted(struct lm_net *n, const struct lm_batch *batch,
 {
     double sum;
     return run_batch(n, batch, gradient, weigher, NULL, &sum, err);
+}
+
+/* The head in f32 in both ways: one position is not worth packing. */
+enum lm_rc lm_net_next(struct lm_net *n, const struct lm_batch *batch, size_t position, float *ret_logits,
+                       struct lm_err *err)
+{
+    LM_ASSERT(batch->positions == n->positions && position < n->positions);
+
+    const size_t rows_full = n->rows;
+    n->rows = 1;
+    n->count = n->positions;
+    const enum lm_rc rc = n->way->forward(n, batch, 0, err);
+    n->rows = rows_full;
+    n->count = rows_full * n->positions;
+    LM_TRY(rc);
+    const float *head = n->model->tensor[LM_LLAMA_HEAD];
+    float *normed = n->dx;   // free between batches
+    for (size_t i = 0; i < n->width; i++)
+        normed[i] = n->config.bf16 ? lm_bf16_decode(n->normed_end[position * n->w16 + i])
+                                   : n->normed[position * n->width + i];
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t v = 0; v < n->vocab; v++)
+        ret_logits[v] = n->kernels->dot(normed, head + v * n->width, n->width);
+    return LM_OK;
 }

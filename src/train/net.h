@@ -75,6 +75,10 @@ enum lm_rc lm_net_train_weighted(struct lm_net *net, const struct lm_batch *batc
                                  struct lm_gradient *gradient, const struct lm_net_weigher *weigher,
                                  struct lm_err *err);
 
+/* Logits of the token behind a position of a batch's first row: (V).  No gradient. */
+enum lm_rc lm_net_next(struct lm_net *net, const struct lm_batch *batch, size_t position, float *ret_logits,
+                       struct lm_err *err);
+
 /* Floating-point operations of one trained position, forward and backward, for speeds. */
 double lm_net_flops(const struct lm_llama_config *config, size_t positions);
 

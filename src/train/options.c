@@ -17,6 +17,12 @@ static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
     { "spike-deviations", LM_OPT_REAL,   AT(loop.spike_deviations), "0", 0,   1000,   "",       "a loss so far above the mean of the last ones is a spike: go back and skip that data, 0: go on" }, \
     { "spike-back",       LM_OPT_INT,    AT(loop.spike_back),  "100",   1,    1e9,    "steps",  "between the points to go back to" }, \
     { "rollbacks-max",    LM_OPT_INT,    AT(loop.rollbacks_max), "4",   0,    LM_ROLLBACKS_MAX, "", "spikes before the run fails" }
+#define LEAVE_ROWS \
+    { "snapshot-every",   LM_OPT_INT,    AT(loop.snapshot_every), "0",  0,    1e12,   "steps",  "between models that are kept beside the last one, in snapshots/, 0: none" }, \
+    { "keep-snapshots",   LM_OPT_INT,    AT(loop.keep_snapshots), "0",  0,    1e6,    "",       "the newest so many, 0: all" }, \
+    { "sample-every",     LM_OPT_INT,    AT(loop.sample_every), "0",    0,    1e12,   "steps",  "between texts that the model is let write, in samples.jsonl, 0: none" }, \
+    { "sample-prompt",    LM_OPT_STRING, AT(loop.sample_prompt), NULL,  0,    0,      "",       "what they go on from" }, \
+    { "sample-tokens",    LM_OPT_INT,    AT(loop.sample_tokens), "48",  1,    65536,  "tokens", "of a text, at most" }
 #define MEMORY_ROWS \
     { "memory-max-mb",    LM_OPT_INT,    AT(memory_max_mb),    "0",     0,    1e9,    "MB",     "refuse a plan that needs more, 0: none is refused", NULL, true }, \
     { "recompute",        LM_OPT_BOOL,   AT(loop.recompute),   "false", 0,    0,      "",       "less memory for about a third more time: activations are computed again on the way back", NULL, true }
@@ -51,6 +57,7 @@ static const struct lm_opt pretrain_rows[] = {
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "200",   0,    1e12,   "steps",  "between measurements on held-out text, 0: at the end" },
     { "eval-tokens-max",  LM_OPT_INT,    AT(eval_tokens_max),  "0",     0,    1e15,   "tokens", "held-out tokens measured, 0: all" },
     WATCH_ROWS,
+    LEAVE_ROWS,
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "200",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },
@@ -89,6 +96,7 @@ static const struct lm_opt finetune_rows[] = {
     { "seed",             LM_OPT_INT,    AT(seed),             "1",     0,    9e15,   "",       "of the order" },
     { "eval-every",       LM_OPT_INT,    AT(eval_every),       "0",     0,    1e12,   "steps",  "between measurements on held-out pairs, 0: at the end" },
     WATCH_ROWS,
+    LEAVE_ROWS,
     { "checkpoint-every", LM_OPT_INT,    AT(checkpoint_every), "100",   0,    1e12,   "steps",  "between checkpoints, 0: at the end", NULL, true },
     MEMORY_ROWS,
     { "precision",        LM_OPT_CHOICE, AT(precision),        "auto",  0,    0,      "",       "of products; auto: bf16 where the processor has it", precisions },

@@ -186,11 +186,15 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     struct lm_trainer_result result = { 0 };
     lm_llama_init(&model, &shape);
     lm_llama_random(&model, (uint64_t)c->seed);
+    struct lm_sampling sampling;
     struct lm_shard_units *units = NULL;
     struct lm_dp_source of_units;
     struct lm_dp dp;
-    enum lm_rc rc = LM_OK;
-    if (lm_dp_wanted(&c->dp)) {
+    enum lm_rc rc =
+        lm_sampling_init(&sampling, &c->loop, s->tokenizer, false, positions, (uint64_t)c->seed, err);
+    config.sampling = &sampling;
+    config.tokenizer_dir = tokenizer_dir;
+    if (rc == LM_OK && lm_dp_wanted(&c->dp)) {
         units = lm_shard_units_new(&s->train, end, positions, &of_units);
         rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
     }
@@ -205,6 +209,7 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
             add_sources(&s->train, source, &result, metrics);
         lm_buf_putc(metrics, '}');
     }
+    lm_sampling_release(&sampling);
     lm_trainer_result_release(&result);
     lm_shard_units_free(units);
     lm_llama_release(&model);

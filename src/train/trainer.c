@@ -80,6 +80,7 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
         }
         if (due(s->step, c->eval_every, steps) && s->evaluated != s->step && t->heldout->count > 0)
             LM_TRY(lm_trainer_evaluate(t, err));
+        LM_TRY(lm_trainer_leave(t, err));
         if (c->rung && s->step == lm_trainer_rung_step(c->rung, steps))
             return lm_trainer_stop_at_rung(t, t->saved == s->step, err);
         if (s->step == steps || lm_trainer_out_of_patience(t))
@@ -154,6 +155,7 @@ static void release(struct lm_training *t)
     lm_net_free(t->net);
     lm_gemm_free(t->gemm);
     lm_buf_release(&t->state.log);
+    lm_buf_release(&t->state.samples);
 }
 
 enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llama *model,
@@ -181,9 +183,11 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
             .loss = t.state.loss,
             .heldout_loss = t.state.heldout_loss,
             .heldout_bits_per_byte = t.state.heldout_bits_per_byte,
+            .snapshots = config->loop.snapshot_every > 0 ? lm_trainer_snapshots_dir(&t) : NULL,
+            .samples = t.state.samples,
             .log = t.state.log,
         };
-        t.state.log = (struct lm_buf){ 0 };   // the result owns it now
+        t.state.log = t.state.samples = (struct lm_buf){ 0 };   // the result owns them now
     }
     release(&t);
     return rc;

@@ -6,6 +6,7 @@
  * evaluation: a fault in the evaluation costs nothing.  A run killed at any moment goes on from its last
  * checkpoint and ends with the same bytes. */
 
+#include "token/tokenizer.h"
 #include "train/batch_parts.h"
 #include "train/checkpoint.h"
 #include "train/dp.h"
@@ -20,6 +21,20 @@
 
 enum lm_precision { LM_PRECISION_AUTO, LM_PRECISION_F32, LM_PRECISION_BF16 };
 
+/* What the model is let go on from. */
+struct lm_sampling {
+    const struct lm_tokenizer *tokenizer;   // borrowed
+    struct lm_tokens prompt;
+    uint32_t end;   // the token that ends a text
+    uint64_t seed;
+};
+/* The options' prompt as text, or as the question of a chat that the model answers.  LM_EINVAL when it leaves
+ * no position of a window for a token. */
+enum lm_rc lm_sampling_init(struct lm_sampling *s, const struct lm_loop_options *options,
+                            const struct lm_tokenizer *tokenizer, bool chat, size_t positions, uint64_t seed,
+                            struct lm_err *err);
+void lm_sampling_release(struct lm_sampling *s);
+
 struct lm_trainer_config {
     const char *what;   // "pretrain", for messages
     const char *work_dir;
@@ -31,7 +46,9 @@ struct lm_trainer_config {
     double dropout;   // see lm_net_config
     uint64_t seed;    // of its masks
     struct lm_loop_options loop;
-    struct lm_lora *lora;     // trained beside the model, merged into it at the end; NULL: none
+    const struct lm_sampling *sampling;   // of loop.sample_every
+    const char *tokenizer_dir;            // whose files snapshots have beside them
+    struct lm_lora *lora;                 // trained beside the model, merged into it at the end; NULL: none
     const struct lm_dp *dp;   // steps are private; the feed's fill is not asked; NULL: they are not
     struct lm_dpo *dpo;       // steps are of preferences; the feed's fill is not asked; NULL: they are not
     struct lm_rung *rung;     // where to stop early; NULL: nowhere
@@ -46,6 +63,8 @@ struct lm_trainer_result {
     double loss;                                  // of the last step; no number in a private run
     double heldout_loss, heldout_bits_per_byte;   // heldout: 0 when nothing is held out
     struct lm_spikes spikes;                      // and what was skipped
+    char *snapshots;                              // their folder; NULL: there are none
+    struct lm_buf samples;                        // samples.jsonl
     struct lm_buf log;                            // metrics.jsonl
     struct lm_buf privacy;                        // privacy.json; empty when the run was not private
 };
@@ -65,7 +84,8 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
                           const struct lm_feed *feed, const struct lm_eval_set *heldout,
                           struct lm_trainer_result *ret, struct lm_err *err);
 
-/* Writes the Hugging Face folder, the tokenizer's files beside it and metrics.jsonl; appends the
+/* Writes the Hugging Face folder, the tokenizer's files beside it, metrics.jsonl and where there are any
+ * samples.jsonl and snapshots/; appends the
  * summary's members to an object that the caller opened. */
 enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
                             const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,

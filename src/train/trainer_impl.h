@@ -1,7 +1,8 @@
 #ifndef LM_TRAIN_TRAINER_IMPL_H
 #define LM_TRAIN_TRAINER_IMPL_H
 /* train/trainer_impl.h - the inside of the loop: trainer.c goes from step to step, trainer_step.c makes one,
- * trainer_plan.c counts memory, trainer_eval.c measures, trainer_watch.c stops and goes back, trainer_ranks.c
+ * trainer_plan.c counts memory, trainer_eval.c measures, trainer_watch.c stops and goes back,
+ * trainer_leave.c writes snapshots and samples, trainer_ranks.c
  * is for runs of several processes, trainer_write.c writes the result. */
 
 #include "train/checkpoint.h"
@@ -73,6 +74,12 @@ bool lm_trainer_is_spike(const struct lm_training *t, double loss);
 void lm_trainer_note_loss(struct lm_training *t);   // state.loss, of a step that was made
 /* Back to the last anchor, with a line of the log; LM_EFORMAT when that was done too often. */
 enum lm_rc lm_trainer_roll_back(struct lm_training *t, double loss, struct lm_err *err);
+
+/* ---- trainer_leave.c ---- */
+
+/* Snapshot and sample, if they are due after this step. */
+enum lm_rc lm_trainer_leave(struct lm_training *t, struct lm_err *err);
+char *lm_trainer_snapshots_dir(const struct lm_training *t);   // free() it
 
 /* ---- trainer.c ---- */
 

@@ -41,6 +41,7 @@ enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct 
         { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
         { "held-out set", eval },
+        { "copy for snapshots", lora && config->loop.snapshot_every > 0 ? weights : 0 },
     };
     size_t sum = 0;
     struct lm_buf text = { 0 };

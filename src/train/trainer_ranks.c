@@ -58,6 +58,7 @@ static enum lm_rc share_state(struct lm_training *t, struct lm_err *err)
         free(text);
         LM_TRY(rc);
         from.log = s->log;
+        from.samples = s->samples;   // rank 0's alone
         from.params = s->params;
         from.m = s->m;
         from.v = s->v;

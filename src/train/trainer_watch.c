@@ -121,12 +121,15 @@ static enum lm_rc rewind_to(struct lm_training *t, uint64_t anchor, struct lm_er
     struct lm_checkpoint *s = &t->state;
     const struct lm_checkpoint now = *s;
     const struct lm_skip skip = { lm_trainer_batch_number(t) - (now.step - anchor), now.step - anchor + 1 };
-    s->log = (struct lm_buf){ 0 };
+    s->log = s->samples = (struct lm_buf){ 0 };
     const enum lm_rc rc = lm_checkpoint_rewind(&t->place, anchor, s, err);
     lm_buf_release(&s->log);
+    lm_buf_release(&s->samples);
     s->log = now.log;
+    s->samples = now.samples;
     LM_TRY(rc);
     s->evaluated = now.evaluated < anchor ? now.evaluated : anchor;
+    s->sampled = now.sampled < anchor ? now.sampled : anchor;
     s->best = now.best;
     memcpy(s->spikes.skipped, now.spikes.skipped, sizeof s->spikes.skipped);
     s->spikes.rollbacks = now.spikes.rollbacks;

@@ -5,9 +5,13 @@
 #include "base/json.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 void lm_trainer_result_release(struct lm_trainer_result *r)
 {
+    free(r->snapshots);
+    lm_buf_release(&r->samples);
     lm_buf_release(&r->log);
     lm_buf_release(&r->privacy);
 }
@@ -23,6 +27,31 @@ enum lm_rc lm_tokenizer_files_copy(const char *from_dir, const char *to_dir, str
     return LM_OK;
 }
 
+/* Every file below `from` also below `to`: linked where the file system can, else copied. */
+static enum lm_rc link_tree(const char *from, const char *to, struct lm_err *err)
+{
+    struct lm_file_list files = { 0 };
+    enum lm_rc rc = lm_file_walk(from, &files, err);
+    for (size_t i = 0; i < files.len && rc == LM_OK; i++) {
+        LM_FREE char *path = lm_path_join(to, files.items[i].relative);
+        char *slash = strrchr(path, '/');
+        *slash = 0;
+        rc = lm_dir_make(path, err);
+        *slash = '/';
+        if (rc == LM_OK && link(files.items[i].path, path) != 0)
+            rc = lm_file_copy(files.items[i].path, path, err);
+    }
+    lm_file_list_release(&files);
+    return rc;
+}
+
+static enum lm_rc write_lines(const char *dir, const char *name, const struct lm_buf *lines,
+                              struct lm_err *err)
+{
+    LM_FREE char *path = lm_path_join(dir, name);
+    return lm_file_write(path, lm_buf_str(lines), err);
+}
+
 enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_trainer_result *result,
                             const char *tokenizer_dir, const char *out_dir, struct lm_buf *metrics,
                             struct lm_err *err)
@@ -36,10 +65,13 @@ enum lm_rc lm_trainer_write(const struct lm_llama *model, const struct lm_traine
         lm_json_key(metrics, "privacy");
         lm_buf_add_str(metrics, lm_buf_str(&result->privacy));
     }
-    char *path = lm_path_join(out_dir, "metrics.jsonl");
-    const enum lm_rc rc = lm_file_write(path, lm_buf_str(&result->log), err);
-    free(path);
-    LM_TRY(rc);
+    LM_TRY(write_lines(out_dir, "metrics.jsonl", &result->log, err));
+    if (result->samples.len > 0)
+        LM_TRY(write_lines(out_dir, "samples.jsonl", &result->samples, err));
+    if (result->snapshots && lm_path_exists(result->snapshots)) {
+        LM_FREE char *snapshots = lm_path_join(out_dir, "snapshots");
+        LM_TRY(link_tree(result->snapshots, snapshots, err));
+    }
     lm_json_key_int(metrics, "parameters", (int64_t)model->parameter_count);
     lm_json_key_int(metrics, "steps", (int64_t)result->steps);
     if (result->steps_made != result->steps)
