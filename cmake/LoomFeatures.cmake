@@ -1,5 +1,5 @@
 # The libraries of others, each under one name: EXTERN jansson in a loom_module() links ext::jansson.
-# All but MPI are required; docs/DEPENDENCIES.md says what for.  To add one: a line here, its Debian package in
+# All but MPI and libpq are required; docs/DEPENDENCIES.md says what for.  To add one: a line here, its Debian package in
 # packages.txt.
 
 find_package(PkgConfig REQUIRED)
@@ -42,6 +42,11 @@ list(APPEND LOOM_EXTERNS dnnl)
 # MPI is for several machines: without it everything else is built.  Cross builds would find this machine's.
 if(NOT CMAKE_CROSSCOMPILING)
   pkg_check_modules(LOOM_MPI QUIET IMPORTED_TARGET mpi-c)
+endif()
+
+# libpq is for the token table in PostgreSQL: its header, when it is there; the library is opened at run time.
+if(NOT CMAKE_CROSSCOMPILING)
+  pkg_check_modules(LOOM_PQ QUIET libpq)
 endif()
 
 # Every module may use threads, OpenMP and libm; they need no EXTERN.

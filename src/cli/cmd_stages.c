@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "corpus/corpus.h"
 #include "corpus/document.h"
-#include "corpus/token_table.h"
+#include "corpus/token_pg.h"
 #include "store/db.h"
 #include "token/tokenizer.h"
 
@@ -65,14 +65,16 @@ enum lm_rc lm_cmd_pairs(struct lm_cli *cli, struct lm_err *err)
 /* ---- tokens ---- */
 
 struct tokens_paths {
-    const char *tokenizer, *out, *db;
+    const char *tokenizer, *out, *db, *postgres;
 };
 static const struct lm_opt tokens_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, tokenizer), NULL,
       .help = "tokenizer.json, its folder or a GGUF file" },
     { "out", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, out), NULL, .help = "folder to make (build)" },
     { "db", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, db), NULL,
-      .help = "tokens.db to ask, beside its shards (find, phrase)" },
+      .help = "tokens.db to ask, beside its shards (find, phrase); to copy (cql, load)" },
+    { "postgres", LM_OPT_STRING, LM_OPT_AT(struct tokens_paths, postgres), NULL,
+      .help = "postgresql:// address or connection string to load into, or to ask instead of --db" },
 };
 const struct lm_opt_table lm_tokens_path_options = LM_OPT_TABLE("paths", struct tokens_paths, tokens_rows);
 
@@ -141,23 +143,40 @@ static void sort_hits(struct lm_phrase_hits *h)
     free(pairs);
 }
 
+static void print_pg_hits(struct lm_cli *cli, const struct lm_pg_hits *hits)
+{
+    const char *id = hits->ids.ptr;
+    lm_buf_puts(&cli->result, "{\"documents\":[");
+    for (size_t i = 0; i < hits->hits.len; i++, id += strlen(id) + 1) {
+        if (!cli->globals.json)
+            printf("%s %llu\n", id, (unsigned long long)hits->hits.counts[i]);
+        lm_json_sep(&cli->result);
+        lm_json_str(&cli->result, lm_str(id));
+    }
+    lm_buf_puts(&cli->result, "]}");
+}
+
 /* Prints the documents that contain a token, most frequent first; asks the table, reads no text. */
 static enum lm_rc tokens_find(struct lm_cli *cli, struct lm_err *err)
 {
     const struct tokens_paths *paths = cli->config[1];
-    struct lm_phrase_hits hits = { 0 };
-    if (!paths->db)
-        return lm_fail(err, LM_EINVAL, "--db is missing: the tokens.db that 'loom tokens build' wrote");
-    enum lm_rc rc = lm_token_find(paths->db, cli->args[0], &hits, err);
-    if (rc == LM_OK && hits.len == 0)
+    struct lm_pg_hits hits = { 0 };
+    if (!paths->db && !paths->postgres)
+        return lm_fail(err, LM_EINVAL,
+                       "--db is missing: the tokens.db that 'loom tokens build' wrote; or --postgres");
+    enum lm_rc rc = paths->postgres ? lm_token_pg_find(paths->postgres, cli->args[0], &hits, err)
+                                    : lm_token_find(paths->db, cli->args[0], &hits.hits, err);
+    if (rc == LM_OK && hits.hits.len == 0)
         rc = lm_fail(err, LM_ENOENT,
                      "no document contains the token '%s' (a leading space is written as in the table)",
                      cli->args[0]);
-    if (rc == LM_OK) {
-        sort_hits(&hits);
-        rc = print_hits(cli, paths->db, &hits, err);
+    if (rc == LM_OK && paths->postgres) {
+        print_pg_hits(cli, &hits);
+    } else if (rc == LM_OK) {
+        sort_hits(&hits.hits);
+        rc = print_hits(cli, paths->db, &hits.hits, err);
     }
-    lm_phrase_hits_release(&hits);
+    lm_pg_hits_release(&hits);
     return rc;
 }
 
@@ -190,27 +209,51 @@ static enum lm_rc tokens_phrase(struct lm_cli *cli, struct lm_err *err)
 {
     const struct tokens_paths *paths = cli->config[1];
     struct lm_tokenizer *t = NULL;
-    struct lm_phrase_hits hits = { 0 };
-    if (!paths->db || !paths->tokenizer)
-        return lm_fail(err, LM_EINVAL,
-                       "--%s is missing: a phrase needs the tokens.db and the tokenizer that made it",
-                       paths->db ? "tokenizer" : "db");
-    LM_TRY(lm_cli_tokenizer(paths->tokenizer, &t, err));
+    struct lm_pg_hits hits = { 0 };
     struct lm_tokens tokens = { 0 };
     struct lm_phrase phrases[2];
+    if ((!paths->db && !paths->postgres) || !paths->tokenizer)
+        return lm_fail(err, LM_EINVAL,
+                       "--%s is missing: a phrase needs the tokens.db (or --postgres) and the tokenizer that "
+                       "made it",
+                       paths->tokenizer ? "db" : "tokenizer");
+    LM_TRY(lm_cli_tokenizer(paths->tokenizer, &t, err));
     const size_t count = encode_phrase(t, cli->args[0], &tokens, phrases);
     const uint64_t start = lm_now_ns();
-    enum lm_rc rc = lm_token_phrases(paths->db, phrases, count, &hits, err);
+    enum lm_rc rc = paths->postgres ? lm_token_pg_phrases(paths->postgres, phrases, count, &hits, err)
+                                    : lm_token_phrases(paths->db, phrases, count, &hits.hits, err);
     if (rc == LM_OK)
-        lm_say("%zu documents, %.1f ms", hits.len, (double)(lm_now_ns() - start) / 1e6);
-    if (rc == LM_OK && hits.len == 0)
+        lm_say("%zu documents, %.1f ms", hits.hits.len, (double)(lm_now_ns() - start) / 1e6);
+    if (rc == LM_OK && hits.hits.len == 0)
         rc = lm_fail(err, LM_ENOENT, "no document contains the phrase '%s'", cli->args[0]);
-    if (rc == LM_OK)
-        rc = print_hits(cli, paths->db, &hits, err);
-    lm_phrase_hits_release(&hits);
+    if (rc == LM_OK && paths->postgres)
+        print_pg_hits(cli, &hits);
+    else if (rc == LM_OK)
+        rc = print_hits(cli, paths->db, &hits.hits, err);
+    lm_pg_hits_release(&hits);
     lm_tokens_release(&tokens);
     lm_tokenizer_free(t);
     return rc;
+}
+
+/* The table into PostgreSQL. */
+static enum lm_rc tokens_load(struct lm_cli *cli, struct lm_err *err)
+{
+    const struct tokens_paths *paths = cli->config[1];
+    struct lm_pg_load load;
+    if (!paths->db || !paths->postgres)
+        return lm_fail(err, LM_EINVAL,
+                       "--%s is missing: 'loom tokens load' copies a tokens.db into PostgreSQL",
+                       paths->db ? "postgres" : "db");
+    LM_TRY(lm_token_pg_load(paths->db, paths->postgres, LM_PG_STEP_BYTES, &load, err));
+    lm_say("%llu documents, %llu postings%s", (unsigned long long)load.documents,
+           (unsigned long long)load.postings, load.resumed ? ", the rest of an earlier load" : "");
+    lm_buf_putc(&cli->result, '{');
+    lm_json_key_int(&cli->result, "documents", (int64_t)load.documents);
+    lm_json_key_int(&cli->result, "postings", (int64_t)load.postings);
+    lm_json_key_bool(&cli->result, "resumed", load.resumed);
+    lm_buf_putc(&cli->result, '}');
+    return LM_OK;
 }
 
 /* The table as files for cqlsh. */
@@ -230,6 +273,8 @@ static enum lm_rc tokens_cql(struct lm_cli *cli, struct lm_err *err)
 const struct lm_cli_action lm_tokens_actions[] = {
     { "build", "IN... --tokenizer=T --out=DIR", "documents to token shards and a token table", 1,
       LM_CLI_ARGS_MAX, tokens_build },
+    { "load", "--db=FILE --postgres=WHERE",
+      "the token table into PostgreSQL; again: the rest, or further documents", 0, 0, tokens_load },
     { "find", "TOKEN --db=FILE", "which documents contain the token", 1, 1, tokens_find },
     { "phrase", "TEXT --db=FILE --tokenizer=T", "which documents contain the phrase", 1, 1, tokens_phrase },
     { "cql", "--db=FILE --out=DIR", "the token table as schema and CSV for cqlsh COPY", 0, 0, tokens_cql },

@@ -201,7 +201,7 @@ static void close_places(struct places *p)
     lm_buf_release(&p->bits);
 }
 
-static void add_hit(struct lm_phrase_hits *h, uint64_t document, uint64_t count)
+void lm_phrase_hits_put(struct lm_phrase_hits *h, uint64_t document, uint64_t count)
 {
     if (h->len == h->cap) {
         h->cap = h->cap ? h->cap * 2 : 64;
@@ -285,7 +285,7 @@ static void check_part(struct part *part)
         if (found == UINT64_MAX)
             part->missing = document;
         else if (found > 0)
-            add_hit(&part->hits, document, found);
+            lm_phrase_hits_put(&part->hits, document, found);
     }
 }
 
@@ -340,7 +340,7 @@ static enum lm_rc check_all(struct lm_db *db, const char *db_path, const struct 
             rc = lm_fail(err, LM_EFORMAT, "%s: document %llu is not in the shards beside it", db_path,
                          (unsigned long long)parts[i].missing);
         for (size_t k = 0; rc == LM_OK && k < parts[i].hits.len; k++)
-            add_hit(ret, parts[i].hits.documents[k], parts[i].hits.counts[k]);
+            lm_phrase_hits_put(ret, parts[i].hits.documents[k], parts[i].hits.counts[k]);
         lm_phrase_hits_release(&parts[i].hits);
     }
     free(parts);
@@ -389,7 +389,7 @@ enum lm_rc lm_token_find(const char *db_path, const char *text, struct lm_phrase
     if (rc == LM_OK)
         rc = lm_posting_list_new(db, (uint32_t)id, &list, err);
     while (rc == LM_OK && (rc = lm_posting_list_next(list, &p, err)) == LM_OK)
-        add_hit(ret, p.document, p.count);
+        lm_phrase_hits_put(ret, p.document, p.count);
     lm_posting_list_free(list);
     lm_db_close(db);
     return rc == LM_ENOTHING || rc == LM_ENOENT ? LM_OK : rc;   // no such token: no documents
