@@ -52,6 +52,24 @@ static void check_parts(const struct lm_tokenizer *t, struct lm_str text)
     lm_arena_release(&arena);
 }
 
+/* As many ids when they are counted or have ranges, and the ranges lie in the text. */
+static void check_spans(struct lm_encoder *e, struct lm_str text)
+{
+    struct lm_tokens ids = { 0 }, again = { 0 };
+    struct lm_spans spans = { 0 };
+    lm_encode(e, text, true, &ids);
+    lm_encode_spans(e, text, true, &again, &spans);
+    if (ids.len != again.len || ids.len != spans.len || ids.len != lm_encode_count(e, text, true) ||
+        (ids.len > 0 && memcmp(ids.ids, again.ids, ids.len * sizeof(*ids.ids)) != 0))
+        abort();
+    for (size_t i = 0; i < spans.len; i++)
+        if (spans.items[i].start > spans.items[i].end || spans.items[i].end > text.len)
+            abort();
+    lm_tokens_release(&ids);
+    lm_tokens_release(&again);
+    lm_spans_release(&spans);
+}
+
 static void encode_and_back(const struct lm_tokenizer *t, struct lm_str text, bool exact)
 {
     struct lm_encoder *e = lm_encoder_new(t);
@@ -61,6 +79,7 @@ static void encode_and_back(const struct lm_tokenizer *t, struct lm_str text, bo
         lm_encode(e, text, pass == 0, &tokens);
     const size_t first = tokens.len;
     lm_encode(e, text, false, &tokens);
+    check_spans(e, text);
     if (lm_decode(t, tokens.ids, tokens.len, false, &back, NULL) != LM_OK)
         abort();
     if (exact && (back.len != 3 * text.len || memcmp(back.ptr + 2 * text.len, text.ptr, text.len) != 0))

@@ -16,7 +16,7 @@
 
 struct lm_db;
 
-enum { LM_CLI_TABLES_MAX = 4, LM_CLI_ARGS_MAX = 4096 };
+enum { LM_CLI_TABLES_MAX = 6, LM_CLI_ARGS_MAX = 4096 };
 
 /* Options every command takes. */
 struct lm_cli_globals {

@@ -110,10 +110,10 @@ static void work_release(struct work *w)
     lm_tokenizer_free(w->tokenizer);
 }
 
-static enum lm_rc by_line(struct lm_cli *cli, lm_cli_line *make, struct work *w, struct lm_err *err)
+static enum lm_rc by_line(struct lm_cli *cli, lm_cli_line *make, void *user, struct lm_err *err)
 {
     uint64_t lines = 0;
-    LM_TRY(lm_cli_lines(make, w, &lines, err));
+    LM_TRY(lm_cli_lines(make, user, &lines, err));
     lm_buf_putc(&cli->result, '{');
     lm_json_key_int(&cli->result, "lines", (int64_t)lines);
     lm_buf_putc(&cli->result, '}');
@@ -130,46 +130,28 @@ static enum lm_rc read_input(struct lm_cli *cli, struct lm_buf *ret, struct lm_e
     return lm_file_read("/dev/stdin", INPUT_BYTES_MAX, ret, err);
 }
 
-static enum lm_rc encode_text(struct lm_cli *cli, struct work *w, struct lm_err *err)
+static enum lm_rc encode_input(struct lm_cli *cli, struct lm_cli_encoding *encoding, struct lm_err *err)
 {
     struct lm_buf text = { 0 };
     const enum lm_rc rc = read_input(cli, &text, err);
-    if (rc == LM_OK) {
-        lm_encode(w->encoder, lm_buf_str(&text), w->paths->special, &w->tokens);
-        lm_buf_puts(&cli->result, "{\"ids\":[");
-        lm_cli_ids_write(&w->tokens, ',', &cli->result);
-        lm_buf_puts(&cli->result, "]}");
-        lm_buf_reset(&text);
-        lm_cli_ids_write(&w->tokens, ' ', &text);
-        if (!cli->globals.json && w->tokens.len)
-            printf("%s\n", text.ptr);
-    }
+    if (rc == LM_OK)
+        lm_cli_encode_text(cli, encoding, lm_buf_str(&text));
     lm_buf_release(&text);
     return rc;
 }
 
-static enum lm_rc encode_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err)
-{
-    struct work *w = user;
-    struct lm_json_reader json;
-    w->tokens.len = 0;
-    lm_arena_reset(&w->arena);
-    lm_json_open(&json, line, "a text", &w->arena);
-    LM_TRY(lm_json_want(&json, LM_JSON_STRING, err));
-    const struct lm_str text = json.text;
-    LM_TRY(lm_json_want(&json, LM_JSON_END, err));
-    lm_encode(w->encoder, text, w->paths->special, &w->tokens);
-    lm_cli_ids_write(&w->tokens, ' ', ret);
-    return LM_OK;
-}
-
 static enum lm_rc encode(struct lm_cli *cli, struct lm_err *err)
 {
-    struct work w;
-    enum lm_rc rc = work_init(&w, cli, err);
+    const struct paths *paths = cli->config[1];
+    struct lm_tokenizer *tokenizer = NULL;
+    struct lm_cli_encoding *encoding = NULL;
+    LM_TRY(load(cli, &tokenizer, err));
+    enum lm_rc rc = lm_cli_encoding_new(cli->config[3], tokenizer, paths->special, &encoding, err);
     if (rc == LM_OK)
-        rc = w.paths->lines ? by_line(cli, encode_line, &w, err) : encode_text(cli, &w, err);
-    work_release(&w);
+        rc =
+            paths->lines ? by_line(cli, lm_cli_encode_line, encoding, err) : encode_input(cli, encoding, err);
+    lm_cli_encoding_free(encoding);
+    lm_tokenizer_free(tokenizer);
     return rc;
 }
 

@@ -30,7 +30,7 @@ const struct lm_command lm_commands[] = {
     { "pairs", "IN... --out=DIR", "question-answer pairs from the structure of documents", NULL,
       { &lm_pairs_options, &lm_cli_out_options }, 1, ANY, NULL, lm_cmd_pairs },
     { "tokenizer", "ACTION ...", "train and use a byte-level BPE tokenizer", NULL,
-      { &lm_tokenizer_options, &lm_tokenizer_path_options, &lm_grow_options }, 1, ANY, lm_tokenizer_actions, NULL },
+      { &lm_tokenizer_options, &lm_tokenizer_path_options, &lm_grow_options, &lm_tokenizer_encode_options }, 1, ANY, lm_tokenizer_actions, NULL },
     { "tokens", "ACTION ...", "token shards and the token table", NULL,
       { &lm_tokens_options, &lm_tokens_path_options }, 1, ANY, lm_tokens_actions, NULL },
     { "model", "ACTION ...", "bring models in, look into them, write them in other forms",

@@ -33,7 +33,16 @@ extern const struct lm_opt_table lm_run_options_table, lm_tokens_path_options, l
     lm_generate_options, lm_model_cli_options, lm_review_path_options, lm_score_options,
     lm_registry_cli_options, lm_users_options, lm_keys_options, lm_policy_options, lm_audit_options,
     lm_feedback_options, lm_serve_cli_options, lm_privacy_options, lm_ngram_options, lm_tune_path_options,
-    lm_help_options;
+    lm_help_options, lm_tokenizer_encode_options;
+
+/* cmd_tokenizer_encode.c; shape: what lm_tokenizer_encode_options fill. */
+struct lm_tokenizer;
+struct lm_cli_encoding;
+enum lm_rc lm_cli_encoding_new(const void *shape, const struct lm_tokenizer *t, bool allow_special,
+                               struct lm_cli_encoding **ret, struct lm_err *err);
+void lm_cli_encoding_free(struct lm_cli_encoding *w);
+lm_cli_line lm_cli_encode_line;   // user: the encoding; a line is a JSON string
+void lm_cli_encode_text(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm_str text);
 
 enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
 

@@ -9,6 +9,7 @@
 #include "token/normal.h"
 #include "token/pieces.h"
 #include "token/plan.h"
+#include "token/spans.h"
 #include "token/words.h"
 
 #include <sys/mman.h>
@@ -34,6 +35,9 @@ struct lm_encoder {
     uint32_t ends[BATCH];
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
+    struct lm_span_work *spans;   // NULL: nobody asks for them
+    bool counting;                // ids are counted and forgotten
+    size_t count;
 };
 
 struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
@@ -226,6 +230,22 @@ static size_t scan(struct lm_encoder *e, struct lm_str text, size_t *at)
                          : lm_pretoken_scan(e->t->grammar, text, at, e->ends, BATCH);
 }
 
+/* Piece by piece, and what each became is told. */
+static void encode_pieces(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
+                          struct lm_tokens *ret)
+{
+    uint32_t ends[BATCH];
+    memcpy(ends, e->ends, count * sizeof(*ends));
+    for (size_t i = 0; i < count; i++) {
+        const size_t before = ret->len;
+        e->ends[0] = ends[i];
+        encode_batch(e, text, start, 1, ret);
+        lm_spans_piece(e->spans, (struct lm_str){ text.ptr + start, ends[i] - start }, ret->ids + before,
+                       ret->len - before);
+        start = ends[i];
+    }
+}
+
 static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_tokens *ret)
 {
     size_t at = 0;
@@ -233,7 +253,14 @@ static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_token
         const size_t start = at, count = scan(e, text, &at);
         if (count == 0)
             return;
-        encode_batch(e, text, start, count, ret);
+        if (e->spans)
+            encode_pieces(e, text, start, count, ret);
+        else
+            encode_batch(e, text, start, count, ret);
+        if (e->counting) {
+            e->count += ret->len;
+            ret->len = 0;
+        }
     }
 }
 
@@ -248,8 +275,12 @@ static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
 static void encode_late(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_tokens *ret)
 {
     const struct lm_tokenizer *t = e->t;
-    if (t->family == LM_FAMILY_PIECES && t->pieces.late)
+    const struct lm_str part = text;
+    if (t->family == LM_FAMILY_PIECES && t->pieces.late) {
         text = lm_pieces_normal(&t->pieces, text, starts, &e->normal);
+        if (e->spans)
+            lm_spans_part(e->spans, part, text);
+    }
     encode_run(e, text, ret);
 }
 
@@ -271,13 +302,21 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
 {
     static const struct lm_piece_rules no_prefix = { .prefix = LM_BLANK_NEVER };
     const struct lm_tokenizer *t = e->t;
+    const struct lm_str part = text;
     struct lm_added_match match;
     text = whole || t->family != LM_FAMILY_PIECES ? lm_token_normal(t, text, starts, &e->normal)
                                                   : lm_pieces_normal(&no_prefix, text, false, &e->normal);
     size_t at = 0;
+    if (e->spans)
+        lm_spans_part(e->spans, part, text);
     for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
         encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
         append(ret, &match.id, 1);
+        if (e->spans && !t->pieces.late)
+            lm_spans_range(e->spans, match.start, match.end);
+        else if (e->spans)
+            lm_spans_put(e->spans, (size_t)(part.ptr - e->spans->text.ptr) + match.start,
+                         (size_t)(part.ptr - e->spans->text.ptr) + match.end);
     }
     encode_late(e, (struct lm_str){ text.ptr + at, text.len - at }, starts && at == 0, ret);
 }
@@ -302,12 +341,14 @@ static void encode(struct lm_encoder *e, struct lm_str text, bool starts, struct
     struct lm_added_match match;
     size_t at = 0;
     lm_cache_expect(&e->cache, text.len);
-    if (text.len > LARGE)
+    if (text.len > LARGE && !e->counting)
         lm_tokens_room(ret, ret->len + text.len / BYTES_PER_ID);
     for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
         encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0,
                      at > 0 || starts, allow_in(t, allow, at, match.start), ret);
         append(ret, &match.id, 1);
+        if (e->spans)
+            lm_spans_put(e->spans, match.start, match.end);
     }
     encode_plain(e, (struct lm_str){ text.ptr + at, text.len - at }, starts && at == 0, at > 0 || starts,
                  allow_in(t, allow, at, text.len), ret);
@@ -330,6 +371,26 @@ void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *
 {
     const size_t count = word.len > 0 ? encode_piece(e, word) : 0;   // may move e->ids
     append(ret, e->ids, count);
+}
+
+void lm_encode_traced(struct lm_encoder *e, struct lm_str text, bool allow_special,
+                      struct lm_span_work *spans, struct lm_tokens *ret)
+{
+    e->spans = spans;
+    encode(e, text, true, (struct lm_allow){ .special = allow_special }, ret);
+    e->spans = NULL;
+}
+
+size_t lm_encode_count(struct lm_encoder *e, struct lm_str text, bool allow_special)
+{
+    struct lm_tokens ids = { 0 };
+    e->counting = true;
+    e->count = 0;
+    encode(e, text, true, (struct lm_allow){ .special = allow_special }, &ids);
+    e->counting = false;
+    const size_t count = e->count + ids.len;
+    lm_tokens_release(&ids);
+    return count;
 }
 
 void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_span *plain, size_t count,

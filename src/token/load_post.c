@@ -1,6 +1,7 @@
 /* token/load_post.c - post_processor of tokenizer.json: the special tokens around a text.
  *
- * Only what goes around one text matters here; how two texts are joined, and offsets, do not. */
+ * Only what goes around one text matters here, and whether ranges leave out blanks; how two texts are joined
+ * does not. */
 #include "token/load.h"
 
 static enum lm_rc add_id(struct lm_token_load *l, const json_t *id, uint32_t *side, size_t *count,
@@ -49,6 +50,14 @@ static enum lm_rc read_template(struct lm_token_load *l, const json_t *p, struct
     return LM_OK;
 }
 
+static enum lm_rc read_offsets(struct lm_token_load *l, const json_t *p, struct lm_err *err)
+{
+    (void)err;
+    l->t->trim_offsets = !json_is_false(json_object_get(p, "trim_offsets"));
+    l->t->trim_keeps_one = !json_is_false(json_object_get(p, "add_prefix_space"));
+    return LM_OK;
+}
+
 /* {"sep":["</s>",2],"cls":["<s>",0]} */
 static enum lm_rc read_pair(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
@@ -58,10 +67,10 @@ static enum lm_rc read_pair(struct lm_token_load *l, const json_t *p, struct lm_
     return add_id(l, json_array_get(json_object_get(p, "sep"), 1), around->after, &around->after_count, err);
 }
 
-static enum lm_rc read_nothing(struct lm_token_load *l, const json_t *p, struct lm_err *err)
+static enum lm_rc read_roberta(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
-    (void)l, (void)p, (void)err;
-    return LM_OK;
+    LM_TRY(read_offsets(l, p, err));
+    return read_pair(l, p, err);
 }
 
 /* To add a processor: a reader and a row. */
@@ -69,10 +78,10 @@ static const struct {
     const char *type;
     enum lm_rc (*read)(struct lm_token_load *l, const json_t *p, struct lm_err *err);
 } processors[] = {
-    { "ByteLevel", read_nothing },   // moves offsets only
+    { "ByteLevel", read_offsets },
     { "TemplateProcessing", read_template },
     { "BertProcessing", read_pair },
-    { "RobertaProcessing", read_pair },
+    { "RobertaProcessing", read_roberta },
 };
 
 static enum lm_rc read_one(struct lm_token_load *l, const json_t *p, struct lm_err *err)

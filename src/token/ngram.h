@@ -34,9 +34,9 @@ int lm_ngram_order(const struct lm_ngram *m);
 
 /* ---- token/ngram_file.c: the tables as they are, mapped when opened ----
  * Little endian: magic "LOOMNGR1"; order, vocabulary size (u32); SHA-256 of the tokenizer.json whose ids it
- * knows; XXH3 of all behind the magic but itself; discounts[order][3] (f64); then for each order n-grams and contexts, each as
- * slot count (a power of two) and used slots (u64) and the slots.  Everything is checked when it is opened:
- * a search always ends, no probability is 0 or no number. */
+ * knows; XXH3 of all behind the magic but itself; discounts[order][3] (f64); then for each order n-grams and
+ * contexts, each as slot count (a power of two) and used slots (u64) and the slots.  Everything is checked
+ * when it is opened: a search always ends, no probability is 0 or no number. */
 enum lm_rc lm_ngram_save(const struct lm_ngram *m, const uint8_t tokenizer_sha256[32], const char *path,
                          struct lm_err *err);
 enum lm_rc lm_ngram_open(const char *path, uint8_t ret_tokenizer_sha256[32], struct lm_ngram **ret,

@@ -163,3 +163,8 @@ struct lm_str lm_token_form(enum lm_normal_form form, struct lm_str text, struct
     LM_ASSERT(U_SUCCESS(code));
     return to_utf8(normal, normal_len, buf);
 }
+
+bool lm_token_form_boundary(enum lm_normal_form form, uint32_t cp)
+{
+    return cp < 0x80 || unorm2_hasBoundaryBefore(normalizer(form), (UChar32)cp);
+}

@@ -13,4 +13,7 @@ struct lm_str lm_token_form(enum lm_normal_form form, struct lm_str text, struct
  * as they are, so that decoding gives them back; characters newer than Unicode 9.0 do, as in Hugging Face. */
 struct lm_str lm_token_nfc(struct lm_str text, struct lm_buf *buf);
 
+/* Whether text may be cut before this character and both sides normalised apart. */
+bool lm_token_form_boundary(enum lm_normal_form form, uint32_t cp);
+
 #endif

@@ -83,6 +83,36 @@ void lm_encode_marked(struct lm_encoder *e, struct lm_str text, const struct lm_
 void lm_encode_with_specials(struct lm_encoder *e, struct lm_str text, bool allow_special,
                              struct lm_tokens *ret);
 
+/* lm_encode without the ids: how many there are, in little memory. */
+size_t lm_encode_count(struct lm_encoder *e, struct lm_str text, bool allow_special);
+
+/* lm_encode, and for each id the bytes of `text` that it stands for, appended to ret_spans: whole characters,
+ * through normalisation, as the offsets of Hugging Face are (which count characters).  A character that is
+ * several ids is the range of each; a blank that the tokenizer puts before a text has the range of the first
+ * character.  Slower than lm_encode. */
+struct lm_spans {
+    struct lm_span *items;
+    size_t len, cap;
+};
+void lm_encode_spans(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret,
+                     struct lm_spans *ret_spans);
+void lm_spans_release(struct lm_spans *spans);
+
+/* Truncation: ids in parts of length_max at most, in the order of Hugging Face's overflow: the first is what
+ * is left of a truncated text, each further one starts (ends, from_end) length_max - stride later (earlier).
+ */
+struct lm_fit {
+    size_t length_max;   // of a part; at least 1
+    size_t stride;       // ids that two parts share; below length_max
+    bool from_end;       // the end of the text is kept, and parts go towards its start
+};
+enum lm_rc lm_fit_check(struct lm_fit fit, struct lm_err *err);
+size_t lm_fit_count(struct lm_fit fit, size_t ids);                        // parts; at least 1
+struct lm_span lm_fit_part(struct lm_fit fit, size_t ids, size_t index);   // in ids; index < count
+
+/* Padding of `ids` ids: to `length`, and then to a multiple; a longer text stays.  0 means neither. */
+size_t lm_pad_length(size_t ids, size_t length, size_t multiple);
+
 size_t lm_tokenizer_starts(const struct lm_tokenizer *t);   // how many of them come before the text
 
 /* Appends the bytes of the ids; LM_EINVAL for an id outside the vocabulary. */

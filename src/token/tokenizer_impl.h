@@ -109,6 +109,8 @@ struct lm_tokenizer {
     enum lm_normal_form form;   // to this form
     bool ignore_merges;         // a piece that is a token is that token, whatever the merges say
     bool bytes_missing;         // some byte is no token
+    bool trim_offsets;          // the blanks at the ends of a token are not in its range; but
+    bool trim_keeps_one;        // those of the first stay
     struct lm_around around;
     uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
@@ -150,6 +152,10 @@ void lm_encode_part(struct lm_encoder *e, struct lm_str text, size_t start, size
 /* The ids of one word, normal and cut as the grammar cuts. */
 void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *ret);
 
+/* lm_encode that tells of each id what it stands for: token/spans.h. */
+struct lm_span_work;
+void lm_encode_traced(struct lm_encoder *e, struct lm_str text, bool allow_special,
+                      struct lm_span_work *spans, struct lm_tokens *ret);
 const struct lm_tokenizer *lm_encoder_tokenizer(const struct lm_encoder *e);
 
 #endif

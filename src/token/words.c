@@ -212,6 +212,11 @@ static uint32_t longest(const struct lm_tokenizer *t, char *word, size_t start, 
     return LM_TOKEN_NONE;
 }
 
+size_t lm_words_start(struct lm_str piece)
+{
+    return skip_blanks(piece, 0);
+}
+
 size_t lm_words_ids(const struct lm_tokenizer *t, struct lm_str piece, struct lm_buf *scratch, uint32_t *ids)
 {
     const size_t start = skip_blanks(piece, 0);

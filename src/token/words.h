@@ -14,6 +14,8 @@ struct lm_str lm_words_normal(const struct lm_word_rules *r, struct lm_str text,
 /* Blanks with the word or the punctuation character behind them; at the end perhaps only blanks. */
 extern const struct lm_grammar lm_grammar_bert;
 
+size_t lm_words_start(struct lm_str piece);   // behind its blanks
+
 /* The ids of one piece of that grammar; ids has room for one a byte. */
 size_t lm_words_ids(const struct lm_tokenizer *t, struct lm_str piece, struct lm_buf *scratch, uint32_t *ids);
 

@@ -1,9 +1,11 @@
-"""check_tokenizer_fuzz.py LOOM TOKENIZER.json... [--count=N] [--seed=S] [--text=FILE] [--peer=tiktoken]: random texts.
+"""check_tokenizer_fuzz.py LOOM TOKENIZER.json... [--count=N] [--seed=S] [--text=FILE] [--peer=tiktoken] [--offsets=1]:
+random texts.
 
 Each vocabulary encodes N random and mutated texts (20,000 unless said) and, if one is named, a file of real text in
 loom and in Hugging Face's tokenizers (or in tiktoken, by the ranks of the same file): a line of figures every 100,000
 texts, then one for each text with other ids.  In half of the texts what spells a special token becomes it, in the other
-half it stays text.  One loom process for each half takes all texts: ten million are a matter of the peer's time.
+half it stays text.  With --offsets the bytes that each id stands for are compared, too.  One loom process
+for each half takes all texts: ten million are a matter of the peer's time.
 """
 import json
 import queue
@@ -20,6 +22,7 @@ tokenizers, = need("tokenizers")
 
 BATCH = 10000
 REPORT = 100000
+SHOWN = 5   # differences in full
 flags = dict(a[2:].split("=", 1) for a in sys.argv[1:] if a.startswith("--"))
 program, *paths = [a for a in sys.argv[1:] if not a.startswith("--")]
 
@@ -30,7 +33,8 @@ class Loom:
     def __init__(self, path, special):
         self.child = subprocess.Popen(
             [program, "tokenizer", "encode", "--lines", "--quiet", f"--tokenizer={path}"]
-            + ["--allow-special"] * special, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            + ["--allow-special"] * special + ["--offsets"] * ("offsets" in flags),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.asked, self.wrong, self.count = queue.Queue(maxsize=8), [], 0
         self.lines = queue.Queue(maxsize=8)
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self.write, self.compare)]
@@ -46,15 +50,17 @@ class Loom:
     def compare(self):
         while (batch := self.asked.get()) is not None:
             for text, ids in zip(*batch):
-                if self.child.stdout.readline().rstrip(b"\n") != ids:
+                if (line := self.child.stdout.readline().rstrip(b"\n")) != ids:
                     self.wrong.append(text)
+                    if len(self.wrong) < SHOWN:
+                        print(f"{text[:100]!a}: {line[:300]} instead of {ids[:300]}", flush=True)
                 self.count += 1
 
     def ask(self, texts):
         self.lines.put("".join(json.dumps(t, ensure_ascii=False) + "\n" for t in texts).encode())
 
-    def expect(self, texts, ids):
-        self.asked.put((texts, [" ".join(map(str, one)).encode() for one in ids]))
+    def expect(self, texts, lines):
+        self.asked.put((texts, [line.encode() for line in lines]))
 
     def end(self):
         self.lines.put(None)
@@ -65,6 +71,15 @@ class Loom:
             verdict(False, f"loom ended with {self.child.returncode}, or said too much")
 
 
+def with_offsets(text, encoding):
+    """As loom writes it, in bytes."""
+    at = [0]
+    for character in text:
+        at.append(at[-1] + len(character.encode()))
+    spans = [[at[start], at[end]] for start, end in encoding.offsets]
+    return json.dumps({"ids": encoding.ids, "offsets": spans}, separators=(",", ":"))
+
+
 class HuggingFace:
     def __init__(self, path):
         self.peer = tokenizers.Tokenizer.from_file(path)
@@ -73,7 +88,10 @@ class HuggingFace:
 
     def encode(self, texts, special):
         self.peer.encode_special_tokens = not special
-        return [e.ids for e in self.peer.encode_batch_fast(texts, add_special_tokens=False)]
+        if "offsets" not in flags:
+            return [" ".join(map(str, e.ids)) for e in self.peer.encode_batch_fast(texts, add_special_tokens=False)]
+        return [with_offsets(text, e) for text, e in
+                zip(texts, self.peer.encode_batch(texts, add_special_tokens=False))]
 
 
 class Tiktoken:
@@ -96,8 +114,9 @@ class Tiktoken:
         self.peer = tiktoken.Encoding("peer", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self.special)
 
     def encode(self, texts, special):
-        return self.peer.encode_batch(texts, num_threads=1, allowed_special="all" if special else set(),
-                                      disallowed_special=())
+        ids = self.peer.encode_batch(texts, num_threads=1, allowed_special="all" if special else set(),
+                                     disallowed_special=())
+        return [" ".join(map(str, one)) for one in ids]
 
 
 class Texts:
