@@ -260,3 +260,40 @@ enum lm_rc lm_checkpoint_load_best(const struct lm_checkpoint_place *place, stru
     lm_safetensors_close(&st);
     return rc;
 }
+
+/* The recipe that a name like one of ours begins with, or NULL. */
+static const char *recipe_of(const char *name)
+{
+    static const char suffix[] = "-0000000000.json";
+    const size_t len = strlen(name);
+    if (len != RECIPE_CHARS + sizeof suffix - 1 || strspn(name, "0123456789abcdef") != RECIPE_CHARS)
+        return NULL;
+    return name[RECIPE_CHARS] == '-' && strspn(name + RECIPE_CHARS + 1, "0123456789") == 10 &&
+                   strcmp(name + len - 5, ".json") == 0
+               ? name
+               : NULL;
+}
+
+enum lm_rc lm_checkpoint_check_place(const struct lm_checkpoint_place *place, struct lm_err *err)
+{
+    struct lm_file_list files = { 0 };
+    const char *other = NULL;
+    bool own = false;
+    LM_TRY(lm_file_walk(place->dir, &files, err));
+    for (size_t i = 0; i < files.len; i++) {
+        const char *recipe = recipe_of(files.items[i].relative);
+        if (recipe && strncmp(recipe, place->recipe, RECIPE_CHARS) == 0)
+            own = true;
+        else if (recipe)
+            other = files.items[i].path;
+    }
+    enum lm_rc rc = LM_OK;
+    if (other && !own)
+        rc = lm_fail(
+            err, LM_EEXIST,
+            "'%s' is a checkpoint of another run: other data, model, options or version of the program; "
+            "go on with the command that made it, give another --out, or remove '%s'",
+            other, place->dir);
+    lm_file_list_release(&files);
+    return rc;
+}

@@ -63,6 +63,11 @@ enum lm_rc lm_checkpoint_save(const struct lm_checkpoint_place *place, const str
 enum lm_rc lm_checkpoint_load(const struct lm_checkpoint_place *place, struct lm_checkpoint *c,
                               struct lm_err *err);
 
+/* LM_EEXIST when there are checkpoints, and all are other recipes': who goes on here would lose them at the
+ * end.
+ */
+enum lm_rc lm_checkpoint_check_place(const struct lm_checkpoint_place *place, struct lm_err *err);
+
 /* The anchor of this step, and forgets what is newer. */
 enum lm_rc lm_checkpoint_rewind(const struct lm_checkpoint_place *place, uint64_t step,
                                 struct lm_checkpoint *c, struct lm_err *err);

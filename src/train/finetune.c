@@ -49,11 +49,23 @@ static struct lm_optim_config optim_config(const struct lm_finetune_config *c, u
     };
 }
 
-struct lm_pair_spec lm_finetune_spec(const struct lm_finetune_config *c, const struct lm_llama_config *model)
+enum lm_rc lm_finetune_spec(const struct lm_finetune_config *c, const struct lm_llama_config *model,
+                            struct lm_pair_spec *ret, struct lm_err *err)
 {
-    const int64_t size = c->window_size < model->context ? c->window_size : model->context;
-    const int64_t stride = c->window_size > size && c->window_stride > size ? size : c->window_stride;
-    return (struct lm_pair_spec){ c->snapshot, c->system, { (size_t)size, (size_t)stride }, c->dpo_beta > 0 };
+    enum { SIZE_MAX_UNASKED = 512 };
+    const int64_t unasked = model->context < SIZE_MAX_UNASKED ? model->context : SIZE_MAX_UNASKED;
+    const int64_t size = c->window_size ? c->window_size : unasked;
+    const int64_t stride = c->window_stride ? c->window_stride : (size + 1) / 2;
+    if (size < 2 || size > model->context)
+        return lm_fail(err, LM_EINVAL,
+                       "window-size %lld is outside 2..%lld: the context of the model is its limit",
+                       (long long)size, (long long)model->context);
+    *ret = (struct lm_pair_spec){ .snapshot = c->snapshot,
+                                  .system = c->system,
+                                  .window = { (size_t)size, (size_t)stride },
+                                  .preferences = c->dpo_beta > 0,
+                                  .skip_unlabelled = c->skip_unlabelled };
+    return lm_window_spec_check(ret->window, err);
 }
 
 /* The adapter that the options ask for, at its start. */
@@ -159,7 +171,8 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
             "dropout and lora-dropout out");
     struct lm_pair_set pairs = { 0 };
     struct lm_trainer_result result = { 0 };
-    const struct lm_pair_spec spec = lm_finetune_spec(c, &model->config);
+    struct lm_pair_spec spec;
+    LM_TRY(lm_finetune_spec(c, &model->config, &spec, err));
     struct lm_lora lora = { 0 };
     enum lm_rc rc = lm_pair_set_read(&pairs, pairs_path, tokenizer, &spec, err);
     if (rc == LM_OK && c->lora_rank > 0)

@@ -304,6 +304,11 @@ static enum lm_rc read_lines(struct lm_pair_set *set, struct lm_line_reader *lin
         rc = lm_pair_parse(line, name, &arena, &pair, err);
         if (rc == LM_OK && (!spec->snapshot || lm_str_eq(pair.snapshot, lm_str(spec->snapshot))))
             rc = lm_pair_set_add(set, &pair, encoder, spec, err);
+        if (rc == LM_OK && set->unanswered > 0 && !spec->skip_unlabelled)
+            rc = lm_fail(
+                err, LM_EINVAL,
+                "%s: there is no %s to learn from; write it, or leave such pairs out with skip-unlabelled",
+                name, spec->preferences ? "pair of a chosen and a rejected answer" : "answer");
         if (rc != LM_OK)
             break;
     }

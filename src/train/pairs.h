@@ -4,8 +4,9 @@
  *
  * A pair becomes a chat by the tokenizer's template, the one that serving uses.  Only what the assistant says
  * has targets, the token that ends its turn included: a model learns to stop.  Sequences longer than a row
- * are cut into overlapping windows (train/window.h), and every target is in exactly one of them.  A pair
- * without an answer, and a window without a target, are left out and counted: they would train nothing. */
+ * are cut into overlapping windows (train/window.h), and every target is in exactly one of them.  A window
+ * without a target is left out and counted: it would train nothing.  So is, if that is asked for, a pair
+ * without an answer, which is refused else. */
 
 #include "base/mem.h"
 #include "token/tokenizer.h"
@@ -48,11 +49,13 @@ struct lm_pair_set {
 struct lm_pair_spec {
     const char *snapshot, *system;   // NULL: all, none
     struct lm_window_spec window;
-    bool preferences;   // pieces to train on are chosen and rejected by turns; what is too long for one
-                        // window is left out and counted as windows_empty
+    bool preferences;       // pieces to train on are chosen and rejected by turns; what is too long for one
+                            // window is left out and counted as windows_empty
+    bool skip_unlabelled;   // pairs without an answer are left out, not refused
 };
 
-/* Reads the file; LM_EINVAL when no pair is left to train on. */
+/* Reads the file; LM_EINVAL when no pair is left to train on, and for the first without an answer, by its
+ * line. */
 enum lm_rc lm_pair_set_read(struct lm_pair_set *set, const char *path, const struct lm_tokenizer *tokenizer,
                             const struct lm_pair_spec *spec, struct lm_err *err);
 void lm_pair_set_release(struct lm_pair_set *set);
@@ -67,10 +70,10 @@ struct lm_finetune_config;
 enum lm_rc lm_pairs_show(const struct lm_finetune_config *config, const char *model_dir,
                          const char *pairs_path, size_t count, bool color, struct lm_buf *ret,
                          struct lm_err *err);
-/* The windows that fine-tuning cuts: no longer than the model's context. */
+/* The windows that fine-tuning cuts; LM_EINVAL when they would be longer than the model's context. */
 struct lm_llama_config;
-struct lm_pair_spec lm_finetune_spec(const struct lm_finetune_config *config,
-                                     const struct lm_llama_config *model);
+enum lm_rc lm_finetune_spec(const struct lm_finetune_config *config, const struct lm_llama_config *model,
+                            struct lm_pair_spec *ret, struct lm_err *err);
 
 /* Every epoch in an order of its own, packed; the last batch of an epoch may be partly empty. */
 struct lm_pair_feed;

@@ -49,8 +49,9 @@ enum lm_rc lm_pairs_show(const struct lm_finetune_config *config, const char *mo
     struct lm_tokenizer *tokenizer = NULL;
     struct lm_pair_set set = { 0 };
     LM_TRY(lm_llama_load_config(&model, model_dir, err));
+    struct lm_pair_spec spec;
+    LM_TRY(lm_finetune_spec(config, &model, &spec, err));
     LM_TRY(lm_tokenizer_load(model_dir, &tokenizer, err));
-    const struct lm_pair_spec spec = lm_finetune_spec(config, &model);
     enum lm_rc rc = lm_pair_set_read(&set, pairs_path, tokenizer, &spec, err);
     if (rc == LM_OK)
         rc = show_all(tokenizer, &set, count, color, ret, err);

@@ -55,9 +55,10 @@ enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *toke
 struct lm_finetune_config {
     const char *snapshot;   // which pairs: the snapshot named in pairs.jsonl; NULL: all
     const char *system;     // system message of every pair; NULL: none
+    bool skip_unlabelled;   // pairs without an answer are left out, not refused
     int64_t epochs, batch_tokens, batch_parts, warmup_steps;
     int64_t window_size,
-        window_stride;   // sequences longer than window_size are cut into overlapping windows
+        window_stride;   // longer sequences are cut; 0: the context, 512 at most; half a window
     double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
     int optimizer;                                                                    // adamw | muon
     int64_t seed, eval_every, checkpoint_every, memory_max_mb;

@@ -107,6 +107,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     if (c->rung && t->heldout->count == 0)
         return lm_fail(err, LM_EINVAL, "%s: nothing is held out, so runs cannot be compared", c->what);
     LM_TRY(lm_trainer_watch_check(t, err));
+    LM_TRY(lm_trainer_check_model(t, err));
     const struct lm_net_config net = lm_trainer_net_config(c, t->feed, bf16);
     LM_TRY(lm_trainer_join(t, err));
     LM_TRY(lm_trainer_plan(c, t->model, t->feed, t->heldout, bf16, err));
@@ -127,8 +128,12 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     t->state.m = t->optim.m;
     t->state.v = t->optim.v;
     t->state.count = t->optim.count;
+    enum lm_rc rc = LM_OK;
     if (lm_trainer_ranks(c)->rank == 0)   // the only one that writes
-        LM_TRY(lm_dir_make(c->work_dir, err));
+        rc = lm_dir_make(c->work_dir, err);
+    if (lm_trainer_ranks(c)->rank == 0 && rc == LM_OK)
+        rc = lm_checkpoint_check_place(&t->place, err);
+    LM_TRY(lm_ranks_agree(lm_trainer_ranks(c), rc, err));
     if (c->dpo) {   // the frozen model is the one of the start, whatever a checkpoint holds
         lm_net_refresh(t->net);
         LM_TRY(lm_dpo_freeze(c->dpo, t->net, err));
@@ -138,7 +143,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
                                           t->model->parameter_count };
         c->track->begin(c->track->state, &run);
     }
-    const enum lm_rc rc = lm_trainer_load(t, err);
+    rc = lm_trainer_load(t, err);
     if (rc == LM_OK)
         lm_say("%s: goes on after step %llu", c->what, (unsigned long long)t->state.step);
     return rc == LM_ENOTHING ? LM_OK : rc;

@@ -1,7 +1,8 @@
 #ifndef LM_TRAIN_TRAINER_IMPL_H
 #define LM_TRAIN_TRAINER_IMPL_H
 /* train/trainer_impl.h - the inside of the loop: trainer.c goes from step to step, trainer_step.c makes one,
- * trainer_plan.c counts memory, trainer_eval.c measures, trainer_watch.c stops and goes back,
+ * trainer_plan.c counts memory, trainer_eval.c measures, trainer_guard.c stops what diverges,
+ * trainer_watch.c stops early and goes back,
  * trainer_leave.c writes snapshots and samples, trainer_ranks.c
  * is for runs of several processes, trainer_write.c writes the result. */
 
@@ -74,6 +75,12 @@ bool lm_trainer_is_spike(const struct lm_training *t, double loss);
 void lm_trainer_note_loss(struct lm_training *t);   // state.loss, of a step that was made
 /* Back to the last anchor, with a line of the log; LM_EFORMAT when that was done too often. */
 enum lm_rc lm_trainer_roll_back(struct lm_training *t, double loss, struct lm_err *err);
+
+/* ---- trainer_guard.c: LM_EFORMAT, naming step and tensor ---- */
+
+enum lm_rc lm_trainer_check_model(const struct lm_training *t, struct lm_err *err);   // before the first step
+enum lm_rc lm_trainer_check_params(const struct lm_training *t, struct lm_err *err);   // before a checkpoint
+enum lm_rc lm_trainer_check_loss(const struct lm_training *t, double loss, struct lm_err *err);
 
 /* ---- trainer_leave.c ---- */
 

@@ -36,6 +36,7 @@ enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err)
 enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err)
 {
     struct lm_ranks *r = t->optim.slices.ranks;
+    LM_TRY(lm_trainer_check_params(t, err));
     LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.m, err));
     LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.v, err));
     return lm_ranks_agree(r, r->rank == 0 ? lm_checkpoint_save(&t->place, &t->state, err) : LM_OK, err);

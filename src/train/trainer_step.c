@@ -38,10 +38,8 @@ static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_batch_parts_train(&t->parts, t->net, &t->batch, &t->gradient, &loss, &t->stop, err));
     if (lm_trainer_is_spike(t, loss))
         return lm_trainer_roll_back(t, loss, err);
+    LM_TRY(lm_trainer_check_loss(t, loss, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
-    if (!isfinite(loss))
-        return lm_fail(err, LM_EFORMAT, "step %llu: the loss is not finite; lower the learning rate",
-                       (unsigned long long)s->step + 1);
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;
     s->loss = loss;
@@ -66,6 +64,7 @@ static enum lm_rc preference_step(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_dpo_step(t->config->dpo, t->net, lm_trainer_batch_number(t), &t->gradient, &told, err));
     if (lm_trainer_is_spike(t, told.loss))
         return lm_trainer_roll_back(t, told.loss, err);
+    LM_TRY(lm_trainer_check_loss(t, told.loss, err));
     LM_TRY(lm_optim_step(&t->optim, &t->gradient, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;

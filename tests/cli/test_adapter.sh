@@ -43,7 +43,7 @@ for i in $(seq 24); do
 done > preferences.jsonl
 echo '{"question":"Which?","answer":"The role.","split":"train"}' >> preferences.jsonl
 "$loom" finetune --model="$base" --pairs=preferences.jsonl --window-size=64 --window-stride=32 --batch-tokens=512 --quiet \
-    --dpo-beta=0.5 --epochs=4 --out=preferred --json | tail -1 | grep -q '"pairs":24,.*"pairs_unanswered":1,' || fail "pairs are miscounted"
+    --dpo-beta=0.5 --skip-unlabelled --epochs=4 --out=preferred --json | tail -1 | grep -q '"pairs":24,.*"pairs_unanswered":1,' || fail "pairs are miscounted"
 head -1 preferred/metrics.jsonl | grep -q '"loss":0.69314' || fail "the first loss is not ln 2: $(head -1 preferred/metrics.jsonl)"
 awk -F'"margin":' '/margin/ { split($2, m, ","); last = m[1] } END { exit !(last > 0.2) }' preferred/metrics.jsonl ||
     fail "nothing was preferred: $(tail -1 preferred/metrics.jsonl)"
