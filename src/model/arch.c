@@ -161,7 +161,7 @@ enum lm_rc lm_model_config_check(const struct lm_model_config *c, struct lm_err 
 struct lm_model_config lm_model_config_of_llama(const struct lm_llama_config *c)
 {
     return (struct lm_model_config){
-        .arch = LM_ARCH_LLAMA,
+        .arch = c->family == LM_FAMILY_GPT2 ? LM_ARCH_GPT2 : LM_ARCH_LLAMA,
         .vocab_size = c->vocab_size,
         .dim = c->dim,
         .layers = c->layers,

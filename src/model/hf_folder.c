@@ -1,7 +1,9 @@
-/* A model as a Hugging Face folder: weights to safetensors and back, name by name. */
+/* A Llama as a Hugging Face folder: weights to safetensors and back, name by name; GPT-2's are hf_gpt2.c's.
+ */
 #include "base/file.h"
 #include "base/json.h"
 #include "model/hf_config.h"
+#include "model/hf_gpt2.h"
 #include "model/hf_shards.h"
 #include "model/llama.h"
 
@@ -101,27 +103,31 @@ enum lm_rc lm_llama_save(const struct lm_llama *m, const char *dir, struct lm_er
 {
     LM_ASSERT(m->params);
     LM_TRY(lm_dir_make(dir, err));
-    LM_TRY(save_weights(m, dir, err));
+    LM_TRY(m->config.family == LM_FAMILY_GPT2 ? lm_gpt2_save_weights(m, dir, err)
+                                              : save_weights(m, dir, err));
     return save_configs(&m->config, dir, err);
 }
 
 /* ---- loading ---- */
 
-/* What training computes is less than what inference does: plain Llama. */
+/* What training computes is less than what inference does: plain Llama, and GPT-2. */
 enum lm_rc lm_llama_config_parse(struct lm_llama_config *ret, struct lm_str json, const char *name,
                                  struct lm_err *err)
 {
     struct lm_model_config c;
     uint32_t biases;
     LM_TRY(lm_hf_config_parse(json, name, &c, &biases, err));
-    const char *what = c.arch != LM_ARCH_LLAMA         ? "model_type"
+    const bool gpt2 = c.arch == LM_ARCH_GPT2;
+    const char *what = gpt2                            ? NULL
+                       : c.arch != LM_ARCH_LLAMA       ? "model_type"
                        : c.rope.kind != LM_ROPE_PLAIN  ? "rope_scaling"
                        : biases != 0                   ? "attention_bias"
                        : c.head_dim != c.dim / c.heads ? "head_dim"
                                                        : NULL;
     if (what)
-        return lm_fail(err, LM_EFORMAT, "%s: this %s can be used, but not trained (only plain Llama can)",
-                       name, what);
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: this %s can be used, but not trained (only plain Llama and GPT-2 can)", name,
+                       what);
     *ret = (struct lm_llama_config){
         .vocab_size = c.vocab_size,
         .dim = c.dim,
@@ -135,6 +141,7 @@ enum lm_rc lm_llama_config_parse(struct lm_llama_config *ret, struct lm_str json
         .tied = c.tied,
         .bos_id = c.bos_id,
         .eos_id = c.eos_count ? c.eos_ids[0] : -1,
+        .family = gpt2 ? LM_FAMILY_GPT2 : LM_FAMILY_LLAMA,
     };
     struct lm_err why = { 0 };
     if (lm_llama_config_check(ret, &why) != LM_OK)
@@ -241,6 +248,8 @@ enum lm_rc lm_llama_load(struct lm_llama *ret, const char *dir, struct lm_err *e
     struct lm_llama_config config;
     struct lm_hf_shards shards;
     LM_TRY(lm_llama_load_config(&config, dir, err));
+    if (config.family == LM_FAMILY_GPT2)
+        return lm_gpt2_load(ret, &config, dir, err);
     LM_TRY(lm_hf_shards_open(&shards, dir, err));
     size_t count;
     LM_FREE struct place *places = places_new(&config, &count);

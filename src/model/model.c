@@ -23,7 +23,7 @@ void lm_weight_row_f32(const struct lm_weight *w, size_t row, float *ret)
 static const struct {
     enum lm_llama_tensor from;
     enum lm_tensor to;
-} llama_tensors[] = {
+} llama_tensors[LM_LLAMA_TENSOR_COUNT] = {
     { LM_LLAMA_EMBED, LM_T_EMBED },
     { LM_LLAMA_ATTN_NORM, LM_T_ATTN_NORM },
     { LM_LLAMA_WQ, LM_T_WQ },
@@ -36,6 +36,16 @@ static const struct {
     { LM_LLAMA_W_DOWN, LM_T_W_DOWN },
     { LM_LLAMA_NORM, LM_T_NORM },
     { LM_LLAMA_HEAD, LM_T_HEAD },
+    { LM_LLAMA_POSITION, LM_T_POSITION },
+    { LM_LLAMA_ATTN_NORM_BIAS, LM_T_ATTN_NORM_BIAS },
+    { LM_LLAMA_BQ, LM_T_BQ },
+    { LM_LLAMA_BK, LM_T_BK },
+    { LM_LLAMA_BV, LM_T_BV },
+    { LM_LLAMA_BO, LM_T_BO },
+    { LM_LLAMA_FFN_NORM_BIAS, LM_T_FFN_NORM_BIAS },
+    { LM_LLAMA_B_UP, LM_T_B_UP },
+    { LM_LLAMA_B_DOWN, LM_T_B_DOWN },
+    { LM_LLAMA_NORM_BIAS, LM_T_NORM_BIAS },
 };
 
 void lm_model_of_llama(struct lm_model *ret, const struct lm_llama *llama)
@@ -51,6 +61,23 @@ void lm_model_of_llama(struct lm_model *ret, const struct lm_llama *llama)
         for (size_t l = 0; l < lm_llama_layer_count(c, from); l++) {
             to[l] = (struct lm_weight){ .data = lm_llama_at(llama, from, l), .type = LM_TYPE_F32 };
             lm_llama_shape(c, from, &to[l].rows, &to[l].cols);
+        }
+    }
+}
+
+void lm_llama_copy(struct lm_llama *ret, const struct lm_model *m)
+{
+    const struct lm_llama_config *c = &ret->config;
+    for (size_t i = 0; i < LM_LLAMA_TENSOR_COUNT; i++) {
+        const enum lm_llama_tensor kind = llama_tensors[i].from;
+        if (kind == LM_LLAMA_HEAD && c->tied)
+            continue;
+        for (size_t l = 0; l < lm_llama_layer_count(c, kind); l++) {
+            const struct lm_weight *w = lm_model_at(m, llama_tensors[i].to, l);
+            float *to = lm_llama_at(ret, kind, l);
+            LM_ASSERT(w->data);
+            for (size_t row = 0; row < w->rows; row++)
+                lm_weight_row_f32(w, row, to + row * w->cols);
         }
     }
 }

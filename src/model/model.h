@@ -142,6 +142,9 @@ struct lm_model_config lm_model_config_of_llama(const struct lm_llama_config *co
 /* A view of a model made here; borrows its slab, which must outlive it.  Close it too. */
 void lm_model_of_llama(struct lm_model *ret, const struct lm_llama *llama);
 
+/* Fills a model that was made with the configuration of this one. */
+void lm_llama_copy(struct lm_llama *ret, const struct lm_model *m);
+
 /* NaN or infinity in some weight: LM_EFORMAT with tensor and place.  Reads every weight. */
 enum lm_rc lm_model_check_finite(const struct lm_model *m, struct lm_err *err);
 

@@ -57,6 +57,20 @@ struct lm_kernels {
     void (*rmsnorm_gain_back)(float *dgain, const float *dy, const float *x, const float *scale, size_t rows,
                               size_t cols, size_t stride);
 
+    /* LayerNorm: y[r,i] = gain[i] * (x[r,i] - mean[r]) * s[r] + bias[i], s[r] = 1 / sqrt(variance_i(x[r,i]) +
+     * eps). y may be x.  Ba et al. 2016, arXiv:1607.06450. */
+    void (*layernorm)(float *y, const float *x, const float *gain, const float *bias, size_t rows, size_t dim,
+                      float eps);
+    /* dx[r,i] += s[r] * (g[i] - mean_j(g[j]) - h[i] * mean_j(g[j] * h[j])), g = gain * dy, h = (x - mean) *
+     * s. Stores mean[r] and s[r] for layernorm_gain_back. */
+    void (*layernorm_back)(float *dx, float *ret_mean, float *ret_scale, const float *dy, const float *x,
+                           const float *gain, size_t rows, size_t dim, float eps);
+    /* dgain[i] += sum_r dy[r,i] * (x[r,i] - mean[r]) * scale[r], dbias[i] += sum_r dy[r,i]; as
+     * rmsnorm_gain_back. */
+    void (*layernorm_gain_back)(float *dgain, float *dbias, const float *dy, const float *x,
+                                const float *mean, const float *scale, size_t rows, size_t cols,
+                                size_t stride);
+
     /* Rotates every head of one position in place: (a, b) = (x[i], x[i + D/2]) by the angle whose cosine is
      * cos_sin[i] and sine cos_sin[D/2 + i].  direction 1 turns, -1 turns back (the gradient).
      * Su et al. 2021, arXiv:2104.09864, in Hugging Face's order of the pairs. */
@@ -66,6 +80,12 @@ struct lm_kernels {
     void (*swiglu)(float *y, const float *gate, const float *up, size_t n);
     /* Replaces gate and up by their gradients. */
     void (*swiglu_back)(float *gate, float *up, const float *dy, size_t n);
+
+    /* GELU by tanh: y[i] = x[i] * sigmoid(2 sqrt(2 / pi) (x[i] + 0.044715 x[i]^3)).  y may be x.  Hendrycks &
+     * Gimpel 2016, arXiv:1606.08415. */
+    void (*gelu)(float *y, const float *x, size_t n);
+    /* Replaces x by its gradient. */
+    void (*gelu_back)(float *x, const float *dy, size_t n);
 
     /* x becomes exp(x - max) / sum; n > 0. */
     void (*softmax)(float *x, size_t n);

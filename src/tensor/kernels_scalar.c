@@ -80,6 +80,62 @@ static void rmsnorm_gain_back(float *dgain, const float *dy, const float *x, con
     }
 }
 
+/* Mean of a row and 1 / its deviation. */
+static void row_moments(const float *x, size_t dim, float eps, double *ret_mean, double *ret_scale)
+{
+    double sum = 0, square = 0;
+    for (size_t i = 0; i < dim; i++)
+        sum += x[i];
+    for (size_t i = 0; i < dim; i++)
+        square += (x[i] - sum / (double)dim) * (x[i] - sum / (double)dim);
+    *ret_mean = sum / (double)dim;
+    *ret_scale = 1 / sqrt(square / (double)dim + eps);
+}
+
+static void layernorm(float *y, const float *x, const float *gain, const float *bias, size_t rows, size_t dim,
+                      float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, y += dim) {
+        double mean, scale;
+        row_moments(x, dim, eps, &mean, &scale);
+        for (size_t i = 0; i < dim; i++)
+            y[i] = (float)(gain[i] * ((x[i] - mean) * scale) + bias[i]);
+    }
+}
+
+static void layernorm_back(float *dx, float *ret_mean, float *ret_scale, const float *dy, const float *x,
+                           const float *gain, size_t rows, size_t dim, float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, dx += dim, dy += dim) {
+        double mean, scale, level = 0, along = 0;   // parts of the gradient that change mean and length
+        row_moments(x, dim, eps, &mean, &scale);
+        for (size_t i = 0; i < dim; i++) {
+            level += (double)gain[i] * dy[i];
+            along += (double)gain[i] * dy[i] * (x[i] - mean) * scale;
+        }
+        for (size_t i = 0; i < dim; i++)
+            dx[i] += (float)(scale * ((double)gain[i] * dy[i] - level / (double)dim -
+                                      (x[i] - mean) * scale * along / (double)dim));
+        ret_mean[r] = (float)mean;
+        ret_scale[r] = (float)scale;
+    }
+}
+
+static void layernorm_gain_back(float *dgain, float *dbias, const float *dy, const float *x,
+                                const float *mean, const float *scale, size_t rows, size_t cols,
+                                size_t stride)
+{
+    for (size_t i = 0; i < cols; i++) {
+        double gain = 0, bias = 0;
+        for (size_t r = 0; r < rows; r++) {
+            gain += (double)dy[r * stride + i] * ((double)x[r * stride + i] - mean[r]) * scale[r];
+            bias += dy[r * stride + i];
+        }
+        dgain[i] += (float)gain;
+        dbias[i] += (float)bias;
+    }
+}
+
 static void rope(float *x, const float *cos_sin, size_t heads, size_t head_dim, float direction)
 {
     const size_t half = head_dim / 2;
@@ -104,6 +160,28 @@ static void swiglu_back(float *gate, float *up, const float *dy, size_t n)
         const double dgate = dy[i] * up[i] * sigmoid * (1 + g * (1 - sigmoid));
         up[i] = (float)(dy[i] * g * sigmoid);
         gate[i] = (float)dgate;
+    }
+}
+
+#define GELU_SLOPE 1.5957691216057308   // 2 sqrt(2 / pi)
+#define GELU_CUBE 0.044715
+
+static double gelu_sigmoid(double x)
+{
+    return 1 / (1 + exp(-GELU_SLOPE * (x + GELU_CUBE * x * x * x)));
+}
+
+static void gelu(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(x[i] * gelu_sigmoid(x[i]));
+}
+
+static void gelu_back(float *x, const float *dy, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double v = x[i], s = gelu_sigmoid(v);
+        x[i] = (float)(dy[i] * (s + v * s * (1 - s) * GELU_SLOPE * (1 + 3 * GELU_CUBE * v * v)));
     }
 }
 
@@ -172,9 +250,14 @@ const struct lm_kernels lm_kernels_scalar = {
     .rmsnorm = rmsnorm,
     .rmsnorm_back = rmsnorm_back,
     .rmsnorm_gain_back = rmsnorm_gain_back,
+    .layernorm = layernorm,
+    .layernorm_back = layernorm_back,
+    .layernorm_gain_back = layernorm_gain_back,
     .rope = rope,
     .swiglu = swiglu,
     .swiglu_back = swiglu_back,
+    .gelu = gelu,
+    .gelu_back = gelu_back,
     .softmax = softmax,
     .cross_entropy = cross_entropy,
     .attention = lm_attention_scalar,

@@ -173,6 +173,82 @@ static void rmsnorm_gain_back(float *dgain, const float *dy, const float *x, con
     }
 }
 
+/* x - mean, 0 behind the row. */
+static inline vec load_centred(const float *x, size_t n, vec mean)
+{
+    return vec_keep_n(vec_load_n(x, n) - mean, n, 0);
+}
+
+static void row_moments(const float *x, size_t dim, float eps, float *ret_mean, float *ret_scale)
+{
+    vec sum = vec_set(0), square = vec_set(0);
+    for (size_t i = 0; i < dim; i += LANES)
+        sum = sum + vec_load_n(x + i, lanes_left(dim - i));
+    const float mean = vec_sum(sum) / (float)dim;
+    for (size_t i = 0; i < dim; i += LANES) {
+        const vec v = load_centred(x + i, lanes_left(dim - i), vec_set(mean));
+        square = vec_fma(v, v, square);
+    }
+    *ret_mean = mean;
+    *ret_scale = 1.0f / sqrtf(vec_sum(square) / (float)dim + eps);
+}
+
+static void layernorm(float *y, const float *x, const float *gain, const float *bias, size_t rows, size_t dim,
+                      float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, y += dim) {
+        float mean, scale;
+        row_moments(x, dim, eps, &mean, &scale);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const size_t n = lanes_left(dim - i);
+            const vec v = load_centred(x + i, n, vec_set(mean)) * vec_set(scale);
+            vec_store_n(y + i, vec_fma(vec_load_n(gain + i, n), v, vec_load_n(bias + i, n)), n);
+        }
+    }
+}
+
+static void layernorm_back(float *dx, float *ret_mean, float *ret_scale, const float *dy, const float *x,
+                           const float *gain, size_t rows, size_t dim, float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, dx += dim, dy += dim) {
+        vec level = vec_set(0), along = vec_set(0);
+        row_moments(x, dim, eps, &ret_mean[r], &ret_scale[r]);
+        const vec mean = vec_set(ret_mean[r]), scale = vec_set(ret_scale[r]);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const size_t n = lanes_left(dim - i);
+            const vec g = vec_load_n(gain + i, n) * vec_load_n(dy + i, n);
+            level = level + g;
+            along = vec_fma(g, load_centred(x + i, n, mean) * scale, along);
+        }
+        level = vec_set(vec_sum(level) / (float)dim);
+        along = vec_set(vec_sum(along) / (float)dim);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const size_t n = lanes_left(dim - i);
+            const vec g = vec_load_n(gain + i, n) * vec_load_n(dy + i, n);
+            const vec d = g - level - load_centred(x + i, n, mean) * scale * along;
+            vec_store_n(dx + i, vec_fma(scale, d, vec_load_n(dx + i, n)), n);
+        }
+    }
+}
+
+static void layernorm_gain_back(float *dgain, float *dbias, const float *dy, const float *x,
+                                const float *mean, const float *scale, size_t rows, size_t cols,
+                                size_t stride)
+{
+    for (size_t i = 0; i < cols; i += LANES) {
+        const size_t n = lanes_left(cols - i);
+        vec gain = vec_set(0), bias = vec_set(0);
+        for (size_t r = 0; r < rows; r++) {
+            const vec d = vec_load_n(dy + r * stride + i, n);
+            const vec h = (vec_load_n(x + r * stride + i, n) - vec_set(mean[r])) * vec_set(scale[r]);
+            gain = vec_fma(d, h, gain);
+            bias = bias + d;
+        }
+        vec_store_n(dgain + i, vec_load_n(dgain + i, n) + gain, n);
+        vec_store_n(dbias + i, vec_load_n(dbias + i, n) + bias, n);
+    }
+}
+
 static void rope(float *x, const float *cos_sin, size_t heads, size_t head_dim, float direction)
 {
     const size_t half = head_dim / 2;
@@ -204,6 +280,35 @@ static void swiglu_back(float *gate, float *up, const float *dy, size_t n)
         const vec sigmoid = vec_sigmoid(g);
         vec_store_n(gate + i, d * u * sigmoid * vec_fma(g, vec_set(1) - sigmoid, vec_set(1)), m);
         vec_store_n(up + i, d * g * sigmoid, m);
+    }
+}
+
+#define GELU_SLOPE 1.5957691216057308f   // 2 sqrt(2 / pi)
+#define GELU_CUBE 0.044715f
+
+static inline vec gelu_sigmoid(vec x)
+{
+    const vec inner = vec_fma(vec_set(GELU_CUBE) * x * x, x, x);
+    return vec_sigmoid(vec_set(GELU_SLOPE) * inner);
+}
+
+static void gelu(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t m = lanes_left(n - i);
+        const vec v = vec_load_n(x + i, m);
+        vec_store_n(y + i, v * gelu_sigmoid(v), m);
+    }
+}
+
+static void gelu_back(float *x, const float *dy, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t m = lanes_left(n - i);
+        const vec v = vec_load_n(x + i, m), s = gelu_sigmoid(v);
+        const vec slope = vec_set(GELU_SLOPE) * vec_fma(vec_set(3 * GELU_CUBE) * v, v, vec_set(1));
+        const vec d = vec_fma(v * s * (vec_set(1) - s), slope, s);
+        vec_store_n(x + i, vec_load_n(dy + i, m) * d, m);
     }
 }
 
@@ -303,9 +408,14 @@ static double burn(size_t rounds)
         .rmsnorm = rmsnorm,                                                                                  \
         .rmsnorm_back = rmsnorm_back,                                                                        \
         .rmsnorm_gain_back = rmsnorm_gain_back,                                                              \
+        .layernorm = layernorm,                                                                              \
+        .layernorm_back = layernorm_back,                                                                    \
+        .layernorm_gain_back = layernorm_gain_back,                                                          \
         .rope = rope,                                                                                        \
         .swiglu = swiglu,                                                                                    \
         .swiglu_back = swiglu_back,                                                                          \
+        .gelu = gelu,                                                                                        \
+        .gelu_back = gelu_back,                                                                              \
         .softmax = softmax,                                                                                  \
         .cross_entropy = cross_entropy,                                                                      \
         .attention = attention,                                                                              \

@@ -96,6 +96,10 @@ size_t lm_lora_bytes(const struct lm_lora_config *config, const struct lm_llama_
 static enum lm_rc check(const struct lm_lora_config *c, const struct lm_llama_config *model,
                         struct lm_err *err)
 {
+    if (model->family != LM_FAMILY_LLAMA)
+        return lm_fail(
+            err, LM_EINVAL,
+            "adapters are put on models of the Llama family only; train the whole model: lora-rank 0");
     if (c->rank < 1 || c->rank > LM_LORA_RANK_MAX || c->rank > model->dim)
         return lm_fail(err, LM_EINVAL, "the rank %lld of an adapter is outside 1..%lld", (long long)c->rank,
                        (long long)(model->dim < LM_LORA_RANK_MAX ? model->dim : LM_LORA_RANK_MAX));

@@ -24,11 +24,15 @@ float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, e
 
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x)
 {
-    const float *table = n->model->tensor[LM_LLAMA_EMBED];
+    const float *table = n->model->tensor[LM_LLAMA_EMBED], *places = n->model->tensor[LM_LLAMA_POSITION];
     LM_NET_FOR_UNITS(n, r, len)
     {
-        for (size_t i = r; i < r + len; i++)
+        for (size_t i = r; i < r + len; i++) {
             memcpy(x + i * n->width, table + b->input[first + i] * n->width, n->width * sizeof *x);
+            if (n->gpt2)
+                n->kernels->add(x + i * n->width, places + lm_net_position(n, b, first, i) * n->width,
+                                n->width);
+        }
     }
     lm_net_drop(n, LM_NET_SITE_EMBED, n->drop, x, n->width);
 }
@@ -41,6 +45,9 @@ void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t 
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < n->width; i += LM_NET_UNIT_COLS) {
         const size_t cols = n->width - i < LM_NET_UNIT_COLS ? n->width - i : LM_NET_UNIT_COLS;
+        for (size_t r = 0; n->gpt2 && r < n->count; r++)
+            n->kernels->add(g->tensor[LM_LLAMA_POSITION] + lm_net_position(n, b, first, r) * n->width + i,
+                            n->dx + r * n->width + i, cols);
         for (size_t r = 0; r < n->count; r++)
             n->kernels->add(g->tensor[LM_LLAMA_EMBED] + b->input[first + r] * n->width + i,
                             n->dx + r * n->width + i, cols);

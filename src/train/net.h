@@ -1,6 +1,6 @@
 #ifndef LM_TRAIN_NET_H
 #define LM_TRAIN_NET_H
-/* train/net.h - forward and backward through the Llama family.
+/* train/net.h - forward and backward through the families of model/llama.h.
  *
  * Works on micro-batches of a fixed number of positions, so memory does not grow with the batch.  In f32 the
  * products are oneDNN's.  In bf16 everything that feeds a product is bf16 (tensor/bf16.h), while the residual

@@ -9,30 +9,93 @@
 
 /* ---- row by row, threaded ---- */
 
-static void norm(const struct lm_net *n, float *y, const float *x, const float *gain)
-{
-    LM_NET_FOR_UNITS(n, r, len)
-    {
-        n->kernels->rmsnorm(y + r * n->width, x + r * n->width, gain, len, n->width, n->eps);
-    }
-}
+/* The norms of a network: gains, and biases where it has them. */
+enum norm { NORM_ATTENTION, NORM_FFN, NORM_END };
+static const enum lm_llama_tensor norm_tensors[][2] = {
+    [NORM_ATTENTION] = { LM_LLAMA_ATTN_NORM, LM_LLAMA_ATTN_NORM_BIAS },
+    [NORM_FFN] = { LM_LLAMA_FFN_NORM, LM_LLAMA_FFN_NORM_BIAS },
+    [NORM_END] = { LM_LLAMA_NORM, LM_LLAMA_NORM_BIAS },
+};
 
-/* dx += the gradient through the norm; dgain += its gain's, unless that is frozen: NULL. */
-static void norm_back(const struct lm_net *n, float *dx, float *dgain, const float *dy, const float *x,
-                      const float *gain)
+static void norm(const struct lm_net *n, float *y, const float *x, enum norm which, size_t layer)
 {
+    const float *gain = lm_llama_at(n->model, norm_tensors[which][0], layer);
+    const float *bias = lm_llama_at(n->model, norm_tensors[which][1], layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
         const size_t at = r * n->width;
-        n->kernels->rmsnorm_back(dx + at, n->scale + r, dy + at, x + at, gain, len, n->width, n->eps);
+        if (n->gpt2)
+            n->kernels->layernorm(y + at, x + at, gain, bias, len, n->width, n->eps);
+        else
+            n->kernels->rmsnorm(y + at, x + at, gain, len, n->width, n->eps);
     }
-    if (!dgain)
+}
+
+/* dx += the gradient through the norm; its gain's and bias's gradients are added to unless they are frozen.
+ */
+static void norm_back(const struct lm_net *n, const struct lm_gradient *g, float *dx, const float *dy,
+                      const float *x, enum norm which, size_t layer)
+{
+    const float *gain = lm_llama_at(n->model, norm_tensors[which][0], layer);
+    LM_NET_FOR_UNITS(n, r, len)
+    {
+        const size_t at = r * n->width;
+        if (n->gpt2)
+            n->kernels->layernorm_back(dx + at, n->mean + r, n->scale + r, dy + at, x + at, gain, len,
+                                       n->width, n->eps);
+        else
+            n->kernels->rmsnorm_back(dx + at, n->scale + r, dy + at, x + at, gain, len, n->width, n->eps);
+    }
+    if (g->lora)
         return;
+    float *dgain = lm_net_gradient_at(n, g, norm_tensors[which][0], layer);
+    float *dbias = lm_net_gradient_at(n, g, norm_tensors[which][1], layer);
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < n->width; i += LM_NET_UNIT_COLS) {
         const size_t cols = n->width - i < LM_NET_UNIT_COLS ? n->width - i : LM_NET_UNIT_COLS;
-        n->kernels->rmsnorm_gain_back(dgain + i, dy + i, x + i, n->scale, n->count, cols, n->width);
+        if (n->gpt2)
+            n->kernels->layernorm_gain_back(dgain + i, dbias + i, dy + i, x + i, n->mean, n->scale, n->count,
+                                            cols, n->width);
+        else
+            n->kernels->rmsnorm_gain_back(dgain + i, dy + i, x + i, n->scale, n->count, cols, n->width);
     }
+}
+
+/* ---- biases: of GPT-2 only ---- */
+
+static enum lm_llama_tensor bias_of(enum lm_llama_tensor matrix)
+{
+    static const enum lm_llama_tensor biases[LM_LLAMA_TENSOR_COUNT] = {
+        [LM_LLAMA_WQ] = LM_LLAMA_BQ, [LM_LLAMA_WK] = LM_LLAMA_BK,     [LM_LLAMA_WV] = LM_LLAMA_BV,
+        [LM_LLAMA_WO] = LM_LLAMA_BO, [LM_LLAMA_W_UP] = LM_LLAMA_B_UP, [LM_LLAMA_W_DOWN] = LM_LLAMA_B_DOWN,
+    };
+    return biases[matrix];   // 0, the embedding, for what has none
+}
+
+static void add_bias(const struct lm_net *n, float *y, enum lm_llama_tensor matrix, size_t layer, size_t cols)
+{
+    if (!n->gpt2 || !bias_of(matrix))
+        return;
+    const float *bias = lm_llama_at(n->model, bias_of(matrix), layer);
+    LM_NET_FOR_UNITS(n, r, len)
+    {
+        for (size_t i = r; i < r + len; i++)
+            n->kernels->add(y + i * cols, bias, cols);
+    }
+}
+
+/* dbias += the rows of dy, in order. */
+static void bias_back(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor matrix,
+                      size_t layer, const float *dy, size_t cols)
+{
+    if (!n->gpt2 || !bias_of(matrix))
+        return;
+    float *dbias = lm_net_gradient_at(n, g, bias_of(matrix), layer);
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < cols; i += LM_NET_UNIT_COLS)
+        for (size_t r = 0; r < n->count; r++)
+            n->kernels->add(dbias + i, dy + r * cols + i,
+                            cols - i < LM_NET_UNIT_COLS ? cols - i : LM_NET_UNIT_COLS);
 }
 
 /* y = a + b, or y += b when a is y. */
@@ -47,32 +110,41 @@ static void add_rows(const struct lm_net *n, float *y, const float *a, const flo
     }
 }
 
-static void swiglu(const struct lm_net *n, const struct lm_net_kept *k)
+/* act = what goes down: gate and up, or up alone, through the activation */
+static void activate(const struct lm_net *n, const struct lm_net_kept *k)
 {
     LM_NET_FOR_UNITS(n, r, len)
     {
         const size_t at = r * n->ffn;
-        n->kernels->swiglu(n->act + at, k->gate + at, k->up + at, len * n->ffn);
+        if (n->gpt2)
+            n->kernels->gelu(n->act + at, k->up + at, len * n->ffn);
+        else
+            n->kernels->swiglu(n->act + at, k->gate + at, k->up + at, len * n->ffn);
     }
 }
 
-static void swiglu_back(const struct lm_net *n, const struct lm_net_kept *k)
+/* gate and up become their gradients, by that of act. */
+static void activate_back(const struct lm_net *n, const struct lm_net_kept *k)
 {
     LM_NET_FOR_UNITS(n, r, len)
     {
         const size_t at = r * n->ffn;
-        n->kernels->swiglu_back(k->gate + at, k->up + at, n->act + at, len * n->ffn);
+        if (n->gpt2)
+            n->kernels->gelu_back(k->up + at, n->act + at, len * n->ffn);
+        else
+            n->kernels->swiglu_back(k->gate + at, k->up + at, n->act + at, len * n->ffn);
     }
 }
 
 static void rotate(const struct lm_net *n, const struct lm_batch *b, size_t first, float *q, float *k,
                    float direction)
 {
+    if (n->gpt2)
+        return;   // positions are in the embedding
     LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++) {
-            const size_t position = i % n->positions - b->start[first + i];
-            const float *angles = n->angles + position * n->head_dim;
+            const float *angles = n->angles + lm_net_position(n, b, first, i) * n->head_dim;
             n->kernels->rope(q + i * n->width, angles, n->heads, n->head_dim, direction);
             n->kernels->rope(k + i * n->kv_width, angles, n->kv_heads, n->head_dim, direction);
         }
@@ -140,6 +212,7 @@ static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, enum
         .c = y, .a = x, .b = lm_llama_at(n->model, kind, layer), .m = n->count, .n = out, .k = in, .b_t = true
     };
     LM_TRY(lm_gemm_run(n->gemm, &p, err));
+    add_bias(n, y, kind, layer, out);
     if (!lora)
         return LM_OK;
     const size_t rank = (size_t)lora->config.rank;
@@ -212,6 +285,7 @@ static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradie
 {
     if (g->lora)
         return backward_adapter(n, g, w, err);
+    bias_back(n, g, w->kind, w->layer, w->dy, w->out);
     const struct lm_product to_w = { .c = lm_net_gradient_at(n, g, w->kind, w->layer),
                                      .a = w->dy,
                                      .b = w->x,
@@ -265,14 +339,12 @@ static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, 
 
 /* ---- a layer ---- */
 
-#define WEIGHT(kind) LM_NET_WEIGHT(n, kind, layer)
-
 /* Without x_next: only what the way back reads. */
 static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size_t first, size_t layer,
                                 float *x_next, struct lm_err *err)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
+    norm(n, n->normed, k->x, NORM_ATTENTION, layer);
     LM_TRY(forward(n, k->q, n->normed, LM_LLAMA_WQ, layer, err));
     LM_TRY(forward(n, k->k, n->normed, LM_LLAMA_WK, layer, err));
     LM_TRY(forward(n, k->v, n->normed, LM_LLAMA_WV, layer, err));
@@ -282,12 +354,13 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
     lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_OUT), n->drop, n->dnormed, n->width);
     add_rows(n, k->x_mid, k->x, n->dnormed);
 
-    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
-    LM_TRY(forward(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
+    norm(n, n->normed, k->x_mid, NORM_FFN, layer);
+    if (!n->gpt2)
+        LM_TRY(forward(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
     LM_TRY(forward(n, k->up, n->normed, LM_LLAMA_W_UP, layer, err));
     if (!x_next)
         return LM_OK;
-    swiglu(n, k);
+    activate(n, k);
     LM_TRY(forward(n, n->dnormed, n->act, LM_LLAMA_W_DOWN, layer, err));
     lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_DOWN), n->drop, n->dnormed, n->width);
     add_rows(n, x_next, k->x_mid, n->dnormed);
@@ -304,27 +377,26 @@ static const float *branch_gradient(const struct lm_net *n, size_t layer, size_t
     return n->dnormed;
 }
 
-#define GRADIENT(kind) lm_net_gradient_at(n, g, LM_LLAMA_##kind, layer)
-
 /* n->dx is the gradient by the layer's result when it is called, by its input when it returns. */
 static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t layer,
                                struct lm_err *err)
 {
     const struct lm_net_kept *k = &n->kept[layer];
     const size_t c = n->width, f = n->ffn;
-    swiglu(n, k);
+    activate(n, k);
     const struct weight_back down = {
         LM_LLAMA_W_DOWN, layer, n->count, c, f, branch_gradient(n, layer, LM_NET_SITE_DOWN), n->act
     };
     LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
     LM_TRY(backward_input(n, &down, n->act, false, err));
-    swiglu_back(n, k);
-    norm(n, n->normed, k->x_mid, WEIGHT(FFN_NORM));
+    activate_back(n, k);
+    norm(n, n->normed, k->x_mid, NORM_FFN, layer);
     const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
     const struct weight_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
-    LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
-    LM_TRY(backward(n, g, &up, n->dnormed, true, err));
-    norm_back(n, n->dx, GRADIENT(FFN_NORM), n->dnormed, k->x_mid, WEIGHT(FFN_NORM));
+    if (!n->gpt2)
+        LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
+    LM_TRY(backward(n, g, &up, n->dnormed, !n->gpt2, err));
+    norm_back(n, g, n->dx, n->dnormed, k->x_mid, NORM_FFN, layer);
     return LM_OK;
 }
 
@@ -339,7 +411,7 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
     LM_TRY(backward(n, g, &o, n->datt, false, err));
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dq, n->dk, -1);
-    norm(n, n->normed, k->x, WEIGHT(ATTN_NORM));
+    norm(n, n->normed, k->x, NORM_ATTENTION, layer);
     const struct weight_back back[] = {
         { LM_LLAMA_WQ, layer, count, c, c, n->dq, n->normed },
         { LM_LLAMA_WK, layer, count, kv, c, n->dk, n->normed },
@@ -347,7 +419,7 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
     };
     for (size_t i = 0; i < 3; i++)
         LM_TRY(backward(n, g, &back[i], n->dnormed, i > 0, err));
-    norm_back(n, n->dx, GRADIENT(ATTN_NORM), n->dnormed, k->x, WEIGHT(ATTN_NORM));
+    norm_back(n, g, n->dx, n->dnormed, k->x, NORM_ATTENTION, layer);
     return LM_OK;
 }
 
@@ -413,7 +485,7 @@ static enum lm_rc run_forward(struct lm_net *n, const struct lm_batch *b, size_t
     lm_net_embed(n, b, first, n->kept[0].x);
     for (size_t l = 0; l < n->layers; l++)
         LM_TRY(layer_forward(n, b, first, l, l + 1 < n->layers ? n->kept[l + 1].x : n->x_end, err));
-    norm(n, n->normed, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
+    norm(n, n->normed, n->x_end, NORM_END, 0);
     return LM_OK;
 }
 
@@ -421,8 +493,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, struct lm_err *err)
 {
     memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, n->dx, lm_net_gradient_at(n, g, LM_LLAMA_NORM, 0), n->dnormed, n->x_end,
-              n->model->tensor[LM_LLAMA_NORM]);
+    norm_back(n, g, n->dx, n->dnormed, n->x_end, NORM_END, 0);
     for (size_t l = n->layers; l-- > 0;) {
         if (n->config.recompute)
             LM_TRY(layer_forward(n, b, first, l, NULL, err));

@@ -69,6 +69,7 @@ struct lm_net {
     size_t rows, positions, count;   // count = rows * positions = N
     size_t width, heads, kv_heads, head_dim, kv_width, ffn, vocab, layers, loss_rows;
     float eps;
+    bool gpt2;                  // LayerNorm, learned positions, GELU, biases
     struct lm_net_kept *kept;   // one per layer
     char *slab;                 // owns everything below and in kept and packed
     float *x_end;               // (N, C) residual stream after the last layer
@@ -77,9 +78,9 @@ struct lm_net {
     float *losses, *weights;    // (N); a loss's share in what is minimised
     float drop, low_drop;       // rates of this pass: of the residual stream's parts, before adapters
     uint64_t mask_key, mask_first;
-    float *undropped;   // (N, widest input) the adapter's part of a gradient; with low_drop only
-    float *scale;       // (N)
-    char *attention;    // one unit's scratch per thread
+    float *undropped;      // (N, widest input) the adapter's part of a gradient; with low_drop only
+    float *scale, *mean;   // (N); mean: of LayerNorm
+    char *attention;       // one unit's scratch per thread
     size_t attention_bytes;
 
     /* f32 */
@@ -131,6 +132,12 @@ float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, e
         for (size_t len = (n)->count - r < LM_NET_UNIT_ROWS ? (n)->count - r : LM_NET_UNIT_ROWS, once = 1;   \
              once; once = 0)
 // clang-format on
+
+/* Of row i of a micro-batch, within its document. */
+static inline size_t lm_net_position(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t i)
+{
+    return i % n->positions - b->start[first + i];
+}
 
 /* Shared by both ways. */
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);

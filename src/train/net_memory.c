@@ -32,7 +32,7 @@ static void take_layer_f32(struct divider *d, const struct lm_net *n, struct lm_
     TAKE(d, k->k, n->count * n->kv_width);
     TAKE(d, k->v, n->count * n->kv_width);
     TAKE(d, k->att, n->count * n->width);
-    TAKE(d, k->gate, n->count * n->ffn);
+    TAKE(d, k->gate, n->gpt2 ? 0 : n->count * n->ffn);
     TAKE(d, k->up, n->count * n->ffn);
 }
 
@@ -142,6 +142,7 @@ static size_t divide(struct lm_net *n, char *base, size_t threads)
     TAKE(&d, n->x_end, n->count * n->width);
     TAKE(&d, n->dx, n->count * n->width);
     TAKE(&d, n->scale, n->count);
+    TAKE(&d, n->mean, n->gpt2 ? n->count : 0);
     TAKE(&d, n->angles, n->positions * n->head_dim);
     TAKE(&d, n->losses, n->count);
     TAKE(&d, n->weights, n->count);
@@ -197,6 +198,7 @@ static struct lm_net net_of(const struct lm_llama_config *c, const struct lm_net
         .vocab = (size_t)c->vocab_size,
         .layers = (size_t)c->layers,
         .eps = (float)c->norm_eps,
+        .gpt2 = c->family == LM_FAMILY_GPT2,
     };
     if (n.rows < config->rows_min)
         n.rows = config->rows_min;

@@ -74,14 +74,11 @@ size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llam
 static enum lm_rc fail_not_finite(const struct lm_optim *o, const struct lm_slice *slice, uint64_t step,
                                   struct lm_err *err)
 {
-    char name[128] = "the adapter";
+    char name[LM_LLAMA_NAME_MAX] = "the adapter";
     if (slice->kind >= 0) {
         const float *at = o->params + slice->at, *first = o->model->tensor[slice->kind];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(name, sizeof name, lm_llama_tensors[slice->kind].hf_name,
-                 (int)((size_t)(at - first) / (slice->rows * slice->cols)));   // %d or nothing: a table
-#pragma GCC diagnostic pop
+        const size_t layer = (size_t)(at - first) / (slice->rows * slice->cols);
+        lm_llama_name(&o->model->config, slice->kind, layer, name);
     }
     return lm_fail(err, LM_EFORMAT,
                    "step %llu: the gradient of %s is not finite; lower the learning rate, or go on from an "

@@ -3,6 +3,8 @@
 #include "train/optim.h"
 #include "train/train.h"
 
+#include "model/llama.h"
+
 static const char *const optimizers[] = { "adamw", "muon", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
 
@@ -29,6 +31,7 @@ static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
 
 #define AT(field) LM_OPT_AT(struct lm_pretrain_config, field)
 static const struct lm_opt pretrain_rows[] = {
+    { "family",           LM_OPT_CHOICE, AT(family),           "llama", 0,    0,      "",       "of the architecture; gpt2: LayerNorm, learned positions, GELU, biases, as many kv-heads as heads", lm_family_names },
     { "dim",              LM_OPT_INT,    AT(dim),              "192",   2,    65536,  "",       "width of the model" },
     { "layers",           LM_OPT_INT,    AT(layers),           "4",     1,    1024,   "",       "transformer layers" },
     { "heads",            LM_OPT_INT,    AT(heads),            "3",     1,    1024,   "",       "attention heads" },

@@ -55,7 +55,7 @@ static struct lm_llama_config model_config(const struct lm_pretrain_config *c, c
         .dim = c->dim,
         .layers = c->layers,
         .heads = c->heads,
-        .kv_heads = c->kv_heads,
+        .kv_heads = c->family == LM_FAMILY_GPT2 ? c->heads : c->kv_heads,
         .ffn_dim = c->ffn_dim,
         .context = c->context,
         .rope_theta = c->rope_theta,
@@ -63,6 +63,7 @@ static struct lm_llama_config model_config(const struct lm_pretrain_config *c, c
         .tied = c->tied,
         .bos_id = end,   // a document starts with the end of the one before
         .eos_id = end,
+        .family = c->family,
     };
 }
 

@@ -23,6 +23,7 @@ struct lm_ranks;
 
 struct lm_pretrain_config {
     /* architecture */
+    int family;   // enum lm_family
     int64_t dim, layers, heads, kv_heads, ffn_dim, context;
     double rope_theta, norm_eps;
     bool tied;

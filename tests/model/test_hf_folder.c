@@ -258,6 +258,40 @@ static void weights_in_several_files_are_one_model(void **state)
     lm_llama_release(&back);
 }
 
+/* What transformers wrote of a GPT-2, read and written again: the same tensors, byte by byte. */
+static void a_gpt2_of_transformers_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct lm_llama m = { 0 };
+    struct lm_llama_config config;
+    struct lm_safetensors theirs = { 0 }, ours = { 0 };
+    struct lm_err err = { 0 };
+    if (lm_llama_load(&m, LOOM_TEST_DIR "/golden/train/gpt2", &err) != LM_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(m.config.family, LM_FAMILY_GPT2);
+    assert_int_equal(lm_llama_save(&m, "gpt2", &err), LM_OK);
+    assert_int_equal(lm_safetensors_open(&theirs, LOOM_TEST_DIR "/golden/train/gpt2/model.safetensors", NULL),
+                     LM_OK);
+    assert_int_equal(lm_safetensors_open(&ours, "gpt2/model.safetensors", NULL), LM_OK);
+    assert_int_equal(theirs.count, ours.count);
+    for (size_t i = 0; i < theirs.count; i++) {
+        const struct lm_tensor_view *want = &theirs.tensors[i];
+        char name[96] = "";
+        memcpy(name, want->name.ptr, want->name.len);
+        const struct lm_tensor_view *got = lm_safetensors_find(&ours, name);
+        assert_non_null(got);
+        assert_int_equal(got->dims, want->dims);
+        assert_memory_equal(got->shape, want->shape, want->dims * sizeof *want->shape);
+        assert_int_equal(got->bytes, want->bytes);
+        assert_memory_equal(got->data, want->data, want->bytes);
+    }
+    assert_int_equal(lm_llama_load_config(&config, "gpt2", &err), LM_OK);
+    assert_same_config(&config, &m.config);
+    lm_safetensors_close(&theirs);
+    lm_safetensors_close(&ours);
+    lm_llama_release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +301,7 @@ int main(void)
         cmocka_unit_test(older_and_newer_forms_are_read),
         cmocka_unit_test(missing_foreign_and_misshapen_tensors_are_refused_by_name),
         cmocka_unit_test(weights_in_several_files_are_one_model),
+        cmocka_unit_test(a_gpt2_of_transformers_comes_back_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -27,14 +27,17 @@ static const struct lm_llama_config small = {
 static void the_slab_is_tiled_by_the_tensors_in_table_order(void **state)
 {
     (void)state;
-    for (int tied = 0; tied <= 1; tied++) {
+    for (int kind = 0; kind < 4; kind++) {
         struct lm_llama_config config = small;
+        const bool tied = kind & 1;
         config.tied = tied;
+        config.family = kind & 2 ? LM_FAMILY_GPT2 : LM_FAMILY_LLAMA;
+        config.kv_heads = kind & 2 ? config.heads : config.kv_heads;
         struct lm_llama m;
         lm_llama_init(&m, &config);
         const float *at = m.params;
-        for (int t = 0; t < LM_LLAMA_TENSOR_COUNT - tied; t++)
-            for (size_t l = 0; l < lm_llama_layer_count(&config, t); l++) {
+        for (int t = 0; t < LM_LLAMA_TENSOR_COUNT; t++)
+            for (size_t l = 0; (t != LM_LLAMA_HEAD || !tied) && l < lm_llama_layer_count(&config, t); l++) {
                 size_t rows, cols;
                 lm_llama_shape(&config, t, &rows, &cols);
                 assert_ptr_equal(lm_llama_at(&m, t, l), at);

@@ -128,6 +128,66 @@ static void swiglu_agrees(void **state)
     for_each(check_swiglu);
 }
 
+static void check_gelu(const struct lm_kernels *fast, size_t n)
+{
+    float *x = random_values(1, n, 6), *x2 = lm_memdup(x, n * sizeof *x), *dy = random_values(2, n, 1);
+    float *y = lm_alloc(n * sizeof *y), *y2 = lm_alloc(n * sizeof *y);
+    fast->gelu(y, x, n);
+    ref->gelu(y2, x, n);
+    assert_near(y, y2, n, 1e-5, "gelu");
+    for (size_t i = 0; i < n; i++)   // as it is written
+        assert_true(fabs(y2[i] - 0.5 * x[i] * (1 + tanh(sqrt(2 / M_PI) * (x[i] + 0.044715 * pow(x[i], 3))))) <
+                    1e-5);
+    fast->gelu_back(x, dy, n);
+    ref->gelu_back(x2, dy, n);
+    assert_near(x, x2, n, 1e-5, "dgelu");
+    float *all[] = { x, x2, dy, y, y2 };
+    for (size_t i = 0; i < 5; i++)
+        free(all[i]);
+}
+
+static void gelu_agrees(void **state)
+{
+    (void)state;
+    for_each(check_gelu);
+}
+
+static void check_layernorm(const struct lm_kernels *fast, size_t n)
+{
+    enum { ROWS = 3 };
+    float *x = random_values(1, ROWS * n, 2), *gain = random_values(2, n, 1), *bias = random_values(3, n, 1);
+    float *dy = random_values(4, ROWS * n, 1), *y = lm_alloc(ROWS * n * sizeof *y),
+          *y2 = lm_memdup(x, ROWS * n * 4);
+    float *dx = random_values(5, ROWS * n, 1), *dx2 = lm_memdup(dx, ROWS * n * sizeof *dx);
+    float *dgain = lm_memdup(gain, n * 4), *dgain2 = lm_memdup(gain, n * 4);
+    float *dbias = lm_memdup(bias, n * 4), *dbias2 = lm_memdup(bias, n * 4);
+    float mean[ROWS], scale[ROWS], mean2[ROWS], scale2[ROWS];
+    for (size_t i = 0; i < ROWS * n; i++)
+        x[i] += 3;   // far from a mean of 0
+    memcpy(y2, x, ROWS * n * sizeof *x);
+    fast->layernorm(y, x, gain, bias, ROWS, n, 0.1f);
+    ref->layernorm(y2, y2, gain, bias, ROWS, n, 0.1f);
+    assert_near(y, y2, ROWS * n, 2e-5, "layernorm");
+    fast->layernorm_back(dx, mean, scale, dy, x, gain, ROWS, n, 0.1f);
+    ref->layernorm_back(dx2, mean2, scale2, dy, x, gain, ROWS, n, 0.1f);
+    assert_near(mean, mean2, ROWS, 1e-5, "mean");
+    assert_near(scale, scale2, ROWS, 1e-5, "scale");
+    assert_near(dx, dx2, ROWS * n, 5e-5, "dx");
+    fast->layernorm_gain_back(dgain, dbias, dy, x, mean2, scale2, ROWS, n, n);
+    ref->layernorm_gain_back(dgain2, dbias2, dy, x, mean2, scale2, ROWS, n, n);
+    assert_near(dgain, dgain2, n, 5e-5, "dgain");
+    assert_near(dbias, dbias2, n, 1e-5, "dbias");
+    float *all[] = { x, gain, bias, dy, y, y2, dx, dx2, dgain, dgain2, dbias, dbias2 };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+}
+
+static void layernorm_agrees(void **state)
+{
+    (void)state;
+    for_each(check_layernorm);
+}
+
 static void check_losses(const struct lm_kernels *fast, size_t n)
 {
     float *x = random_values(1, n, 10), *x2 = lm_memdup(x, n * sizeof *x), *p = lm_memdup(x, n * sizeof *x);
@@ -247,6 +307,8 @@ int main(void)
         cmocka_unit_test(norms_agree),
         cmocka_unit_test(rotations_agree_and_undo),
         cmocka_unit_test(swiglu_agrees),
+        cmocka_unit_test(gelu_agrees),
+        cmocka_unit_test(layernorm_agrees),
         cmocka_unit_test(losses_agree),
         cmocka_unit_test(updates_agree),
         cmocka_unit_test(small_products_have_the_same_bits_in_any_batch),

@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include "base/sys.h"
+#include "model/model.h"
 #include "runs.h"
 
 #include <signal.h>
@@ -190,6 +191,33 @@ static void fine_tuning_learns_and_resumes(void **state)
     lm_buf_release(&metrics);
 }
 
+/* Made, tuned, opened as what it is; with dropout, whose masks come again. */
+static void a_gpt2_is_made_and_tuned(void **state)
+{
+    (void)state;
+    struct lm_pretrain_config c = small_config();
+    struct lm_finetune_config tune;
+    struct lm_err err = { 0 };
+    struct lm_buf metrics = { 0 };
+    struct lm_model model;
+    c.family = LM_FAMILY_GPT2;
+    c.dropout = 0.1;
+    must(pretrain(&c, "work.gpt2", "out.gpt2", &err), &err);
+    must(pretrain(&c, "work.gpt2b", "out.gpt2b", &err), &err);
+    assert_same_run("out.gpt2", "out.gpt2b");
+    lm_opt_defaults(&lm_finetune_options, &tune);
+    tune.epochs = 2;
+    must(lm_finetune(&tune, "out.gpt2", "pairs.jsonl", "work.gpt2ft", "out.gpt2ft", &metrics, &err), &err);
+    must(lm_model_open("out.gpt2ft", &model, &err), &err);
+    assert_int_equal(model.config.arch, LM_ARCH_GPT2);
+    lm_model_close(&model);
+    tune.lora_rank = 2;
+    assert_int_equal(lm_finetune(&tune, "out.gpt2", "pairs.jsonl", "work.gpt2l", "out.gpt2l", &metrics, &err),
+                     LM_EINVAL);
+    assert_non_null(strstr(err.text, "Llama family only"));
+    lm_buf_release(&metrics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +228,7 @@ int main(void)
         cmocka_unit_test(the_recorded_losses_come_again),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(fine_tuning_learns_and_resumes),
+        cmocka_unit_test(a_gpt2_is_made_and_tuned),
     };
     return cmocka_run_group_tests(tests, make_data, NULL) != 0;
 }
