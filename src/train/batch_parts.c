@@ -61,13 +61,14 @@ static size_t spare_of(size_t own)
 }
 
 void lm_batch_parts_init(struct lm_batch_parts *p, size_t count, const struct lm_llama *model,
-                         struct lm_lora *lora, struct lm_ranks *ranks)
+                         struct lm_lora *lora, struct lm_slices *slices)
 {
-    const size_t own = count / (size_t)ranks->count;
+    const size_t own = count / (size_t)slices->ranks->count;
     LM_ASSERT(own > 0);
     *p = (struct lm_batch_parts){
-        .ranks = ranks, .count = count, .own = own, .levels = levels_of(own), .spare_count = spare_of(own)
+        .slices = slices, .count = count, .own = own, .levels = levels_of(own), .spare_count = spare_of(own)
     };
+    p->layers = (size_t)model->config.layers;
     p->spare = lm_zalloc(p->spare_count + 1, sizeof *p->spare);
     for (size_t i = 0; i < p->spare_count; i++)
         lm_gradient_init(&p->spare[i], model, lora);
@@ -102,6 +103,7 @@ static struct lm_batch rows_of(const struct lm_batch *b, size_t parts, size_t pa
     view.input += first * b->positions;
     view.target += first * b->positions;
     view.start += first * b->positions;
+    view.first_row += first;
     return view;
 }
 
@@ -138,6 +140,53 @@ static void put_aside(struct lm_batch_parts *p, size_t done, struct lm_gradient 
         add_gradient(&p->spare[p->levels], gradient);
 }
 
+/* The last part of one of several ranks, under way. */
+struct last_part {
+    struct lm_batch_parts *parts;
+    struct lm_gradient *gradient;
+    size_t layers;
+};
+
+/* What is complete after `ready` layers goes on its way, with this rank's other parts in it. */
+static void send_ready(const struct last_part *l, size_t ready)
+{
+    struct lm_batch_parts *p = l->parts;
+    struct lm_slices *s = p->slices;
+    for (size_t i = s->posted; i < s->count && s->items[i].ready <= ready; i++)
+        for (size_t level = 0; level < p->levels; level++) {
+            float *both[] = { l->gradient->slab + s->items[i].at, p->spare[level].slab + s->items[i].at };
+            lm_ranks_add(both, 2, 0, s->items[i].count);
+        }
+    lm_slices_post(s, l->gradient->slab, ready);
+}
+
+static void layer_done(void *state, size_t layer)
+{
+    const struct last_part *l = state;
+    send_ready(l, l->layers - layer);
+}
+
+/* Number `i` of this rank's parts, to gradient or aside. */
+static enum lm_rc train_part(struct lm_batch_parts *p, size_t i, struct lm_net *net,
+                             const struct lm_batch *batch, struct lm_gradient *gradient, struct lm_err *err)
+{
+    const struct lm_ranks *ranks = p->slices->ranks;
+    const size_t part = (size_t)ranks->rank * p->own + i;
+    const struct lm_batch rows = rows_of(batch, p->count, part);
+    struct last_part last = { p, gradient, p->layers };
+    const bool sends = ranks->count > 1 && i == p->own - 1;
+    memset(gradient->slab, 0, gradient->count * sizeof *gradient->slab);
+    lm_net_watch(net, sends ? layer_done : NULL, &last);
+    const enum lm_rc rc = lm_net_train(net, &rows, gradient, &p->losses[part], err);
+    lm_net_watch(net, NULL, NULL);
+    LM_TRY(rc);
+    if (sends)
+        send_ready(&last, SIZE_MAX);
+    else
+        put_aside(p, i, gradient);
+    return LM_OK;
+}
+
 enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, struct lm_net *net, const struct lm_batch *batch,
                                 struct lm_gradient *gradient, double *ret_loss, bool *ret_stop,
                                 struct lm_err *err)
@@ -145,17 +194,12 @@ enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, struct lm_net *net, co
     LM_ASSERT(batch->trained > 0);
 
     memset(p->losses, 0, (p->count + 1) * sizeof *p->losses);
-    for (size_t i = 0; i < p->own; i++) {
-        const size_t part = (size_t)p->ranks->rank * p->own + i;
-        const struct lm_batch rows = rows_of(batch, p->count, part);
-        memset(gradient->slab, 0, gradient->count * sizeof *gradient->slab);
-        LM_TRY(lm_net_train(net, &rows, gradient, &p->losses[part], err));
-        put_aside(p, i, gradient);
-    }
+    for (size_t i = 0; i < p->own; i++)
+        LM_TRY(train_part(p, i, net, batch, gradient, err));
     if (p->spare_count > p->levels)
         swap(gradient, &p->spare[p->levels]);
     p->losses[p->count] = lm_stop_asked();
-    LM_TRY(lm_ranks_sum(p->ranks, p->losses, p->count + 1, err));   // of each loss all but one are 0
+    LM_TRY(lm_ranks_sum(p->slices->ranks, p->losses, p->count + 1, err));   // of each loss all but one are 0
     double loss = 0;
     for (size_t i = 0; i < p->count; i++)
         loss += p->losses[i];

@@ -14,11 +14,12 @@
  * A rank with 2^k parts keeps k gradients beside the one it works on. */
 
 #include "train/net.h"
-#include "train/ranks.h"
+#include "train/slices.h"
 
 struct lm_batch_parts {
-    struct lm_ranks *ranks;      // borrowed
+    struct lm_slices *slices;    // borrowed
     size_t count;                // of the whole batch
+    size_t layers;               // of the model
     size_t own, levels;          // of this rank; neighbours are added on so many levels
     struct lm_gradient *spare;   // (spare_count), one for each level and one for what is left
     size_t spare_count;
@@ -32,12 +33,14 @@ size_t lm_batch_parts_count(size_t wanted, size_t rows, size_t positions);
 enum lm_rc lm_batch_parts_check(size_t parts, size_t rows, int ranks, struct lm_err *err);
 
 void lm_batch_parts_init(struct lm_batch_parts *p, size_t count, const struct lm_llama *model,
-                         struct lm_lora *lora, struct lm_ranks *ranks);
+                         struct lm_lora *lora, struct lm_slices *slices);
 void lm_batch_parts_release(struct lm_batch_parts *p);
 size_t lm_batch_parts_bytes(size_t count, int ranks, size_t floats);
 
 /* Into gradient goes the sum over this rank's parts, of losses divided by batch->trained; ret_loss: the mean
- * over the whole batch.  ret_stop: some rank was asked to stop, and all are told so after the same step. */
+ * over the whole batch.  ret_stop: some rank was asked to stop, and all are told so after the same step. With
+ * several ranks the transfers of the gradient have begun, layer by layer during the last way back:
+ * lm_slices_reduce ends them. */
 enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, struct lm_net *net, const struct lm_batch *batch,
                                 struct lm_gradient *gradient, double *ret_loss, bool *ret_stop,
                                 struct lm_err *err);

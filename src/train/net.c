@@ -99,6 +99,7 @@ static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const st
     for (size_t row = 0; row < b->rows && rc == LM_OK; row += rows_full) {
         const size_t first = row * n->positions;
         n->rows = b->rows - row < rows_full ? b->rows - row : rows_full;
+        n->last = row + n->rows == b->rows;
         n->count = n->rows * n->positions;
         rc = run_micro_batch(n, b, first, g, weigher, err);
         for (size_t i = 0; rc == LM_OK && i < n->count; i++)
@@ -111,6 +112,18 @@ static enum lm_rc run_batch(struct lm_net *n, const struct lm_batch *b, const st
     n->count = rows_full * n->positions;
     *ret_sum = sum;
     return rc;
+}
+
+void lm_net_watch(struct lm_net *n, void (*done)(void *state, size_t layer), void *state)
+{
+    n->layer_done = done;
+    n->layer_done_state = state;
+}
+
+void lm_net_layer_done(const struct lm_net *n, size_t layer)
+{
+    if (n->last && n->layer_done)
+        n->layer_done(n->layer_done_state, layer);
 }
 
 enum lm_rc lm_net_measure(struct lm_net *n, const struct lm_batch *batch, float *losses, struct lm_err *err)

@@ -79,6 +79,11 @@ enum lm_rc lm_net_train_weighted(struct lm_net *net, const struct lm_batch *batc
 enum lm_rc lm_net_next(struct lm_net *net, const struct lm_batch *batch, size_t position, float *ret_logits,
                        struct lm_err *err);
 
+/* Told in the last micro-batch of lm_net_train when the gradients of a layer are complete, and with them
+ * those of all layers behind it and of what is behind the last one; from the last layer to the first.  The
+ * embedding's, and a tied head's, are complete when lm_net_train returns.  done NULL: nobody is told. */
+void lm_net_watch(struct lm_net *net, void (*done)(void *state, size_t layer), void *state);
+
 /* Floating-point operations of one trained position, forward and backward, for speeds. */
 double lm_net_flops(const struct lm_llama_config *config, size_t positions);
 

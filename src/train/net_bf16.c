@@ -330,6 +330,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
             layer_forward(n, b, first, l, NULL);
         ffn_backward(n, g, l);
         attention_backward(n, b, first, g, l);
+        lm_net_layer_done(n, l);
     }
     if (!g->lora)
         lm_net_embed_back(n, b, first, g);

@@ -499,6 +499,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
             LM_TRY(layer_forward(n, b, first, l, NULL, err));
         LM_TRY(ffn_backward(n, g, l, err));
         LM_TRY(attention_backward(n, b, first, g, l, err));
+        lm_net_layer_done(n, l);
     }
     if (!g->lora)
         lm_net_embed_back(n, b, first, g);

@@ -68,6 +68,9 @@ struct lm_net {
     const struct lm_bf16_kernels *kernels16;
     size_t rows, positions, count;   // count = rows * positions = N
     size_t width, heads, kv_heads, head_dim, kv_width, ffn, vocab, layers, loss_rows;
+    void (*layer_done)(void *state, size_t layer);   // see lm_net_watch
+    void *layer_done_state;
+    bool last;   // micro-batch of its batch
     float eps;
     bool gpt2;                  // LayerNorm, learned positions, GELU, biases
     struct lm_net_kept *kept;   // one per layer
@@ -140,6 +143,7 @@ static inline size_t lm_net_position(const struct lm_net *n, const struct lm_bat
 }
 
 /* Shared by both ways. */
+void lm_net_layer_done(const struct lm_net *n, size_t layer);   // on the way back
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);
 void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t first,
                        const struct lm_gradient *g);

@@ -25,7 +25,8 @@ union lm_ranks_request {
 enum lm_ranks_progress { LM_RANKS_FAILED = -1, LM_RANKS_PENDING, LM_RANKS_DONE };
 
 /* A transport.  Messages from one rank to another arrive in the order in which they were sent; the receiver
- * knows their sizes.  The memory is the transfer's until `done` says that it is over. */
+ * knows their sizes.  The memory is the transfer's until `done` says that it is over; `done` may be asked
+ * again. */
 struct lm_ranks_ops {
     size_t ops_bytes;   // of this struct: a module of another version is refused
     void (*send)(void *state, int to, const void *data, size_t bytes, union lm_ranks_request *ret);

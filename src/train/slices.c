@@ -60,7 +60,12 @@ static void cut(struct cutter *c, struct lm_slice tensor, size_t turn)
 
 static void put_tensor(struct cutter *c, const struct lm_llama *model, int kind, size_t layer)
 {
+    const size_t layers = (size_t)model->config.layers;
     struct lm_slice tensor = { .kind = kind };
+    if (lm_llama_tensors[kind].per_layer)
+        tensor.ready = layers - layer;
+    else if (kind == LM_LLAMA_EMBED)
+        tensor.ready = layers + 1;
     lm_llama_shape(&model->config, kind, &tensor.rows, &tensor.cols);
     tensor.count = tensor.rows * tensor.cols;
     tensor.at = (size_t)(lm_llama_at(model, kind, layer) - model->params);
@@ -95,7 +100,10 @@ void lm_slices_init(struct lm_slices *s, const struct lm_llama *model, const str
     struct cutter c = { .s = s, .whole = whole };
     c.load = lm_zalloc((size_t)ranks->count, sizeof *c.load);
     if (lora)
-        cut(&c, (struct lm_slice){ .count = lora->count, .rows = 1, .cols = lora->count, .kind = -1 }, 0);
+        cut(&c,
+            (struct lm_slice){
+                .count = lora->count, .cols = lora->count, .rows = 1, .kind = -1, .ready = SIZE_MAX },
+            0);
     else
         put_model(&c, model);
     free(c.load);
@@ -144,7 +152,7 @@ static float *inbox_at(const struct lm_slices *s, const struct lm_slice *slice, 
     return s->inbox + before * (size_t)(s->ranks->count - 1) + (size_t)i * slice->count;
 }
 
-static void post(struct lm_slices *s, size_t index, float *gradient, size_t before)
+static void post_slice(struct lm_slices *s, size_t index, float *gradient, size_t before)
 {
     const struct lm_slice *slice = &s->items[index];
     struct lm_ranks *r = s->ranks;
@@ -180,17 +188,29 @@ static enum lm_rc finish(struct lm_slices *s, size_t index, float *gradient, siz
     return LM_OK;
 }
 
+void lm_slices_post(struct lm_slices *s, float *gradient, size_t ready)
+{
+    struct lm_ranks *r = s->ranks;
+    if (r->count == 1)
+        return;
+    for (; s->posted < s->count && s->items[s->posted].ready <= ready; s->posted++) {
+        post_slice(s, s->posted, gradient, s->posted_own);
+        s->posted_own += own(s, &s->items[s->posted]) ? s->items[s->posted].count : 0;
+    }
+    if (s->posted == 0)
+        return;
+    /* To ask for one is to move all on; what it answers is asked again when it is waited for. */
+    const size_t last = s->posted - 1, others = (size_t)r->count - 1;
+    (void)r->ops->done(r->state, own(s, &s->items[last]) ? &s->receives[last * others] : &s->sends[last]);
+}
+
 enum lm_rc lm_slices_reduce(struct lm_slices *s, float *gradient, struct lm_err *err)
 {
     if (s->ranks->count == 1)
         return LM_OK;
-    size_t before = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        post(s, i, gradient, before);
-        before += own(s, &s->items[i]) ? s->items[i].count : 0;
-    }
-    before = 0;
-    for (size_t i = 0; i < s->count; i++) {
+    lm_slices_post(s, gradient, SIZE_MAX);
+    s->posted = s->posted_own = 0;
+    for (size_t i = 0, before = 0; i < s->count; i++) {
         LM_TRY(finish(s, i, gradient, before, err));
         before += own(s, &s->items[i]) ? s->items[i].count : 0;
     }

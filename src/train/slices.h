@@ -17,9 +17,10 @@
 enum { LM_SLICE_UNIT = 1 << 14, LM_SLICE_UNITS_MAX = 64 };   // floats; of what is not a whole matrix
 
 struct lm_slice {
-    size_t at, count;    // floats in the slab
-    size_t state_at;     // in the owner's moments
-    size_t unit;         // number of the first unit
+    size_t at, count;   // floats in the slab
+    size_t state_at;    // in the owner's moments
+    size_t ready;   // after so many layers of the way back the gradient is complete; layers + 1: at its end
+    size_t unit;    // number of the first unit
     size_t rows, cols;   // of the whole tensor of a layer
     int kind;            // enum lm_llama_tensor; -1: of an adapter
     int owner;
@@ -31,6 +32,7 @@ struct lm_slices {
     size_t count;
     size_t floats, own_floats, units;   // of the slab; of this rank's slices
     /* Sums under way. */
+    size_t posted, posted_own;                  // slices whose transfers have begun; own floats among them
     float *inbox;                               // (count - 1, own_floats) what the others send
     union lm_ranks_request *sends, *receives;   // (slices), (slices, count - 1)
     double *squares;                            // (units)
@@ -41,6 +43,11 @@ struct lm_slices {
 void lm_slices_init(struct lm_slices *s, const struct lm_llama *model, const struct lm_lora *lora,
                     bool (*whole)(enum lm_llama_tensor kind), struct lm_ranks *ranks);
 void lm_slices_release(struct lm_slices *s);
+
+/* Begins the transfers of all slices that are complete after `ready` layers, and moves on those that have
+ * begun: the rest of the way back is computed meanwhile.  What is posted may not be changed until
+ * lm_slices_reduce. */
+void lm_slices_post(struct lm_slices *s, float *gradient, size_t ready);
 
 /* This rank's gradient becomes, in its own slices, the sum of all ranks'. */
 enum lm_rc lm_slices_reduce(struct lm_slices *s, float *gradient, struct lm_err *err);

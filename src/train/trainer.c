@@ -118,7 +118,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     if (c->dp)
         lm_gradient_init(&t->noisy, t->model, c->lora);
     if (!c->dp && !c->dpo)
-        lm_batch_parts_init(&t->parts, lm_trainer_parts(c, t->feed), t->model, c->lora, lm_trainer_ranks(c));
+        lm_batch_parts_init(&t->parts, lm_trainer_parts(c, t->feed), t->model, c->lora, &t->optim.slices);
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
 

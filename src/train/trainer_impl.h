@@ -58,6 +58,7 @@ size_t lm_trainer_parts(const struct lm_trainer_config *config, const struct lm_
 enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err);
+enum lm_rc lm_trainer_rewind(struct lm_training *t, uint64_t step, struct lm_err *err);
 enum lm_rc lm_trainer_measure(struct lm_training *t, struct lm_measure *ret, struct lm_err *err);
 
 /* ---- trainer_watch.c ---- */

@@ -69,6 +69,14 @@ static enum lm_rc share_state(struct lm_training *t, struct lm_err *err)
     return lm_ranks_share(r, s->log.ptr, s->log.len, err);
 }
 
+/* What rank 0 has read, to all. */
+static enum lm_rc spread_state(struct lm_training *t, struct lm_err *err)
+{
+    LM_TRY(share_state(t, err));
+    LM_TRY(lm_slices_scatter(&t->optim.slices, t->optim.m, err));
+    return lm_slices_scatter(&t->optim.slices, t->optim.v, err);
+}
+
 enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err)
 {
     struct lm_ranks *r = t->optim.slices.ranks;
@@ -77,9 +85,15 @@ enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_ranks_share(r, &rc, sizeof rc, err));
     if (rc == LM_ENOTHING || r->count == 1)
         return rc;
-    LM_TRY(share_state(t, err));
-    LM_TRY(lm_slices_scatter(&t->optim.slices, t->optim.m, err));
-    return lm_slices_scatter(&t->optim.slices, t->optim.v, err);
+    return spread_state(t, err);
+}
+
+enum lm_rc lm_trainer_rewind(struct lm_training *t, uint64_t step, struct lm_err *err)
+{
+    struct lm_ranks *r = t->optim.slices.ranks;
+    const enum lm_rc rc = r->rank == 0 ? lm_checkpoint_rewind(&t->place, step, &t->state, err) : LM_OK;
+    LM_TRY(lm_ranks_agree(r, rc, err));
+    return r->count == 1 ? LM_OK : spread_state(t, err);
 }
 
 enum lm_rc lm_trainer_measure(struct lm_training *t, struct lm_measure *ret, struct lm_err *err)

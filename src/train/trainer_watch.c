@@ -27,10 +27,6 @@ enum lm_rc lm_trainer_watch_check(const struct lm_training *t, struct lm_err *er
             err, LM_EINVAL,
             "%s: spike-deviations would look at losses that a private run may not show; leave it out",
             c->what);
-    if (c->loop.spike_deviations > 0 && lm_trainer_ranks(c)->count > 1)
-        return lm_fail(err, LM_EINVAL,
-                       "%s: a run that goes back (spike-deviations) is one rank's; start it without mpirun",
-                       c->what);
     return LM_OK;
 }
 
@@ -122,7 +118,7 @@ static enum lm_rc rewind_to(struct lm_training *t, uint64_t anchor, struct lm_er
     const struct lm_checkpoint now = *s;
     const struct lm_skip skip = { lm_trainer_batch_number(t) - (now.step - anchor), now.step - anchor + 1 };
     s->log = s->samples = (struct lm_buf){ 0 };
-    const enum lm_rc rc = lm_checkpoint_rewind(&t->place, anchor, s, err);
+    const enum lm_rc rc = lm_trainer_rewind(t, anchor, err);
     lm_buf_release(&s->log);
     lm_buf_release(&s->samples);
     s->log = now.log;
@@ -149,11 +145,14 @@ enum lm_rc lm_trainer_roll_back(struct lm_training *t, double loss, struct lm_er
             "step %llu: the loss jumped to %g, from a mean of %g, after %zu rollbacks (rollbacks-max); "
             "lower the learning rate or look at the data; checkpoints are kept",
             (unsigned long long)from, loss, s->spikes.mean, s->spikes.rollbacks);
-    lm_warn("%s: step %llu: the loss jumped to %g, from a mean of %g with deviation %g: back to step %llu, "
+    if (lm_trainer_ranks(t->config)->rank == 0)
+        lm_warn(
+            "%s: step %llu: the loss jumped to %g, from a mean of %g with deviation %g: back to step %llu, "
             "and on "
             "behind that batch",
             t->config->what, (unsigned long long)from, loss, s->spikes.mean, deviation(&s->spikes),
             (unsigned long long)anchor);
+    LM_TRY(lm_slices_reduce(&t->optim.slices, t->gradient.slab, err));   // ends what is under way
     LM_TRY(rewind_to(t, anchor, err));
     lm_buf_putc(&s->log, '{');
     lm_json_key_int(&s->log, "step", (int64_t)anchor);
