@@ -1,6 +1,7 @@
 /* corpus/token_cql.c - the token table for databases that speak CQL: a schema and files for cqlsh's COPY.
  *
- * A partition of token_document is a token, so its documents are one read. */
+ * A partition of token_document is a token, so its documents are one read.  Nothing is named `token`: in CQL
+ * that is a word of the language. */
 #include "base/file.h"
 #include "base/sys.h"
 #include "corpus/postings.h"
@@ -8,11 +9,12 @@
 
 static const char schema[] =
     "-- cqlsh -k KEYSPACE -f schema.cql, in the folder of these files\n"
-    "CREATE TABLE IF NOT EXISTS token (id int PRIMARY KEY, token text, bytes blob, frequency bigint);\n"
+    "CREATE TABLE IF NOT EXISTS vocabulary (id int PRIMARY KEY, spelling text, bytes blob, frequency "
+    "bigint);\n"
     "CREATE TABLE IF NOT EXISTS document (id text PRIMARY KEY, split text, tokens bigint);\n"
     "CREATE TABLE IF NOT EXISTS token_document (token_id int, document_id text, frequency int,\n"
     "    PRIMARY KEY (token_id, document_id));\n"
-    "COPY token (id, token, bytes, frequency) FROM 'token.csv' WITH HEADER = true;\n"
+    "COPY vocabulary (id, spelling, bytes, frequency) FROM 'vocabulary.csv' WITH HEADER = true;\n"
     "COPY document (id, split, tokens) FROM 'document.csv' WITH HEADER = true;\n"
     "COPY token_document (token_id, document_id, frequency) FROM 'token_document.csv' WITH HEADER = true;\n";
 
@@ -20,7 +22,7 @@ static const char schema[] =
 static const struct {
     const char *file, *header, *columns, *sql;
 } files[] = {
-    { "token.csv", "id,token,bytes,frequency", "itxi",
+    { "vocabulary.csv", "id,spelling,bytes,frequency", "itxi",
       "SELECT id, token, hex(bytes), frequency FROM token ORDER BY id" },
     { "document.csv", "id,split,tokens", "tti", "SELECT id, split, tokens FROM document ORDER BY no" },
 };

@@ -64,7 +64,7 @@ struct lm_phrase {
 enum lm_rc lm_token_phrases(const char *db_path, const struct lm_phrase *phrases, size_t count,
                             struct lm_phrase_hits *ret, struct lm_err *err);
 enum lm_rc lm_token_phrase(const char *db_path, const uint32_t *ids, size_t count, struct lm_phrase_hits *ret,
-                           struct lm_err *err);   // one
+                           struct lm_err *err);                                         // one
 void lm_phrase_hits_put(struct lm_phrase_hits *h, uint64_t document, uint64_t count);   // appends
 void lm_phrase_hits_release(struct lm_phrase_hits *h);
 

@@ -254,7 +254,7 @@ static void the_table_is_exported_row_by_row(void **state)
     assert_int_equal(lines_of("cql/token_document.csv"),
                      one_number(db, "SELECT count(*) FROM token_document") + 1);
     assert_int_equal(lines_of("cql/document.csv"), DOCUMENTS + 1);
-    assert_ok(lm_file_read("cql/token.csv", 1 << 24, &token, NULL));
+    assert_ok(lm_file_read("cql/vocabulary.csv", 1 << 24, &token, NULL));
     assert_true(lm_str_find(lm_buf_str(&token), LM_STR(",\"\\\"\",0x22,")) > 0);   // the token of a quote
     assert_true(lm_path_exists("cql/schema.cql"));
     lm_buf_release(&token);

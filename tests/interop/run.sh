@@ -75,6 +75,28 @@ find_promtool() {
     export PROMTOOL
 }
 
+# Apache Cassandra from Maven's packages, fetched once; the table of a few documents, for cqlsh.
+check_cassandra() {
+    local jars=$cache/cassandra
+    if ! command -v java >/dev/null || ! command -v cqlsh >/dev/null || ! command -v zstd >/dev/null; then
+        echo "skip cassandra: java, cqlsh or zstd is missing"
+        return
+    fi
+    if [ ! -d "$jars" ] && command -v mvn >/dev/null; then
+        mkdir -p "$work/maven" "$cache"
+        cp "$here/cassandra.pom" "$work/maven/pom.xml"
+        (cd "$work/maven" && mvn -B -q dependency:copy-dependencies -DoutputDirectory="$work/maven/jars") \
+            >"$work/maven.log" 2>&1 && mv "$work/maven/jars" "$jars" || true
+    fi
+    if [ ! -d "$jars" ]; then
+        echo "skip cassandra: $jars is not there, and mvn does not fetch it"
+        return
+    fi
+    { zstd -dcq "$documents" || true; } | head -n 200 >"$work/few.jsonl"
+    "$loom" tokens build "$work/few.jsonl" --tokenizer="$work/gpt2" --out="$work/few" --quiet
+    check cassandra "$loom" "$work/few/tokens.db" "$jars" "$work"
+}
+
 start_server() {
     mkdir "$work/state"
     "$loom" users add interop end-user --project="$work/state" --quiet
@@ -138,6 +160,7 @@ check tokenizer_ids "$loom" "$documents" "${tokenizers[@]}"
 check tokenizer_fuzz "$loom" "${tokenizers[@]/%//tokenizer.json}"
 check tokenizer_families "$loom" "$documents" "$work"
 check tokenizer_training "$documents" "${tokenizers[@]}"
+check_cassandra
 check chat_template "$loom" "$model"
 check safetensors "$loom" "$model"
 check_gguf
