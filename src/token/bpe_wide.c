@@ -17,16 +17,20 @@ bool lm_bpe_wide_init(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
             w->score_max = bpe->slots[i].rank + 1;
     if (w->score_max >> SCORE_BITS)
         return false;
-    while (((size_t)1 << (64 - w->shift)) < bpe->len)   // one of four entries is taken
+    while (((size_t)1 << (64 - w->shift)) < bpe->len / 3 * 2)   // of four entries one or less is taken
         w->shift--;
     w->lines = lm_slab_alloc(((size_t)1 << (64 - w->shift)) * sizeof(*w->lines));
     for (size_t i = 0; i < (size_t)1 << (64 - w->shift); i++)
         for (size_t k = 0; k < 4; k++)
             w->lines[i].entry[k].pair = LM_MERGE_FREE;
+    w->firsts = lm_zalloc((size_t)LM_BPE_FIRSTS * LM_BPE_FIRSTS, sizeof(*w->firsts));
     for (size_t i = 0; i <= bpe->mask; i++) {
         const struct lm_merge *m = &bpe->slots[i];
         if (m->pair == LM_MERGE_FREE)
             continue;
+        const uint64_t left = m->pair >> 32, right = (uint32_t)m->pair;
+        if ((left | right) < LM_BPE_FIRSTS)
+            w->firsts[left * LM_BPE_FIRSTS + right] = (uint64_t)(w->score_max - m->rank) << 32 | m->id;
         struct lm_bpe_line *line = &w->lines[home(w, m->pair)];
         size_t k = 0;
         while (k < 4 && line->entry[k].value)
@@ -44,6 +48,7 @@ bool lm_bpe_wide_init(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
 void lm_bpe_wide_release(struct lm_bpe_wide *w)
 {
     free(w->lines);
+    free(w->firsts);
     *w = (struct lm_bpe_wide){ 0 };
 }
 
@@ -173,4 +178,42 @@ size_t lm_bpe_wide_merge(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, 
     }
 #endif
     return lm_bpe_merge(w->bpe, s, ids, count);
+}
+
+enum { PARTS = 256 };   // worked on together
+
+static void merge_some(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, uint32_t *lens,
+                       size_t count)
+{
+    uint32_t starts[PARTS], at = 0;
+    for (size_t i = 0; i < count; i++) {
+        starts[i] = at;
+        at += lens[i];
+    }
+    bool done = false;
+#ifdef __x86_64__
+    done = w->lines && lm_isa_has(LM_ISA_AVX512);
+    for (size_t i = 0; done && i < count; i++)
+        if (lens[i] > LM_BPE_LANES)   // first: what is merged by now must not be taken for a short part
+            lens[i] = (uint32_t)lm_bpe_wide_merge(w, s, ids + starts[i], lens[i]) | LM_BPE_DONE;
+    if (done)
+        lm_bpe_parts_avx512(w, ids, starts, lens, count);
+    for (size_t i = 0; done && i < count; i++)
+        lens[i] &= ~LM_BPE_DONE;
+#endif
+    for (size_t i = 0; !done && i < count; i++)
+        lens[i] = (uint32_t)lm_bpe_wide_merge(w, s, ids + starts[i], lens[i]);
+}
+
+void lm_bpe_wide_merge_parts(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids,
+                             uint32_t *lens, size_t count)
+{
+    for (size_t from = 0; from < count; from += PARTS) {
+        const size_t some = count - from < PARTS ? count - from : PARTS;
+        size_t all = 0;
+        for (size_t i = 0; i < some; i++)
+            all += lens[from + i];
+        merge_some(w, s, ids, lens + from, some);
+        ids += all;
+    }
 }

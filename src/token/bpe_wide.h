@@ -22,11 +22,14 @@ struct lm_bpe_line {
     } entry[4];
 };
 
+enum { LM_BPE_FIRSTS = 256 };
+
 struct lm_bpe_wide {
     const struct lm_bpe *bpe;
     struct lm_bpe_line *lines;
     unsigned shift;       // 64 - log2(number of lines)
     uint32_t score_max;   // rank 0
+    uint64_t *firsts;     // [LM_BPE_FIRSTS squared]: values of pairs of the first ids, the bytes mostly
 };
 
 /* In the id of the last entry of a line: more entries would belong there; they are in bpe only. */
@@ -39,6 +42,17 @@ uint64_t lm_bpe_wide_find_far(const struct lm_bpe_wide *w, uint64_t pair);
 
 /* As lm_bpe_merge. */
 size_t lm_bpe_wide_merge(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, size_t count);
+
+/* Parts of a text that nothing merges across, each merged in place: ids holds them one behind the other,
+ * lens[i] is how many ids part i has.  On return lens[i] of them are left, at the same start. */
+void lm_bpe_wide_merge_parts(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids,
+                             uint32_t *lens, size_t count);
+
+enum { LM_BPE_LANES = 30 };               // ids of a part for the next one
+#define LM_BPE_DONE ((uint32_t)1 << 31)   // in a length: not to be looked at
+/* The same for parts of 2 to LM_BPE_LANES ids; other parts stay as they are. */
+void lm_bpe_parts_avx512(const struct lm_bpe_wide *w, uint32_t *ids, const uint32_t *starts, uint32_t *lens,
+                         size_t count);
 
 /* Merges 2 to LM_BPE_WINDOW ids; returns how many are left, writes them (over the old ones if wished) and of
  * how many old ones each is made. */

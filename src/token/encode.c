@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 enum { LARGE = 1 << 20, BYTES_PER_ID = 2 };   // a text for which room is made beforehand, and how much
+enum { LONG = 2048 };                         // bytes of a piece whose parts are not kept
 enum { BATCH = 512, AHEAD = 32 };             // pieces: of a batch; whose table lines are on their way
 
 /* In the key of a part, where nothing else of a key is: keeps it apart from a piece of the same bytes, which
@@ -132,6 +133,35 @@ static size_t encode_part(struct lm_encoder *e, struct lm_str part, bool readabl
     return count;
 }
 
+/* Parts of a very long piece, which hardly come again: straight to merging, many together. */
+static size_t encode_long(struct lm_encoder *e, struct lm_str piece)
+{
+    enum { PARTS = 256 };
+    uint32_t lens[PARTS];
+    size_t count = 0, from = 0;
+    while (from < piece.len) {
+        uint32_t *ids = e->ids + count, *out = ids;   // as many as the bytes from `from` on may follow
+        const size_t start = from;
+        size_t parts = 0;
+        for (; parts < PARTS && from < piece.len; parts++) {
+            const size_t end = lm_grams_next(e->plan->grams, piece, from);
+            lens[parts] = (uint32_t)(end - from);
+            from = end;
+        }
+        (void)bytes_to_ids(&e->t->bpe, (struct lm_str){ piece.ptr + start, from - start }, ids);
+        uint32_t places[PARTS], place = 0;
+        for (size_t i = 0; i < parts; i++) {
+            places[i] = place;
+            place += lens[i];
+        }
+        lm_bpe_wide_merge_parts(&e->plan->bpe, &e->scratch, ids, lens, parts);
+        for (size_t i = 0; i < parts; out += lens[i++])
+            memmove(out, ids + places[i], lens[i] * sizeof(*ids));
+        count += (size_t)(out - ids);
+    }
+    return count;
+}
+
 static size_t encode_parts(struct lm_encoder *e, struct lm_str piece)
 {
     size_t count = 0;
@@ -157,6 +187,8 @@ static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
     }
     if (t->family == LM_FAMILY_WORDS)
         return lm_words_ids(t, piece, &e->word, e->ids);
+    if (e->plan->grams && piece.len > LONG)
+        return encode_long(e, piece);
     if (e->plan->grams && piece.len > LM_CACHE_SHORT_MAX)
         return encode_parts(e, piece);
     const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)

@@ -132,6 +132,48 @@ static void registers_and_windows_follow_the_heap(void **state)
     lm_bpe_scratch_release(&scratch);
 }
 
+/* Parts side by side, of all lengths, as if each were alone.  Ids beyond the table of the first ones, too. */
+static void parts_at_once_follow_the_heap(void **state)
+{
+    (void)state;
+    enum { LISTS = 12, ROUNDS = 60, PARTS_MAX = 600, PART_MAX = 40 };
+    struct lm_rng rng = lm_rng_make(6, 0);
+    struct lm_bpe_scratch scratch = { 0 };
+    uint32_t *ids = lm_zalloc(PARTS_MAX * PART_MAX, sizeof(*ids));
+    uint32_t *want = lm_zalloc(PARTS_MAX * PART_MAX, sizeof(*want));
+    for (size_t list = 0; list < LISTS; list++) {
+        struct lm_bpe bpe;
+        struct lm_bpe_wide wide;
+        if (list % 2)
+            random_merges(&rng, &bpe);
+        else
+            merges_of_strings(&rng, &bpe);
+        assert_true(lm_bpe_wide_init(&wide, &bpe));
+        for (size_t round = 0; round < ROUNDS; round++) {
+            uint32_t lens[PARTS_MAX], old_lens[PARTS_MAX];
+            const size_t count = lm_rng_below(&rng, round % 4 ? 20 : PARTS_MAX) + 1;
+            const uint64_t letters = list % 2 ? LETTERS : 2, rare = round % 3 ? 0 : 200;
+            size_t all = 0;
+            for (size_t i = 0; i < count; i++) {
+                old_lens[i] = lens[i] = 1 + (uint32_t)lm_rng_below(&rng, round % 2 ? 16 : PART_MAX);
+                for (size_t k = 0; k < lens[i]; k++, all++)
+                    want[all] = ids[all] =
+                        (uint32_t)(lm_rng_below(&rng, rare + 2) > 200 ? 300 : lm_rng_below(&rng, letters));
+            }
+            lm_bpe_wide_merge_parts(&wide, &scratch, ids, lens, count);
+            for (size_t i = 0, at = 0; i < count; at += old_lens[i++]) {
+                assert_int_equal(lens[i], lm_bpe_merge_heap(&bpe, &scratch, want + at, old_lens[i], NULL));
+                assert_memory_equal(ids + at, want + at, lens[i] * sizeof(*ids));
+            }
+        }
+        lm_bpe_wide_release(&wide);
+        lm_bpe_release(&bpe);
+    }
+    free(ids);
+    free(want);
+    lm_bpe_scratch_release(&scratch);
+}
+
 static void of_equal_lines_the_last_counts(void **state)
 {
     (void)state;
@@ -196,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_of_merging_follow_the_rule),
         cmocka_unit_test(registers_and_windows_follow_the_heap),
+        cmocka_unit_test(parts_at_once_follow_the_heap),
         cmocka_unit_test(of_equal_lines_the_last_counts),
         cmocka_unit_test(a_megabyte_of_one_letter_takes_no_quadratic_time),
         cmocka_unit_test(bytes_and_their_printable_form_are_one_to_one),
