@@ -90,6 +90,25 @@ static size_t blanks_behind(struct lm_str text, size_t at)
     return at;
 }
 
+/* Joiners count as parts of words here. */
+static bool is_word(uint32_t cp)
+{
+    return lm_unicode_is_word(cp) || cp == 0x200c || cp == 0x200d;
+}
+
+static bool touches_word(struct lm_str text, size_t start, size_t end)
+{
+    uint32_t cp;
+    if (end < text.len && (lm_utf8_next(text, end, &cp), is_word(cp)))
+        return true;
+    if (start == 0)
+        return false;
+    for (start--; start > 0 && ((uint8_t)text.ptr[start] & 0xc0) == 0x80;)
+        start--;
+    lm_utf8_next(text, start, &cp);
+    return is_word(cp);
+}
+
 /* The next place from `at` on where an added token may start, or the end. */
 static size_t next_first(const struct lm_added *a, struct lm_str text, size_t at)
 {
@@ -115,6 +134,10 @@ bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, st
         const size_t end = at + token->len;
         if (token->kind == LM_TOKEN_SPECIAL && !allow.special) {
             at = end - 1;   // all of it is ordinary text, also an added token inside: so does Hugging Face
+            continue;
+        }
+        if (token->single_word && touches_word(text, at, end)) {
+            at = end - 1;
             continue;
         }
         if (token->kind == LM_TOKEN_SPECIAL && touches_plain(allow, at, end))

@@ -1,4 +1,5 @@
 /* token/decode.c - ids to bytes, at once or one at a time. */
+#include "token/chain.h"
 #include "token/plan.h"
 #include "token/words.h"
 
@@ -11,6 +12,8 @@ struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *i
 {
     struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
     *blank = false;
+    if (t->family == LM_FAMILY_CHAIN)
+        bytes = lm_vocab_bytes(&t->chain->shown[!*inside], id);
     if (t->family == LM_FAMILY_WORDS)
         bytes = lm_words_text(t, id, *inside, blank);
     else if (!*inside && t->pieces.strip && bytes.len > 0 && bytes.ptr[0] == ' ')
@@ -54,10 +57,22 @@ static size_t add_slices(const struct lm_token_slices *s, bool skip_special, con
     return i;
 }
 
+static enum lm_rc decode_chain(const struct lm_tokenizer *t, const uint32_t *ids, size_t count,
+                               bool skip_special, struct lm_buf *ret, struct lm_err *err)
+{
+    for (size_t at = 0; at < count; at++)
+        if (ids[at] >= t->vocab.size || t->vocab.items[ids[at]].kind == LM_TOKEN_HOLE)
+            return refuse(t, ids, at, err);
+    lm_chain_decode(t, ids, count, skip_special, ret);
+    return LM_OK;
+}
+
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err)
 {
     enum { STEP = 4096 };   // ids
+    if (t->family == LM_FAMILY_CHAIN)
+        return decode_chain(t, ids, count, skip_special, ret, err);
     const struct lm_token_slices *slices = count > 0 ? lm_token_slices(t) : NULL;
     const size_t before = ret->len;
     bool inside = false;

@@ -4,6 +4,7 @@
  * batch all keys and hashes come first and the table lines are fetched meanwhile; then one probe a piece.
  * What the cache does not know is merged by the list (bpe.c) and kept. */
 #include "token/cache.h"
+#include "token/chain.h"
 #include "token/cuts.h"
 #include "token/grams.h"
 #include "token/normal.h"
@@ -30,6 +31,7 @@ struct lm_encoder {
     const struct lm_token_plan *plan;
     struct lm_cache cache;
     struct lm_bpe_scratch scratch;
+    struct lm_chain_scratch chain;   // of LM_FAMILY_CHAIN
     struct lm_buf normal, word;
     uint32_t *ids;   // of one piece, while it is merged
     size_t ids_cap;
@@ -37,6 +39,7 @@ struct lm_encoder {
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
     struct lm_span_work *spans;   // NULL: nobody asks for them
+    struct lm_span part;          // of a chain: the text between added tokens, which is the range of all its ids
     bool counting;                // ids are counted and forgotten
     size_t count;
 };
@@ -56,6 +59,7 @@ void lm_encoder_free(struct lm_encoder *e)
         return;
     lm_cache_release(&e->cache);
     lm_bpe_scratch_release(&e->scratch);
+    lm_chain_scratch_release(&e->chain);
     lm_buf_release(&e->normal);
     lm_buf_release(&e->word);
     free(e->ids);
@@ -173,11 +177,21 @@ static size_t encode_parts(struct lm_encoder *e, struct lm_str piece)
     return count;
 }
 
+/* Ids that so many bytes may become. */
+static size_t room_for(const struct lm_tokenizer *t, size_t bytes)
+{
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_chain_room(t->chain, bytes);
+    return t->bytes_missing ? bytes * 3 : bytes;
+}
+
 /* The ids of a piece that the cache does not know, into e->ids. */
 static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
 {
     const struct lm_tokenizer *t = e->t;
-    lm_grow(&e->ids, &e->ids_cap, t->bytes_missing ? piece.len * 3 : piece.len, sizeof(*e->ids));
+    lm_grow(&e->ids, &e->ids_cap, room_for(t, piece.len), sizeof(*e->ids));
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_chain_ids(t, &e->chain, piece, e->ids);
     if (t->ignore_merges) {
         const uint32_t whole = lm_token_map_find(&t->model, &t->vocab, piece);
         if (whole != LM_TOKEN_NONE && t->vocab.items[whole].kind != LM_TOKEN_SPECIAL) {
@@ -236,9 +250,7 @@ static inline __attribute__((always_inline)) size_t prepare(struct lm_encoder *e
 static void encode_batch(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
                          struct lm_tokens *ret)
 {
-    const size_t bytes =
-        e->ends[count - 1] - start;   // a token has at least one, so this many ids are enough
-    const size_t room = (e->t->bytes_missing ? bytes * 3 : bytes) + LM_CACHE_INLINE_IDS;
+    const size_t room = room_for(e->t, e->ends[count - 1] - start) + count + LM_CACHE_INLINE_IDS;
     lm_tokens_room(ret, ret->len + room);
     uint32_t *out = ret->ids + ret->len;
     size_t ahead = prepare(e, text, start, 0, count < AHEAD ? count : AHEAD), at = start;
@@ -303,10 +315,34 @@ static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
         ret->ids[ret->len++] = ids[i];
 }
 
+/* The same for a chain: it makes pieces of its own. */
+static void encode_chain(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_tokens *ret)
+{
+    struct lm_chain_pieces *p = &e->chain.pieces;
+    lm_chain_cut(e->t->chain, text, starts, p);
+    for (size_t done = 0, at = 0, count; done < p->count; done += count) {
+        count = p->count - done < BATCH ? p->count - done : BATCH;
+        memcpy(e->ends, p->ends + done, count * sizeof(*e->ends));
+        const size_t before = ret->len, end = e->ends[count - 1];
+        encode_batch(e, lm_buf_str(&p->text), at, count, ret);
+        for (size_t i = before; e->spans && i < ret->len; i++)
+            lm_spans_put(e->spans, e->part.start, e->part.end);
+        at = end;
+        if (e->counting) {
+            e->count += ret->len;
+            ret->len = 0;
+        }
+    }
+}
+
 /* What lies between the added tokens of normal text.  starts: at the start of the text. */
 static void encode_late(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_tokens *ret)
 {
     const struct lm_tokenizer *t = e->t;
+    if (t->family == LM_FAMILY_CHAIN) {
+        encode_chain(e, text, starts, ret);
+        return;
+    }
     const struct lm_str part = text;
     if (t->family == LM_FAMILY_PIECES && t->pieces.late) {
         text = lm_pieces_normal(&t->pieces, text, starts, &e->normal);
@@ -321,6 +357,8 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
 {
     if (t->nfc)
         return lm_token_form(t->form, text, buf);
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_chain_normal(t->chain, text, &starts, buf);
     if (t->family == LM_FAMILY_PIECES && !t->pieces.late)
         return lm_pieces_normal(&t->pieces, text, starts, buf);
     if (t->family == LM_FAMILY_WORDS)
@@ -336,15 +374,23 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
     const struct lm_tokenizer *t = e->t;
     const struct lm_str part = text;
     struct lm_added_match match;
-    text = whole || t->family != LM_FAMILY_PIECES ? lm_token_normal(t, text, starts, &e->normal)
-                                                  : lm_pieces_normal(&no_prefix, text, false, &e->normal);
+    if (t->family == LM_FAMILY_CHAIN)   // which says whether the text still starts where it did
+        text = lm_chain_normal(t->chain, text, &starts, &e->normal);
+    else
+        text = whole || t->family != LM_FAMILY_PIECES ? lm_token_normal(t, text, starts, &e->normal)
+                                                      : lm_pieces_normal(&no_prefix, text, false, &e->normal);
     size_t at = 0;
-    if (e->spans)
+    if (e->spans && t->family != LM_FAMILY_CHAIN)
         lm_spans_part(e->spans, part, text);
+    if (e->spans)
+        e->part.start = (size_t)(part.ptr - e->spans->text.ptr);
+    e->part.end = e->part.start + part.len;
     for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
         encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
         append(ret, &match.id, 1);
-        if (e->spans && !t->pieces.late)
+        if (e->spans && t->family == LM_FAMILY_CHAIN)
+            lm_spans_put(e->spans, e->part.start, e->part.end);
+        else if (e->spans && !t->pieces.late)
             lm_spans_range(e->spans, match.start, match.end);
         else if (e->spans)
             lm_spans_put(e->spans, (size_t)(part.ptr - e->spans->text.ptr) + match.start,

@@ -45,7 +45,7 @@ static bool has_blanks(const struct lm_added *a)
 static bool may_cut(const struct lm_tokenizer *t)
 {
     const struct lm_token_plan *plan = lm_token_plan(t);
-    if (has_blanks(&t->added) || has_blanks(&t->later))
+    if (t->family == LM_FAMILY_CHAIN || has_blanks(&t->added) || has_blanks(&t->later))
         return false;
     return t->family != LM_FAMILY_PIECES || (plan->cuts && !t->pieces.trim && !t->pieces.late);
 }

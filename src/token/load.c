@@ -4,6 +4,7 @@
  * than none.  The bulk (vocab, merges) goes through the streaming reader, the small parts through
  * load_parts.c. */
 #include "base/json.h"
+#include "token/load_chain.h"
 #include "token/load_other.h"
 
 /* ---- objects as slices: the value of each known key, as text ---- */
@@ -75,8 +76,8 @@ static enum lm_rc slice_object(struct lm_token_load *l, struct lm_str json, cons
 
 /* ---- model.vocab ---- */
 
-static enum lm_rc put_token(struct lm_token_load *l, struct lm_str text, struct lm_str number,
-                            struct lm_err *err)
+enum lm_rc lm_load_put_token(struct lm_token_load *l, struct lm_str text, struct lm_str number,
+                             struct lm_err *err)
 {
     struct lm_vocab *v = &l->t->vocab;
     int64_t id = -1;
@@ -115,7 +116,7 @@ static enum lm_rc read_vocab(struct lm_token_load *l, struct lm_str json, struct
             return LM_OK;
         const struct lm_str text = r.text;
         LM_TRY(lm_json_want(&r, LM_JSON_NUMBER, err));
-        LM_TRY(put_token(l, text, r.text, err));
+        LM_TRY(lm_load_put_token(l, text, r.text, err));
     }
 }
 
@@ -160,10 +161,10 @@ static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct
     struct lm_str options[OPTIONS_MAX] = { 0 }, vocab, merges;
     LM_TRY(slice_model(l, json, options, &vocab, &merges, err));
     LM_TRY(lm_load_options(l, options, err));
-    LM_TRY(read_vocab(l, vocab, err));
+    LM_TRY((l->family->vocab ? l->family->vocab : read_vocab)(l, vocab, err));
     LM_TRY(lm_load_added(l, added, err));
     if (l->family->has_merges)
-        LM_TRY(lm_load_merges(l, merges, err));
+        LM_TRY((l->family->merges ? l->family->merges : lm_load_merges)(l, merges, err));
     return l->family->finish(l, err);
 }
 
@@ -178,12 +179,14 @@ static enum lm_rc find_family(struct lm_token_load *l, struct lm_str model, cons
     bool known = false;
     LM_TRY(slice_object(l, model, keys, 1, true, &type, &unknown, err));
     const struct lm_str bare = type.len < 2 ? LM_STR("BPE") : (struct lm_str){ type.ptr + 1, type.len - 2 };
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (!lm_str_eq(bare, lm_str(families[i]->model)))
+    const size_t count = l->chain ? LM_CHAIN_MODELS : sizeof(families) / sizeof(families[0]);
+    for (size_t i = 0; i < count; i++) {
+        const struct lm_load_family *family = l->chain ? &lm_load_chains[i] : families[i];
+        if (!lm_str_eq(bare, lm_str(family->model)))
             continue;
         known = true;
-        if (lm_load_is(decoder, families[i]->decoder)) {
-            l->family = families[i];
+        if (l->chain || lm_load_is(decoder, family->decoder)) {
+            l->family = family;
             l->t->family = l->family->id;
             return LM_OK;
         }
@@ -246,15 +249,18 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
     return lm_load_post_processor(l, values[POST_PROCESSOR], err);
 }
 
-static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct lm_tokenizer **ret,
-                        struct lm_err *err)
+static enum lm_rc parse_as(struct lm_str json, const char *name, bool ranks, bool chain,
+                           struct lm_tokenizer **ret, struct lm_err *err)
 {
-    struct lm_token_load l = { .t = lm_zalloc(1, sizeof(*l.t)), .name = name, .ranks = ranks };
+    struct lm_token_load l = { .name = name, .ranks = ranks, .chain = chain, .unknown_id = LM_TOKEN_NONE };
+    l.t = lm_zalloc(1, sizeof(*l.t));
     memset(l.t->roles, 0xff, sizeof(l.t->roles));   // LM_TOKEN_NONE
     l.t->unknown = LM_TOKEN_NONE;
     memset(l.byte_id, 0xff, sizeof(l.byte_id));
     const enum lm_rc rc = read_all(&l, json, err);
     json_decref(l.unknown);
+    json_decref(l.sentencepiece);
+    free(l.scores);
     lm_buf_release(&l.bytes);
     lm_arena_release(&l.arena);
     if (rc != LM_OK) {
@@ -266,10 +272,29 @@ static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct
     return LM_OK;
 }
 
+/* As one of the usual families, or else as a chain, which knows all components. */
+static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct lm_tokenizer **ret,
+                        struct lm_err *err)
+{
+    struct lm_err usual = { 0 };
+    const enum lm_rc rc = parse_as(json, name, ranks, false, ret, &usual);
+    if (rc == LM_OK || ranks)
+        return rc == LM_OK ? LM_OK : lm_fail(err, rc, "%s", usual.text);
+    return parse_as(json, name, ranks, true, ret, err);
+}
+
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                               struct lm_err *err)
 {
     LM_TRY(parse(json, name, false, ret, err));
+    lm_buf_add_str(&(*ret)->json, json);
+    return LM_OK;
+}
+
+enum lm_rc lm_tokenizer_parse_usual(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                                    struct lm_err *err)
+{
+    LM_TRY(parse_as(json, name, false, false, ret, err));
     lm_buf_add_str(&(*ret)->json, json);
     return LM_OK;
 }

@@ -17,7 +17,12 @@ struct lm_token_load {
     bool ranks;              // lm_tokenizer_parse_ranks
     bool *made;              // [vocab.size] some merge makes the token
     json_t *unknown;         // unk_token of the model; NULL or null when it has none
-    uint32_t byte_id[256];   // of <0x00>.., LM_TOKEN_NONE: not there; LM_FAMILY_PIECES only
+    uint32_t byte_id[256];   // of <0x00>.., LM_TOKEN_NONE: not there; LM_FAMILY_PIECES and chains
+    bool chain;              // whatever it is, as a chain: load_chain.h
+    double *scores;          // [scored] of a Unigram model
+    size_t scored, scores_cap;
+    uint32_t unknown_id;     // unk_id of it; LM_TOKEN_NONE: it has none
+    json_t *sentencepiece;   // LM_CHAIN_SENTENCEPIECE; NULL or no object: it is none
 };
 
 /* A model option and the values of it that are supported. */
@@ -40,6 +45,9 @@ struct lm_load_family {
     bool (*spell)(struct lm_token_load *l, struct lm_str text, struct lm_buf *ret);
     void (*place)(struct lm_token_load *l, struct lm_str text, uint32_t id);   // NULL, or notes a token's id
     enum lm_rc (*finish)(struct lm_token_load *l, struct lm_err *err);         // all else is loaded
+    /* How vocabulary and merges are read; NULL: as an object, as lm_load_merges. */
+    enum lm_rc (*vocab)(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
+    enum lm_rc (*merges)(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
 };
 extern const struct lm_load_family lm_load_bytes, lm_load_pieces, lm_load_words;
 
@@ -58,6 +66,10 @@ const json_t *lm_load_item(const json_t *component, const char *list, size_t ind
 
 void lm_load_tree_free(json_t **value);
 #define LM_TREE_FREE __attribute__((cleanup(lm_load_tree_free)))
+
+/* A token of the vocabulary and its id, as they are written. */
+enum lm_rc lm_load_put_token(struct lm_token_load *l, struct lm_str text, struct lm_str number,
+                             struct lm_err *err);
 
 /* A token that merges may use; LM_TOKEN_NONE for special ones, so that no text can make them. */
 uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes);

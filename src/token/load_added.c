@@ -30,15 +30,19 @@ static void put_where_it_is_sought(struct lm_token_load *l, uint32_t id, struct 
 {
     const enum lm_token_kind kind = l->t->vocab.items[id].kind;
     const bool lstrip = json_is_true(json_object_get(token, "lstrip"));
+    const bool single = json_is_true(json_object_get(token, "single_word"));
     const bool rstrip = json_is_true(json_object_get(token, "rstrip"));
     if (!json_is_true(json_object_get(token, "normalized"))) {
         lm_added_put(&l->t->added, id, content, kind, lstrip, rstrip);
+        l->t->added.texts.items[id].single_word = single;
         return;
     }
     lm_buf_reset(&l->bytes);
     const struct lm_str normal = lm_token_normal(l->t, content, true, &l->bytes);
-    if (normal.len > 0)
-        lm_added_put(&l->t->later, id, normal, kind, lstrip, rstrip);
+    if (normal.len == 0)
+        return;
+    lm_added_put(&l->t->later, id, normal, kind, lstrip, rstrip);
+    l->t->later.texts.items[id].single_word = single;
 }
 
 static enum lm_rc put_added(struct lm_token_load *l, const json_t *token, struct lm_err *err)
@@ -50,9 +54,6 @@ static enum lm_rc put_added(struct lm_token_load *l, const json_t *token, struct
     if (content.len == 0 || id < 0 || id >= LM_VOCAB_SIZE_MAX)
         return lm_fail(err, LM_EFORMAT, "%s: an added token has no content or no id in 0..%d", l->name,
                        LM_VOCAB_SIZE_MAX - 1);
-    if (json_is_true(json_object_get(token, "single_word")))
-        return lm_fail(err, LM_EFORMAT, "%s: added token '%s': single_word is not supported", l->name,
-                       content.ptr);
     if (!is_free(l, (size_t)id, content))
         return lm_fail(err, LM_EFORMAT, "%s: added token '%s' has id %lld, which another token has too",
                        l->name, content.ptr, (long long)id);
@@ -61,7 +62,8 @@ static enum lm_rc put_added(struct lm_token_load *l, const json_t *token, struct
     const bool special = json_is_true(json_object_get(token, "special"));
     lm_vocab_set(&l->t->vocab, (uint32_t)id, meaning(l, content),
                  special ? LM_TOKEN_SPECIAL : LM_TOKEN_ADDED);
-    put_where_it_is_sought(l, (uint32_t)id, content, token);
+    if (special || !json_is_object(l->sentencepiece))   // there the model itself finds them
+        put_where_it_is_sought(l, (uint32_t)id, content, token);
     return LM_OK;
 }
 

@@ -10,6 +10,7 @@
 enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char *name, struct lm_buf *ret,
                             struct lm_err *err);
 bool lm_load_looks_like_tiktoken(struct lm_str file);
+bool lm_from_base64(struct lm_str text, struct lm_buf *ret);   // appends; false: it is none
 
 /* A sentencepiece model (protobuf) as GGUF's arrays; strings are borrowed from the file. */
 enum lm_rc lm_load_spm(struct lm_str file, const char *name, struct lm_arena *arena,
@@ -26,5 +27,8 @@ enum lm_rc lm_load_vocab_and_merges(struct lm_str vocab, struct lm_str merges, c
  * make one token have its rank, its id: tiktoken's rule. */
 enum lm_rc lm_tokenizer_take(struct lm_buf *json, const char *name, bool ranks, struct lm_tokenizer **ret,
                              struct lm_err *err);
+/* As lm_tokenizer_parse, but never as a chain: for what others than Hugging Face's files mean. */
+enum lm_rc lm_tokenizer_parse_usual(struct lm_str json, const char *name, struct lm_tokenizer **ret,
+                                    struct lm_err *err);
 
 #endif

@@ -79,7 +79,7 @@ static int base64_digit(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-static bool from_base64(struct lm_str text, struct lm_buf *ret)
+bool lm_from_base64(struct lm_str text, struct lm_buf *ret)
 {
     uint32_t held = 0;
     unsigned bits = 0;
@@ -113,7 +113,7 @@ static enum lm_rc read_line(struct lm_str line, size_t number, const char *name,
     int64_t id = -1;
     lm_buf_reset(bytes);
     lm_str_split(&rank, ' ', &text);
-    if (!from_base64(text, bytes) || bytes->len == 0 || !lm_str_to_i64(rank, &id))
+    if (!lm_from_base64(text, bytes) || bytes->len == 0 || !lm_str_to_i64(rank, &id))
         return lm_fail(err, LM_EFORMAT, "%s:%zu: not a token in base64, a blank and a rank", name, number);
     if (id < 0 || id >= LM_VOCAB_SIZE_MAX || bytes->len > TOKEN_BYTES_MAX)
         return lm_fail(err, LM_EFORMAT, "%s:%zu: the rank is outside 0..%d or the token longer than %d bytes",
@@ -228,7 +228,7 @@ bool lm_load_looks_like_tiktoken(struct lm_str file)
     struct lm_buf bytes = { 0 };
     int64_t rank;
     lm_str_split(&rest, '\n', &line);
-    const bool yes = line.len < 4096 && lm_str_split(&line, ' ', &token) && from_base64(token, &bytes) &&
+    const bool yes = line.len < 4096 && lm_str_split(&line, ' ', &token) && lm_from_base64(token, &bytes) &&
                      lm_str_to_i64(lm_str_trim(line), &rank);
     lm_buf_release(&bytes);
     return yes;

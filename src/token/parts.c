@@ -2,6 +2,7 @@
  *
  * The arrays are checked, written as tokenizer.json, and that is loaded: what a GGUF file means and what its
  * tokenizer.json means cannot differ. */
+#include "token/load_other.h"
 #include "token/parts_impl.h"
 
 #include "text/text.h"
@@ -170,7 +171,7 @@ enum lm_rc lm_tokenizer_from_parts(const struct lm_tokenizer_parts *parts, const
     LM_TRY(lm_parts_check(parts, name, err));
     enum lm_rc rc = write_json(parts, name, &json, err);
     if (rc == LM_OK)
-        rc = lm_tokenizer_parse(lm_buf_str(&json), name, &t, err);
+        rc = lm_tokenizer_parse_usual(lm_buf_str(&json), name, &t, err);
     lm_buf_release(&json);
     LM_TRY(rc);
     for (size_t role = 0; role < LM_ROLE_COUNT; role++)

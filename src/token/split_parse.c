@@ -154,7 +154,10 @@ static enum lm_rc parse_escape(struct parser *p, struct split_set *s, bool *ret_
         s->not_categories |= U_GC_ND_MASK;
         return LM_OK;
     case 'w':   // as Oniguruma has it
-        s->categories |= U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK | U_GC_PC_MASK;
+        s->word = true;
+        return LM_OK;
+    case 'W':
+        s->not_word = true;
         return LM_OK;
     case 'p':
     case 'P':

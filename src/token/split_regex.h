@@ -18,6 +18,7 @@ enum {
 struct split_set {
     uint32_t categories, not_categories;   // \p, \P
     bool space, not_space;                 // \s, \S
+    bool word, not_word;                   // \w, \W
     bool negated;
     struct {
         uint32_t first, last;

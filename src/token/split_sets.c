@@ -30,19 +30,32 @@ static bool in_ranges(const struct split_set *s, uint32_t cp)
     return false;
 }
 
-static bool has(const struct split_set *s, uint32_t cp, unsigned category, bool space)
+/* \w as Oniguruma has it: some numbers of Latin-1 too. */
+static bool is_word(uint32_t cp)
 {
-    const uint32_t bit = (uint32_t)1 << category;
+    return lm_unicode_is_word(cp) || cp == 0xb2 || cp == 0xb3 || cp == 0xb9 || (cp >= 0xbc && cp <= 0xbe);
+}
+
+/* What a set asks of a character beside its place. */
+struct kind {
+    unsigned category;
+    bool space, word;
+};
+
+static bool has(const struct split_set *s, uint32_t cp, struct kind k)
+{
+    const uint32_t bit = (uint32_t)1 << k.category;
     const bool in = (s->categories & bit) || (s->not_categories && !(s->not_categories & bit)) ||
-                    (s->space && space) || (s->not_space && !space) || in_ranges(s, cp);
+                    (s->space && k.space) || (s->not_space && !k.space) || (s->word && k.word) ||
+                    (s->not_word && !k.word) || in_ranges(s, cp);
     return in != s->negated;
 }
 
-static uint64_t signature(const struct split_program *p, uint32_t cp, unsigned category, bool space)
+static uint64_t signature(const struct split_program *p, uint32_t cp, struct kind k)
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < p->set_count; i++)
-        bits |= (uint64_t)has(&p->sets[i], cp, category, space) << i;
+        bits |= (uint64_t)has(&p->sets[i], cp, k) << i;
     return bits;
 }
 
@@ -61,8 +74,8 @@ static bool has_edges(const struct split_program *p, uint32_t page)
 struct classes {
     uint64_t *members;
     size_t count;
-    uint64_t by_category[CATEGORIES][2];
-    bool known[CATEGORIES][2];
+    uint64_t by_category[CATEGORIES][2][2];
+    bool known[CATEGORIES][2][2];
 };
 
 /* The class of a signature; 255 when there are too many. */
@@ -82,17 +95,16 @@ static void fill_page(const struct split_program *p, uint32_t page, struct class
     const bool edges = has_edges(p, page);
     for (uint32_t i = 0; i < 256; i++) {
         const uint32_t cp = page << 8 | i;
-        const unsigned category = category_of(cp);
-        const bool space = lm_unicode_class(cp) == LM_UCLASS_SPACE;
+        const struct kind k = { category_of(cp), lm_unicode_class(cp) == LM_UCLASS_SPACE, is_word(cp) };
         if (edges) {
-            ret[i] = class_of(c, signature(p, cp, category, space));
+            ret[i] = class_of(c, signature(p, cp, k));
             continue;
         }
-        if (!c->known[category][space]) {
-            c->by_category[category][space] = signature(p, cp, category, space);
-            c->known[category][space] = true;
+        if (!c->known[k.category][k.space][k.word]) {
+            c->by_category[k.category][k.space][k.word] = signature(p, cp, k);
+            c->known[k.category][k.space][k.word] = true;
         }
-        ret[i] = class_of(c, c->by_category[category][space]);
+        ret[i] = class_of(c, c->by_category[k.category][k.space][k.word]);
     }
 }
 

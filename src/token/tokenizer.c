@@ -1,3 +1,4 @@
+#include "token/chain.h"
 #include "token/plan.h"
 #include "token/words.h"
 
@@ -15,6 +16,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_token_slices_free(t->slices);
     lm_bpe_release(&t->bpe);
     lm_split_free(t->split);
+    lm_chain_free(t->chain);
     lm_buf_release(&t->json);
     lm_chat_release(t);
     lm_buf_release(&t->chat_template);
@@ -29,6 +31,8 @@ uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t)
 struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t, uint32_t id)
 {
     LM_ASSERT(id < t->vocab.size);
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_vocab_bytes(&t->chain->shown[0], id);
     const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
     if (t->family == LM_FAMILY_WORDS && bytes.len > 2 && lm_str_starts(bytes, LM_STR(LM_WORDS_INSIDE)))
         return (struct lm_str){ bytes.ptr + 2, bytes.len - 2 };

@@ -49,6 +49,7 @@ enum lm_token_family {
     LM_FAMILY_BYTES,    // byte-level BPE: encode.c
     LM_FAMILY_PIECES,   // sentencepiece's BPE: pieces.c
     LM_FAMILY_WORDS,    // WordPiece: words.c
+    LM_FAMILY_CHAIN,    // anything else: chain.h
 };
 
 /* What LM_FAMILY_PIECES does to text.  A blank is U+2581 in files and U+0020 in here. */
@@ -115,6 +116,7 @@ struct lm_tokenizer {
     uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary
     struct lm_buf chat_template;
+    struct lm_chain *chain;   // of LM_FAMILY_CHAIN
     struct lm_chat chat;
     uint8_t sha256[LM_SHA256_BYTES];   // of json, when sha256_made
     bool sha256_made;

@@ -5,6 +5,7 @@
  * Unicode 16.0, as in Hugging Face's tokenizers; the version is part of what a tokenizer means, so the tables
  * are our own (gen_unicode.mjs makes them) and do not change with an installed library. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum lm_uclass { LM_UCLASS_OTHER, LM_UCLASS_LETTER, LM_UCLASS_NUMBER, LM_UCLASS_SPACE };
@@ -12,6 +13,10 @@ enum lm_uclass { LM_UCLASS_OTHER, LM_UCLASS_LETTER, LM_UCLASS_NUMBER, LM_UCLASS_
 extern const char lm_unicode_version[];
 extern const uint8_t lm_unicode_index[0x110000 / 128];   // block of 128 code points
 extern const uint8_t lm_unicode_blocks[][32];            // four classes a byte
+
+/* What words are made of: letters, marks, digits, connecting punctuation (UTS #18, annex C, without its
+ * joiners). */
+bool lm_unicode_is_word(uint32_t cp);
 
 static inline enum lm_uclass lm_unicode_class(uint32_t cp)   // cp <= 0x10ffff
 {

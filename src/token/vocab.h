@@ -21,6 +21,7 @@ struct lm_token {
     enum lm_token_kind kind;
     bool lstrip, rstrip;   // an added token swallows the blanks before or behind it
     bool merged;           // of the model, and what merges may make
+    bool single_word;      // it does not touch letters, digits, marks and the like
 };
 
 struct lm_vocab {

@@ -425,18 +425,19 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     static const struct {
         const char *find, *put, *message;
     } cases[] = {
-        { "\"type\":\"BertNormalizer\"", "\"type\":\"Lowercase\"", "normalizer 'Lowercase'" },
-        { "\"type\":\"BertPreTokenizer\"", "\"type\":\"Whitespace\"", "pre_tokenizer 'Whitespace'" },
+        { "\"type\":\"BertNormalizer\"", "\"type\":\"Lowerbound\"", "normalizer 'Lowerbound'" },
+        { "\"type\":\"BertPreTokenizer\"", "\"type\":\"Whitepaper\"", "pre_tokenizer 'Whitepaper'" },
         { "\"type\":\"TemplateProcessing\"", "\"type\":\"Template\"", "post_processor 'Template'" },
         { "\"SpecialToken\":{\"id\":\"[CLS]\"", "\"SpecialToken\":{\"id\":\"[XXX]\"", "item 0 of 'single'" },
         { "\"ids\":[3]", "\"ids\":[9999]", "id 9999 is not in the vocabulary" },
-        { "\"decoder\":{\"type\":\"WordPiece\"", "\"decoder\":{\"type\":\"Metaspace\"",
-          "decoder 'Metaspace'" },
-        { "\"continuing_subword_prefix\":\"##\"", "\"continuing_subword_prefix\":\"@@\"", "@@" },
-        { "\"max_input_chars_per_word\":100", "\"max_input_chars_per_word\":0", "outside 1..250" },
+        { "\"decoder\":{\"type\":\"WordPiece\"", "\"decoder\":{\"type\":\"Megaspace\"",
+          "decoder 'Megaspace'" },
+        { "\"continuing_subword_prefix\":\"##\"", "\"continuing_subword_prefix\":\"@@@@@@@@@@@@@@@@@@@@\"",
+          "20 bytes" },
+        { "\"max_input_chars_per_word\":100", "\"max_input_chars_per_word\":-1", "outside 0.." },
         { "\"unk_token\":\"[UNK]\"", "\"unk_token\":\"[NOT]\"", "unk_token is not a token" },
         { "\"unk_token\":\"[UNK]\",", "", "no unk_token" },
-        { "\"model\":{\"type\":\"WordPiece\"", "\"model\":{\"type\":\"Unigram\"", "type = \"Unigram\"" },
+        { "\"model\":{\"type\":\"WordPiece\"", "\"model\":{\"type\":\"Trigram\"", "type = \"Trigram\"" },
         { "\"vocab\"", "\"words\"", "unknown key 'words' in the model" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,0 +1,359 @@
+/* token/chain_cut.c - pre-tokenisers, one behind the other: each cuts the pieces of the one before. */
+#include "token/chain.h"
+
+#include "base/err.h"
+#include "text/text.h"
+#include "token/bert_tables.h"
+#include "token/unicode.h"
+
+#include <unicode/uchar.h>
+#include <unicode/uscript.h>
+
+/* ---- patterns ---- */
+
+static bool is_punctuation(uint32_t cp)
+{
+    if (cp < 0x80)
+        return cp > ' ' && cp < 0x7f && ((cp | 0x20) - 'a' >= 26) && cp - '0' >= 10;
+    size_t low = 0, high = lm_bert_punctuation_count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (lm_bert_punctuation[mid].last < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < lm_bert_punctuation_count && lm_bert_punctuation[low].first <= cp;
+}
+
+static bool is_of(enum lm_chain_match kind, uint32_t cp)
+{
+    if (kind == LM_MATCH_BLANK)
+        return cp < 0x80 ? cp == ' ' || (cp >= '\t' && cp <= '\r') : lm_unicode_class(cp) == LM_UCLASS_SPACE;
+    if (kind == LM_MATCH_NUMBER)
+        return cp < 0x80 ? cp - '0' < 10 : lm_unicode_class(cp) == LM_UCLASS_NUMBER;
+    return is_punctuation(cp);
+}
+
+static bool find_regex(const struct lm_split_dfa *d, struct lm_str text, size_t at,
+                       struct lm_split_facts *facts, size_t *ret_start, size_t *ret_end)
+{
+    uint32_t cp;
+    for (; at < text.len; at += lm_utf8_next(text, at, &cp)) {
+        const size_t end = lm_split_match(d, (const uint8_t *)text.ptr, at, text.len, false, facts);
+        if (end > at) {
+            *ret_start = at;
+            *ret_end = end;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_text(struct lm_str wanted, struct lm_str text, size_t at, size_t *ret_start, size_t *ret_end)
+{
+    const char *found = memmem(text.ptr + at, text.len - at, wanted.ptr, wanted.len);
+    if (!found)
+        return false;
+    *ret_start = (size_t)(found - text.ptr);
+    *ret_end = *ret_start + wanted.len;
+    return true;
+}
+
+bool lm_chain_find(const struct lm_chain_pattern *p, struct lm_str text, size_t at,
+                   struct lm_split_facts *facts, size_t *ret_start, size_t *ret_end)
+{
+    if (p->kind == LM_MATCH_REGEX)
+        return find_regex(&p->dfa, text, at, facts, ret_start, ret_end);
+    if (at == text.len)
+        return false;
+    if (p->kind == LM_MATCH_TEXT)
+        return find_text(p->text, text, at, ret_start, ret_end);
+    uint32_t cp;
+    for (size_t len; at < text.len; at += len) {
+        len = lm_utf8_next(text, at, &cp);
+        if (!is_of(p->kind, cp) || (cp == 0xfffd && len == 1))
+            continue;
+        *ret_start = at;
+        *ret_end = at + len;
+        return true;
+    }
+    return false;
+}
+
+/* ---- what a step writes: pieces of `other`, which then becomes `text` ---- */
+
+static void end_piece(struct lm_chain_pieces *p)
+{
+    const size_t start = p->other_count ? p->other_ends[p->other_count - 1] : 0;
+    if (p->other.len == start)   // empty ones are left out
+        return;
+    lm_grow(&p->other_ends, &p->other_cap, p->other_count + 1, sizeof(*p->other_ends));
+    p->other_ends[p->other_count++] = (uint32_t)p->other.len;
+}
+
+static void add_piece(struct lm_chain_pieces *p, struct lm_str piece)
+{
+    lm_buf_add_str(&p->other, piece);
+    end_piece(p);
+}
+
+/* ---- Split ---- */
+
+/* Parts of a piece as they are found, matches and what lies between, merged by the behaviour. */
+struct parts {
+    const struct lm_chain_cut *cut;
+    struct lm_chain_pieces *p;
+    struct lm_str piece;
+    size_t from, to;   // a part that waits for the next one
+    bool waits, match;
+    bool start_removed;
+};
+
+static void flush(struct parts *s)
+{
+    if (s->waits)
+        add_piece(s->p, (struct lm_str){ s->piece.ptr + s->from, s->to - s->from });
+    s->waits = false;
+}
+
+/* Whether a part joins the one that waits. */
+static bool joins(const struct parts *s, bool match)
+{
+    if (!s->waits)
+        return false;
+    if (s->cut->behavior == LM_CHAIN_CONTIGUOUS)
+        return s->match == match;
+    if (s->cut->behavior == LM_CHAIN_MERGED_WITH_PREVIOUS)
+        return match && !s->match;
+    return s->cut->behavior == LM_CHAIN_MERGED_WITH_NEXT && s->match && !match;
+}
+
+static void add_part(struct parts *s, size_t from, size_t to, bool found)
+{
+    const bool match = found != s->cut->invert;
+    if (from == to)
+        return;
+    if (s->cut->behavior == LM_CHAIN_REMOVED && match) {
+        s->start_removed |= from == 0;
+        return;
+    }
+    if (joins(s, match)) {
+        s->to = to;
+        s->match = match;
+        return;
+    }
+    flush(s);
+    s->from = from;
+    s->to = to;
+    s->match = match;
+    s->waits = true;
+}
+
+/* False when what the piece starts with is removed. */
+static bool split(const struct lm_chain_cut *cut, struct lm_str piece, struct lm_chain_pieces *p)
+{
+    struct parts s = { .cut = cut, .p = p, .piece = piece };
+    struct lm_split_facts facts = { 0 };   // of this piece
+    size_t at = 0, start, end;
+    while (lm_chain_find(&cut->pattern, piece, at, &facts, &start, &end)) {
+        add_part(&s, at, start, false);
+        add_part(&s, start, end, true);
+        at = end;
+    }
+    add_part(&s, at, piece.len, false);
+    flush(&s);
+    return !s.start_removed;
+}
+
+/* ---- the other kinds ---- */
+
+static void prefix(const struct lm_chain_cut *cut, struct lm_str piece, bool first, struct lm_chain_pieces *p)
+{
+    const bool wanted = cut->prefix == LM_BLANK_ALWAYS || (cut->prefix == LM_BLANK_FIRST && first);
+    if (wanted && !lm_str_starts(piece, cut->content))
+        lm_buf_add_str(&p->other, cut->content);
+    add_piece(p, piece);
+}
+
+static void replace(const struct lm_chain_cut *cut, struct lm_str piece, struct lm_chain_pieces *p)
+{
+    for (size_t at = 0; at < piece.len;) {
+        const char *blank = memchr(piece.ptr + at, ' ', piece.len - at);
+        const size_t end = blank ? (size_t)(blank - piece.ptr) : piece.len;
+        lm_buf_add(&p->other, piece.ptr + at, end - at);
+        if (blank)
+            lm_buf_add_str(&p->other, cut->content);
+        at = end + 1;
+    }
+    end_piece(p);
+}
+
+static void fixed(const struct lm_chain_cut *cut, struct lm_str piece, struct lm_chain_pieces *p)
+{
+    uint32_t cp;
+    size_t count = 0, start = 0;
+    for (size_t at = 0; at < piece.len;) {
+        at += lm_utf8_next(piece, at, &cp);
+        if (++count < cut->length && at < piece.len)
+            continue;
+        add_piece(p, (struct lm_str){ piece.ptr + start, at - start });
+        start = at;
+        count = 0;
+    }
+}
+
+/* Scripts of Unicode 9.0 as Hugging Face joins them: kana and the long vowel mark are Han, a blank goes with
+ * anything but falls out at the start. */
+static int script_of(uint32_t cp)
+{
+    static const struct {
+        uint32_t cp;
+        int script;
+    } moved[] = {
+        // to another script since
+        { 0x589, USCRIPT_COMMON },
+        { 0x61c, USCRIPT_COMMON },
+        { 0x953, USCRIPT_DEVANAGARI },
+        { 0x954, USCRIPT_DEVANAGARI },
+    };
+    UErrorCode code = U_ZERO_ERROR;
+    if (cp < 0x80 && cp != ' ')
+        return (cp | 0x20) - 'a' < 26 ? USCRIPT_LATIN : USCRIPT_COMMON;
+    if (cp == ' ')
+        return -1;
+    if (cp == 0x30fc)
+        return USCRIPT_HAN;
+    for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++)
+        if (cp == moved[i].cp)
+            return moved[i].script;
+    UVersionInfo age;
+    u_charAge((UChar32)cp, age);
+    if (age[0] == 0 || age[0] > 9)
+        return -1;
+    const int script = uscript_getScript((UChar32)cp, &code);
+    if (script == USCRIPT_UNKNOWN)
+        return -1;
+    return script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA ? USCRIPT_HAN : script;
+}
+
+/* False when the start of the piece falls out. */
+static bool scripts(struct lm_str piece, struct lm_chain_pieces *p)
+{
+    int last = -1;
+    size_t start = 0;
+    uint32_t cp;
+    for (size_t at = 0, len; at < piece.len; at += len) {
+        len = lm_utf8_next(piece, at, &cp);
+        const int script = script_of(cp);
+        if (script >= 0 && script != last) {
+            if (last >= 0)
+                add_piece(p, (struct lm_str){ piece.ptr + start, at - start });
+            start = at;
+        }
+        if (script >= 0)
+            last = script;
+    }
+    if (last >= 0)
+        add_piece(p, (struct lm_str){ piece.ptr + start, piece.len - start });
+    return last < 0 || *piece.ptr != ' ';
+}
+
+/* Words, and runs of what is neither word nor blank; false when the piece starts with a blank. */
+static bool words(struct lm_str piece, struct lm_chain_pieces *p)
+{
+    enum { BLANK, WORD, OTHER } last = BLANK, kind;
+    uint32_t cp;
+    size_t start = 0;
+    for (size_t at = 0, len; at < piece.len; at += len, last = kind) {
+        len = lm_utf8_next(piece, at, &cp);
+        kind = is_of(LM_MATCH_BLANK, cp)                                ? BLANK
+               : lm_unicode_is_word(cp) || cp == 0x200c || cp == 0x200d ? WORD
+                                                                        : OTHER;
+        if (at == 0 || kind == last)
+            continue;
+        if (last != BLANK)
+            add_piece(p, (struct lm_str){ piece.ptr + start, at - start });
+        start = at;
+    }
+    if (last != BLANK)
+        add_piece(p, (struct lm_str){ piece.ptr + start, piece.len - start });
+    uint32_t first = ' ';
+    if (piece.len > 0)
+        lm_utf8_next(piece, 0, &first);
+    return !is_of(LM_MATCH_BLANK, first);
+}
+
+/* ---- the steps ---- */
+
+static void cut_piece(const struct lm_chain_cut *cut, struct lm_str piece, bool first,
+                      struct lm_chain_pieces *p)
+{
+    switch (cut->kind) {
+    case LM_CUT_SPLIT:
+        if (!split(cut, piece, p) && first)
+            p->first = false;
+        return;
+    case LM_CUT_PREFIX:
+        prefix(cut, piece, first, p);
+        return;
+    case LM_CUT_REPLACE:
+        replace(cut, piece, p);
+        return;
+    case LM_CUT_BYTES:
+        lm_bytes_to_text(piece, &p->other);
+        end_piece(p);
+        return;
+    case LM_CUT_FIXED:
+        fixed(cut, piece, p);
+        return;
+    case LM_CUT_WORDS:
+        if (!words(piece, p) && first)
+            p->first = false;
+        return;
+    case LM_CUT_SCRIPTS:
+        if (!scripts(piece, p) && first)
+            p->first = false;
+        return;
+    }
+}
+
+static void swap(struct lm_chain_pieces *p)
+{
+    const struct lm_buf text = p->text;
+    uint32_t *const ends = p->ends;
+    const size_t cap = p->ends_cap;
+    p->text = p->other;
+    p->ends = p->other_ends;
+    p->count = p->other_count;
+    p->ends_cap = p->other_cap;
+    p->other = text;
+    p->other_ends = ends;
+    p->other_cap = cap;
+    lm_buf_reset(&p->other);
+    p->other_count = 0;
+}
+
+void lm_chain_cut(const struct lm_chain *c, struct lm_str text, bool first, struct lm_chain_pieces *ret)
+{
+    lm_buf_reset(&ret->other);
+    ret->other_count = 0;
+    ret->first = first;
+    add_piece(ret, text);
+    swap(ret);
+    for (size_t i = 0; i < c->cut_count; i++) {
+        for (size_t k = 0, start = 0; k < ret->count; start = ret->ends[k++])
+            cut_piece(&c->cuts[i], (struct lm_str){ ret->text.ptr + start, ret->ends[k] - start },
+                      k == 0 && ret->first, ret);
+        swap(ret);
+    }
+}
+
+void lm_chain_pieces_release(struct lm_chain_pieces *p)
+{
+    lm_buf_release(&p->text);
+    lm_buf_release(&p->other);
+    free(p->ends);
+    free(p->other_ends);
+    *p = (struct lm_chain_pieces){ 0 };
+}

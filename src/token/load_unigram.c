@@ -1,0 +1,114 @@
+/* token/load_unigram.c - scores and pieces as a Unigram model, by the rules of its maker. */
+#include "token/load_chain.h"
+
+static const double unknown_penalty = 10;   // below the least probable piece
+
+static bool is_option(const struct lm_token_load *l, const char *name)
+{
+    return json_is_true(json_object_get(l->sentencepiece, name));
+}
+
+/* Pieces that text may become: all but special ones; in a sentencepiece model bytes and unused ones neither.
+ */
+static enum lm_rc find_pieces(struct lm_token_load *l, bool *ret_is_piece, struct lm_err *err)
+{
+    const struct lm_vocab *v = &l->t->vocab;
+    const json_t *unused = json_object_get(l->sentencepiece, "unused");
+    for (size_t id = 0; id < v->size; id++)
+        ret_is_piece[id] = v->items[id].kind != LM_TOKEN_HOLE && v->items[id].kind != LM_TOKEN_SPECIAL &&
+                           id != l->t->unknown && id < l->scored;
+    for (size_t b = 0; json_is_object(l->sentencepiece) && l->t->chain->byte_fallback && b < 256; b++)
+        if (l->byte_id[b] != LM_TOKEN_NONE)
+            ret_is_piece[l->byte_id[b]] = false;
+    for (size_t i = 0; i < json_array_size(unused); i++) {
+        const json_t *id = json_array_get(unused, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || (uint64_t)json_integer_value(id) >= v->size)
+            return lm_fail(err, LM_EFORMAT, "%s: model option %s: an unused id is not in the vocabulary",
+                           l->name, LM_CHAIN_SENTENCEPIECE);
+        ret_is_piece[json_integer_value(id)] = false;
+    }
+    return LM_OK;
+}
+
+/* User-defined pieces always win. */
+static double score_of(const struct lm_token_load *l, uint32_t id, float max)
+{
+    const struct lm_token *token = &l->t->vocab.items[id];
+    if (json_is_object(l->sentencepiece) && token->kind == LM_TOKEN_ADDED)
+        return (double)((float)token->len * max) - 0.1;
+    return l->scores[id];
+}
+
+static void make(struct lm_token_load *l, const bool *is_piece)
+{
+    struct lm_chain *c = l->t->chain;
+    const struct lm_vocab *v = &l->t->vocab;
+    struct lm_unigram *u = c->unigram = lm_zalloc(1, sizeof(*u));
+    LM_FREE struct lm_trie_key *keys = lm_alloc((v->size + 1) * sizeof(*keys));
+    size_t count = 0;
+    double min = 0;
+    float max = 0;
+    bool any = false;
+    u->single = json_is_object(l->sentencepiece);
+    for (uint32_t id = 0; id < l->scored; id++) {
+        if (u->single && (!is_piece[id] || v->items[id].kind != LM_TOKEN_MODEL))
+            continue;
+        min = !any || l->scores[id] < min ? l->scores[id] : min;
+        max = !any || (float)l->scores[id] > max ? (float)l->scores[id] : max;
+        any = true;
+    }
+    u->size = v->size;
+    u->scores = lm_zalloc(v->size + 1, sizeof(*u->scores));
+    for (uint32_t id = 0; id < v->size; id++) {
+        if (!is_piece[id])
+            continue;
+        u->scores[id] = score_of(l, id, max);
+        keys[count++] = (struct lm_trie_key){ lm_vocab_bytes(v, id), id };
+    }
+    lm_trie_make(&u->trie, keys, count);
+    u->unknown = l->t->unknown;
+    u->unknown_score = u->single ? (double)((float)min - (float)unknown_penalty) : min - unknown_penalty;
+    memset(u->byte_id, 0xff, sizeof(u->byte_id));
+    if (c->byte_fallback)
+        memcpy(u->byte_id, l->byte_id, sizeof(u->byte_id));
+}
+
+/* One step of sentencepiece's instead of those of the file, which imitate it. */
+static void normalise_as_sentencepiece(struct lm_token_load *l)
+{
+    struct lm_chain *c = l->t->chain;
+    const struct lm_vocab *v = &l->t->vocab;
+    struct lm_chain_normal step = { .kind = LM_NORMAL_SENTENCEPIECE };
+    step.left = is_option(l, "add_dummy_prefix");
+    step.right = is_option(l, "remove_extra_whitespaces");
+    for (size_t i = 0; i < c->normal_count; i++) {
+        if (c->normals[i].kind == LM_NORMAL_CHARSMAP && !step.map.units)
+            step.map = c->normals[i].map;
+        else
+            lm_charsmap_release(&c->normals[i].map);
+        lm_split_release(&c->normals[i].pattern.dfa);
+    }
+    LM_FREE struct lm_trie_key *keys = lm_alloc((v->size + 1) * sizeof(*keys));
+    size_t count = 0;
+    for (uint32_t id = 0; id < v->size; id++)
+        if (v->items[id].kind == LM_TOKEN_ADDED)
+            keys[count++] = (struct lm_trie_key){ lm_vocab_bytes(v, id), id };
+    if (count > 0)
+        lm_trie_make(&step.kept, keys, count);
+    lm_grow(&c->normals, &c->normal_cap, 1, sizeof(*c->normals));
+    c->normals[0] = step;
+    c->normal_count = 1;
+    for (size_t i = 0; i < c->cut_count; i++)
+        lm_split_release(&c->cuts[i].pattern.dfa);
+    c->cut_count = 0;
+}
+
+enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
+{
+    LM_FREE bool *is_piece = lm_zalloc(l->t->vocab.size + 1, sizeof(*is_piece));
+    LM_TRY(find_pieces(l, is_piece, err));
+    make(l, is_piece);
+    if (json_is_object(l->sentencepiece))
+        normalise_as_sentencepiece(l);
+    return LM_OK;
+}
