@@ -1,1 +1,2 @@
 loom_fuzz(hub cli)
+loom_fuzz(mlflow cli)

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "cli/track.h"
 #include "flow/registry.h"
 #include "flow/stage.h"
 
@@ -127,6 +128,9 @@ enum lm_rc lm_cmd_run(struct lm_cli *cli, struct lm_err *err)
     options.only = cli->args;
     options.only_count = cli->arg_count;
     struct lm_stage_result *results = lm_arena_alloc(&cli->arena, plan.count * sizeof(*results));
+    LM_TRACKERS struct lm_trackers *trackers = NULL;
+    LM_TRY(lm_trackers_new(cli, &((const struct lm_track_options *)cli->config[1])->targets, &trackers, err));
+    project.tracking = lm_trackers_tracking(trackers);
     const enum lm_rc rc = lm_plan_run(&plan, &options, &cli->arena, results, err);
     if (rc != LM_OK && rc != LM_ENOTHING)
         return rc;

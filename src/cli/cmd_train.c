@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "cli/track.h"
 #include "review/run_page.h"
 #include "store/db.h"
 #include "train/pairs.h"
@@ -77,6 +78,11 @@ static enum lm_rc ledger_of(struct lm_cli *cli, const struct lm_dp_options *dp, 
     return lm_dp_wanted(dp) ? lm_cli_db(cli, ret, err) : LM_OK;
 }
 
+static enum lm_rc trackers_of(struct lm_cli *cli, struct lm_trackers **ret, struct lm_err *err)
+{
+    return lm_trackers_new(cli, &((const struct lm_track_options *)cli->config[2])->targets, ret, err);
+}
+
 static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     struct lm_pretrain_config *c = cli->config[0];
@@ -86,10 +92,14 @@ static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
     c->ranks = ranks;
     if (ranks->rank > 0)
         return lm_pretrain(c, p->tokens, p->tokenizer, NULL, NULL, &metrics, err);
+    LM_TRACKERS struct lm_trackers *trackers = NULL;
+    LM_TRY(trackers_of(cli, &trackers, err));
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
+    c->track = lm_tracking_open(lm_trackers_tracking(trackers), "pretrain", &lm_pretrain_options, c);
     const enum lm_rc rc = lm_pretrain(c, p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
+    lm_tracking_close(lm_trackers_tracking(trackers), rc);
     lm_db_close(c->ledger);
     return end(cli, "pretrain", &out, rc, &metrics, err);
 }
@@ -128,10 +138,14 @@ static enum lm_rc finetune(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
     c->ranks = ranks;
     if (ranks->rank > 0)
         return lm_finetune(c, p->model, p->pairs, NULL, NULL, &metrics, err);
+    LM_TRACKERS struct lm_trackers *trackers = NULL;
+    LM_TRY(trackers_of(cli, &trackers, err));
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
     LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
+    c->track = lm_tracking_open(lm_trackers_tracking(trackers), "finetune", &lm_finetune_options, c);
     const enum lm_rc rc = lm_finetune(c, p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
+    lm_tracking_close(lm_trackers_tracking(trackers), rc);
     lm_db_close(c->ledger);
     return end(cli, "finetune", &out, rc, &metrics, err);
 }

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "cli/track.h"
 #include "flow/stage.h"
 #include "review/tune_page.h"
 #include "train/train.h"
@@ -30,7 +31,7 @@ static const struct lm_opt rows[] = {
 #undef AT
 const struct lm_opt_table lm_tune_path_options = LM_OPT_TABLE("paths", struct tune_paths, rows);
 
-enum { TUNE, PATHS, SETTINGS };   // places in cli->config
+enum { TUNE, PATHS, TRACKING, SETTINGS };   // places in cli->config
 
 /* What both actions share; the target's state. */
 struct job {
@@ -38,10 +39,27 @@ struct job {
     const struct tune_paths *paths;
     struct lm_space space;
     struct lm_tune_target target;
+    struct lm_trackers *trackers;
     char data[LM_SHA256_HEX];
 };
 
 /* ---- training ---- */
+
+/* Each trial is a run of its own for those who follow; one that stops at a rung may go on. */
+static const struct lm_track *follow(const struct job *job, const void *config, const struct lm_rung *rung,
+                                     const char *work_dir)
+{
+    char name[32];
+    snprintf(name, sizeof name, "trial-%.16s", lm_path_base(work_dir));
+    return rung ? lm_tracking_open(lm_trackers_tracking(job->trackers), name, job->target.options, config)
+                : NULL;   // the best again, to write it
+}
+
+static void follow_end(const struct job *job, const struct lm_rung *rung, enum lm_rc rc)
+{
+    if (rung)
+        lm_tracking_close(lm_trackers_tracking(job->trackers), rung->reached ? LM_ENOTHING : rc);
+}
 
 static enum lm_rc train_pretrain(void *state, const void *config, struct lm_rung *rung, const char *work_dir,
                                  const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
@@ -49,7 +67,11 @@ static enum lm_rc train_pretrain(void *state, const void *config, struct lm_rung
     const struct job *job = state;
     struct lm_pretrain_config c = *(const struct lm_pretrain_config *)config;
     c.rung = rung;
-    return lm_pretrain(&c, job->paths->tokens, job->paths->tokenizer, work_dir, out_dir, metrics, err);
+    c.track = follow(job, config, rung, work_dir);
+    const enum lm_rc rc =
+        lm_pretrain(&c, job->paths->tokens, job->paths->tokenizer, work_dir, out_dir, metrics, err);
+    follow_end(job, rung, rc);
+    return rc;
 }
 
 static enum lm_rc train_finetune(void *state, const void *config, struct lm_rung *rung, const char *work_dir,
@@ -58,7 +80,11 @@ static enum lm_rc train_finetune(void *state, const void *config, struct lm_rung
     const struct job *job = state;
     struct lm_finetune_config c = *(const struct lm_finetune_config *)config;
     c.rung = rung;
-    return lm_finetune(&c, job->paths->model, job->paths->pairs, work_dir, out_dir, metrics, err);
+    c.track = follow(job, config, rung, work_dir);
+    const enum lm_rc rc =
+        lm_finetune(&c, job->paths->model, job->paths->pairs, work_dir, out_dir, metrics, err);
+    follow_end(job, rung, rc);
+    return rc;
 }
 
 /* The page is for looking: a fault in it does not end a search. */
@@ -158,7 +184,11 @@ static enum lm_rc search(struct job *job, const char *action, struct lm_err *err
     struct lm_cli_out out;
     struct lm_tune_result result;
     LM_TRY(read_space(job, action, err));
+    LM_TRACKERS struct lm_trackers *trackers = NULL;
+    LM_TRY(lm_trackers_new(cli, &((const struct lm_track_options *)cli->config[TRACKING])->targets, &trackers,
+                           err));
     LM_TRY(lm_cli_out_begin(cli, job->paths->out, &out, err));
+    job->trackers = trackers;
     job->target.state = job;
     job->target.told = show_page;
     job->target.data = job->data;

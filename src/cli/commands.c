@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 
+#include "cli/track.h"
 #include "corpus/corpus.h"
 #include "review/review.h"
 #include "serve/server.h"
@@ -18,7 +19,7 @@ const struct lm_command lm_commands[] = {
       { NULL }, 0, 1, NULL, lm_cmd_init },
     { "run", "[STAGE...]", "make what loom.yaml declares, only what changed",
       "Without STAGE all stages; with it those and what they need.  A killed run goes on where it was.",
-      { &lm_run_options_table }, 0, 64, NULL, lm_cmd_run },
+      { &lm_run_options_table, &lm_track_options_table }, 0, 64, NULL, lm_cmd_run, true },
     { "status", "", "which stages are made, and where their artifacts are", NULL,
       { NULL }, 0, 0, NULL, lm_cmd_status },
     { "collect", "SOURCE... --out=DIR", "documents from folders and files",
@@ -42,13 +43,15 @@ const struct lm_command lm_commands[] = {
     { "pretrain", "--tokens=DIR --tokenizer=DIR --out=DIR", "train a model from scratch",
       "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.\n"
       "mpirun -n N loom pretrain ... shares the work among N processes; the bytes are those of one.",
-      { &lm_pretrain_options, &lm_pretrain_path_options }, 0, 0, NULL, lm_cmd_pretrain },
+      { &lm_pretrain_options, &lm_pretrain_path_options, &lm_track_options_table }, 0, 0, NULL, lm_cmd_pretrain },
     { "finetune", "--model=DIR --pairs=FILE --out=DIR", "fine-tune a model on question-answer pairs", NULL,
-      { &lm_finetune_options, &lm_finetune_path_options }, 0, 0, NULL, lm_cmd_finetune },
+      { &lm_finetune_options, &lm_finetune_path_options, &lm_track_options_table }, 0, 0, NULL, lm_cmd_finetune },
     { "tune", "pretrain|finetune --try NAME=VALUES... --out=DIR", "search for settings: many trials, the best go on",
       "Successive halving on the held-out loss.  What is not searched is as loom.yaml and the flags of the stage say.\n"
       "Writes trials.jsonl, tune.html, best.yaml and model/.  Stopped or killed, the same command goes on.",
-      { &lm_tune_options, &lm_tune_path_options }, 1, 1, lm_tune_actions, .takes_project = true },
+      { &lm_tune_options, &lm_tune_path_options, &lm_track_options_table }, 1, 1, lm_tune_actions, .takes_project = true },
+    { "track", "", "send to trackers what a run could not", "Exit 99 when nothing is missing.",
+      { NULL }, 0, 0, NULL, lm_cmd_track },
     { "privacy", "ACTION ...", "what training with noise costs, and how much noise a promise needs",
       "A unit joins a step by itself with probability --rate; noise is in clipping norms; neighbours differ by one unit.",
       { &lm_privacy_options }, 1, 4, lm_privacy_actions, NULL },

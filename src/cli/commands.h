@@ -19,6 +19,7 @@ LM_CMD(review);
 LM_CMD(score);
 LM_CMD(serve);
 LM_CMD(trace);
+LM_CMD(track);
 LM_CMD(doctor);
 LM_CMD(help);
 #undef LM_CMD

@@ -23,8 +23,8 @@ static const struct section {
 };
 enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
 
-static const char *const other_keys[] = { "name", "collect", "serve",
-                                          "tune" };   // the last two: by `loom serve`, `loom tune`
+/* The last three are read by `loom serve`, `loom tune` and all that train. */
+static const char *const other_keys[] = { "name", "collect", "serve", "tune", "tracking" };
 
 static bool is_known(struct lm_str key)
 {

@@ -16,6 +16,7 @@
  *         - { name: mail, epochs: 3 }  # a model of its own, fine-tuned on the pairs of this name
  *     review: {}
  *     tune: { trials: 16, pretrain: { lr: "log:1e-3..1e-1" } }   # read by `loom tune`
+ *     tracking: { track: ["tensorboard:runs"] }   # read by the command line
  *     serve: { listen: "127.0.0.1:8443" }
  *
  * Each section is an option table; a section that is absent has its defaults.  Relative paths are relative to
@@ -49,6 +50,7 @@ struct lm_project {
     struct lm_project_snapshot *snapshots;
     size_t snapshot_count;
     struct lm_review_config review;
+    const struct lm_tracking *tracking;   // of training runs; NULL: none.  Set by who loads the project
 };
 
 enum lm_rc lm_project_load(const char *dir, struct lm_arena *arena, struct lm_project *ret,

@@ -126,8 +126,11 @@ static enum lm_rc pretrain_run(const struct lm_stage_call *call, struct lm_buf *
 {
     struct lm_pretrain_config config = call->project->pretrain;
     LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
+    config.track =
+        lm_tracking_open(call->project->tracking, call->stage->name, &lm_pretrain_options, &config);
     enum lm_rc rc = lm_pretrain(&config, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
                                 call->work_dir, call->out_dir, metrics, err);
+    lm_tracking_close(call->project->tracking, rc);
     lm_db_close(config.ledger);
     return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }
@@ -136,8 +139,11 @@ static enum lm_rc finetune_run(const struct lm_stage_call *call, struct lm_buf *
 {
     struct lm_finetune_config config = call->stage->snapshot->config;
     LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
+    config.track =
+        lm_tracking_open(call->project->tracking, call->stage->name, &lm_finetune_options, &config);
     enum lm_rc rc = lm_finetune(&config, input(call, "base")->dir, file_of(call, "pairs", "pairs.jsonl"),
                                 call->work_dir, call->out_dir, metrics, err);
+    lm_tracking_close(call->project->tracking, rc);
     lm_db_close(config.ledger);
     return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }

@@ -10,6 +10,8 @@
  * Calls come from the thread that trains, one at a time.  A tracker never fails a run: it warns, and keeps
  * what it could not deliver. */
 
+#include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 struct lm_track_run {
@@ -18,6 +20,7 @@ struct lm_track_run {
     const char *work_dir;   // where its checkpoints are
     uint64_t steps;         // of the whole run
     uint64_t parameters;    // of the model
+    bool is_private;        // nothing but the lines of the log may be told
 };
 
 /* Of this machine and this moment: it may be shown, and never goes into a file that must come again. */
@@ -33,5 +36,64 @@ struct lm_track {
     void (*begin)(void *state, const struct lm_track_run *run);
     void (*lines)(void *state, struct lm_str log, const struct lm_track_speed *speed);
 };
+
+struct lm_opt_table;
+
+/* Makes trackers for runs, one at a time. */
+struct lm_tracking {
+    void *state;
+    /* Of a run with these settings; valid until close. */
+    const struct lm_track *(*open)(void *state, const char *name, const struct lm_opt_table *options,
+                                   const void *config);
+    /* How it ended: LM_OK; LM_ESTOP when it goes on later; LM_ENOTHING when it may; otherwise it failed. */
+    void (*close)(void *state, enum lm_rc rc);
+};
+
+static inline const struct lm_track *lm_tracking_open(const struct lm_tracking *t, const char *name,
+                                                      const struct lm_opt_table *options, const void *config)
+{
+    return t ? t->open(t->state, name, options, config) : NULL;
+}
+
+static inline void lm_tracking_close(const struct lm_tracking *t, enum lm_rc rc)
+{
+    if (t)
+        t->close(t->state, rc);
+}
+
+/* ---- train/track_line.c: what trackers take out of the log ---- */
+
+enum { LM_TRACK_NAMES_MAX = 64, LM_TRACK_NAME_BYTES_MAX = 64 };
+
+/* One number of a line. */
+struct lm_track_point {
+    struct lm_str name;   // its key: "loss"
+    double value;
+    int64_t step;
+};
+
+/* The numbers of one line, beside its step; other values are passed over.  At most LM_TRACK_NAMES_MAX of
+ * them; names borrow the line or the arena. */
+enum lm_rc lm_track_line_parse(struct lm_str line, const char *name, struct lm_arena *arena,
+                               struct lm_track_point *ret, size_t *ret_count, struct lm_err *err);
+
+/* How far each name has been delivered: the last step.  Zero-initialised is "nowhere". */
+struct lm_track_marks {
+    struct lm_track_mark {
+        char name[LM_TRACK_NAME_BYTES_MAX];
+        int64_t step;
+    } marks[LM_TRACK_NAMES_MAX];
+    size_t count;
+    int64_t last;   // step of the last point that was asked about
+};
+
+/* False when the point is there already, or its name is too long or one too many; otherwise it is noted.  A
+ * step smaller than the one before says that the run went back: what came between is due again. */
+bool lm_track_marks_pass(struct lm_track_marks *m, const struct lm_track_point *point);
+void lm_track_marks_note(struct lm_track_marks *m, struct lm_str name, int64_t step);   // the later one stays
+
+/* The lines that came since *told bytes of the log, which becomes all of it.  When the run went back the log
+ * is shorter than that: then the last line alone. */
+struct lm_str lm_track_fresh(struct lm_str log, size_t *told);
 
 #endif

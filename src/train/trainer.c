@@ -140,8 +140,9 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
         LM_TRY(lm_dpo_freeze(c->dpo, t->net, err));
     }
     if (c->track) {
-        const struct lm_track_run run = { c->what, c->recipe, c->work_dir, c->optim.steps,
-                                          t->model->parameter_count };
+        const struct lm_track_run run = {
+            c->what, c->recipe, c->work_dir, c->optim.steps, t->model->parameter_count, c->dp != NULL
+        };
         c->track->begin(c->track->state, &run);
     }
     rc = lm_trainer_load(t, err);

@@ -146,7 +146,8 @@ if [ ! -f "$project/loom.yaml" ] || [ -z "$(made pretrain)" ]; then
     make_project
 fi
 documents=$(made prepare)/documents.jsonl.zst
-heldout=$(made tokens)/heldout.tokens
+tokens=$(made tokens) tokenizer=$(made tokenizer)
+heldout=$tokens/heldout.tokens
 model=$(made finetune.sql)
 [ -n "$model" ] || model=$(made pretrain)
 echo "interop: $("$loom" --version), project $project"
@@ -183,6 +184,8 @@ else
     echo "skip schemas, masks: $constraints is not built"
 fi
 check scores "$loom" "$work"
+check tensorboard "$loom" "$tokens" "$tokenizer" "$work"
+check mlflow "$loom" "$tokens" "$tokenizer" "$work"
 check_models "$(dirname "$loom")/tests/infer/interop_ask"
 start_server
 check openai_client "$url" "$certificate" "$key" interop
