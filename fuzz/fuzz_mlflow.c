@@ -17,7 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             LM_ASSERT(id[k] > ' ' && id[k] < 0x7f && !strchr("/?&'\"\\%", id[k]));
     }
     struct lm_track_marks marks = { 0 };
-    (void)lm_mlflow_reply_marks(reply, &marks);
+    char token[LM_MLFLOW_TOKEN_MAX];
+    size_t points;
+    if (lm_mlflow_reply_history(reply, &points, token))
+        LM_ASSERT(points <= size && strlen(token) < size);
+    (void)lm_mlflow_reply_names(reply, &marks);
     LM_ASSERT(marks.count <= LM_TRACK_NAMES_MAX);
     for (size_t i = 0; i < marks.count; i++)
         LM_ASSERT(strnlen(marks.marks[i].name, LM_TRACK_NAME_BYTES_MAX) < LM_TRACK_NAME_BYTES_MAX);

@@ -9,7 +9,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { CONNECT_SECONDS = 5, SECONDS_MAX = 30, HURRIED_SECONDS = 4, PARAM_BYTES_MAX = 500, PARAMS_MAX = 100 };
+enum {
+    CONNECT_SECONDS = 5,
+    SECONDS_MAX = 30,
+    HURRIED_SECONDS = 4,
+    PARAM_BYTES_MAX = 500,
+    PARAMS_MAX = 100,
+    HISTORY_POINTS_MAX = 10000
+};
 
 struct lm_mlflow {
     CURL *curl;
@@ -313,14 +320,49 @@ enum lm_rc lm_mlflow_start(struct lm_mlflow *m, const struct lm_mlflow_run *run,
     return rc == LM_OK ? log_params(m, ret_id, run->settings, err) : rc;
 }
 
+static void add_escaped(struct lm_mlflow *m, struct lm_buf *call, const char *name, const char *value)
+{
+    char *escaped = curl_easy_escape(m->curl, value, 0);
+    lm_buf_printf(call, "&%s=%s", name, escaped ? escaped : "");
+    curl_free(escaped);
+}
+
+/* All pages of one metric. */
+static enum lm_rc count_points(struct lm_mlflow *m, const char *run_id, struct lm_track_mark *mark,
+                               struct lm_err *err)
+{
+    struct lm_buf call = { 0 }, reply = { 0 };
+    char token[LM_MLFLOW_TOKEN_MAX] = "";
+    enum lm_rc rc = LM_OK;
+    do {
+        size_t points = 0;
+        lm_buf_reset(&call);
+        lm_buf_printf(&call, "metrics/get-history?run_id=%s&max_results=%d", run_id, HISTORY_POINTS_MAX);
+        add_escaped(m, &call, "metric_key", mark->name);
+        if (token[0])
+            add_escaped(m, &call, "page_token", token);
+        rc = ask(m, call.ptr, NULL, &reply, err);
+        if (rc == LM_OK && !lm_mlflow_reply_history(lm_buf_str(&reply), &points, token))
+            rc = lm_fail(err, LM_EFORMAT, "%s does not answer like an MLflow server: no history", m->base);
+        if (points == 0)
+            token[0] = '\0';
+        mark->there += points;
+    } while (rc == LM_OK && token[0]);
+    lm_buf_release(&call);
+    lm_buf_release(&reply);
+    return rc;
+}
+
 enum lm_rc lm_mlflow_marks(struct lm_mlflow *m, const char *run_id, struct lm_track_marks *ret,
                            struct lm_err *err)
 {
     struct lm_buf call = { 0 }, reply = { 0 };
     lm_buf_printf(&call, "runs/get?run_id=%s", run_id);
     enum lm_rc rc = ask(m, call.ptr, NULL, &reply, err);
-    if (rc == LM_OK && !lm_mlflow_reply_marks(lm_buf_str(&reply), ret))
+    if (rc == LM_OK && !lm_mlflow_reply_names(lm_buf_str(&reply), ret))
         rc = lm_fail(err, LM_EFORMAT, "%s does not answer like an MLflow server: no run", m->base);
+    for (size_t i = 0; rc == LM_OK && i < ret->count; i++)
+        rc = count_points(m, run_id, &ret->marks[i], err);
     lm_buf_release(&call);
     lm_buf_release(&reply);
     return rc;

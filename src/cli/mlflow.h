@@ -8,7 +8,7 @@
 
 #include "train/track.h"
 
-enum { LM_MLFLOW_ID_MAX = 64, LM_MLFLOW_REPLY_BYTES_MAX = 4 << 20, LM_MLFLOW_BATCH_MAX = 1000 };
+enum { LM_MLFLOW_ID_MAX = 64, LM_MLFLOW_REPLY_BYTES_MAX = 8 << 20, LM_MLFLOW_BATCH_MAX = 1000 };
 
 struct lm_mlflow;
 
@@ -29,7 +29,7 @@ struct lm_mlflow_run {
 enum lm_rc lm_mlflow_start(struct lm_mlflow *m, const struct lm_mlflow_run *run,
                            char ret_id[LM_MLFLOW_ID_MAX], struct lm_err *err);
 
-/* Last step of every metric the run has.  LM_ENOENT: there is no such run. */
+/* How many points of every metric the run has.  LM_ENOENT: there is no such run. */
 enum lm_rc lm_mlflow_marks(struct lm_mlflow *m, const char *run_id, struct lm_track_marks *ret,
                            struct lm_err *err);
 
@@ -47,7 +47,11 @@ enum lm_rc lm_mlflow_status(struct lm_mlflow *m, const char *run_id, const char 
  * plain word of letters, digits, - and _. */
 bool lm_mlflow_reply_id(struct lm_str reply, const char *path, char ret[LM_MLFLOW_ID_MAX]);
 
-/* The metrics of runs/get. */
-bool lm_mlflow_reply_marks(struct lm_str reply, struct lm_track_marks *ret);
+/* The metrics that runs/get names, each with nothing there yet. */
+bool lm_mlflow_reply_names(struct lm_str reply, struct lm_track_marks *ret);
+
+/* How many points a page of metrics/get-history has, and what the next page is called; "" after the last. */
+enum { LM_MLFLOW_TOKEN_MAX = 1024 };
+bool lm_mlflow_reply_history(struct lm_str reply, size_t *ret_points, char ret_token[LM_MLFLOW_TOKEN_MAX]);
 
 #endif

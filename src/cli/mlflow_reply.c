@@ -42,31 +42,29 @@ bool lm_mlflow_reply_id(struct lm_str reply, const char *path, char ret[LM_MLFLO
     return good;
 }
 
-/* Whole numbers come as numbers, or as text where they are 64 bits wide. */
-static bool whole(const json_t *value, int64_t *ret)
-{
-    if (json_is_integer(value)) {
-        *ret = json_integer_value(value);
-        return true;
-    }
-    return json_is_string(value) && lm_str_to_i64(lm_str(json_string_value(value)), ret);
-}
-
-bool lm_mlflow_reply_marks(struct lm_str reply, struct lm_track_marks *ret)
+bool lm_mlflow_reply_names(struct lm_str reply, struct lm_track_marks *ret)
 {
     json_t *root = load(reply);
     const json_t *metrics = at_path(root, LM_STR("run.data.metrics"));
     const bool is_run = json_is_object(at_path(root, LM_STR("run.info")));
-    size_t i;
-    json_t *metric;
-    json_array_foreach((json_t *)(uintptr_t)metrics, i, metric)
-    {
-        const char *key = json_string_value(json_object_get(metric, "key"));
-        int64_t step = 0;   // the server leaves a step of 0 out
-        const json_t *said = json_object_get(metric, "step");
-        if (key && (!said || whole(said, &step)))
-            lm_track_marks_note(ret, lm_str(key), step);
+    for (size_t i = 0; i < json_array_size(metrics); i++) {
+        const char *key = json_string_value(json_object_get(json_array_get(metrics, i), "key"));
+        if (key)
+            lm_track_marks_add(ret, lm_str(key), 0);
     }
     json_decref(root);
     return is_run;
+}
+
+bool lm_mlflow_reply_history(struct lm_str reply, size_t *ret_points, char ret_token[LM_MLFLOW_TOKEN_MAX])
+{
+    json_t *root = load(reply);
+    const char *token = json_string_value(json_object_get(root, "next_page_token"));
+    const bool good = json_is_object(root) && (!token || strlen(token) < LM_MLFLOW_TOKEN_MAX);
+    if (good) {
+        *ret_points = json_array_size(json_object_get(root, "metrics"));
+        memcpy(ret_token, token ? token : "", token ? strlen(token) + 1 : 1);
+    }
+    json_decref(root);
+    return good;
 }

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/sys.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static const struct lm_opt rows[] = {
@@ -43,7 +44,9 @@ static void begin(void *state, const struct lm_track_run *run)
 static void lines(void *state, struct lm_str log, const struct lm_track_speed *speed)
 {
     struct lm_trackers *t = state;
-    const struct lm_str fresh = lm_track_fresh(log, &t->told);
+    const struct lm_str fresh = { log.ptr + t->told, log.len - t->told };
+    LM_ASSERT(log.len >= t->told);   // lines are only added
+    t->told = log.len;
     for (size_t i = 0; i < t->count && fresh.len > 0; i++)
         t->sinks[i].lines(t->sinks[i].state, fresh, t->is_private ? NULL : speed);
 }
@@ -66,6 +69,21 @@ static void close_run(void *state, enum lm_rc rc)
     for (size_t i = 0; i < t->count && t->begun; i++)
         t->sinks[i].end(t->sinks[i].state, rc);
     t->begun = false;
+}
+
+size_t lm_track_speed_points(const struct lm_track_speed *speed, int64_t step,
+                             struct lm_track_point ret[LM_TRACK_SPEED_POINTS])
+{
+    const struct lm_track_point all[LM_TRACK_SPEED_POINTS] = {
+        { LM_STR("speed/tokens_per_second"), speed->tokens_per_second, step },
+        { LM_STR("speed/peak_share"), speed->peak_share, step },
+        { LM_STR("speed/joules"), speed->joules, step },
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < LM_TRACK_SPEED_POINTS; i++)
+        if (isfinite(all[i].value))
+            ret[count++] = all[i];
+    return count;
 }
 
 /* ---- targets ---- */

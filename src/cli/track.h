@@ -37,6 +37,11 @@ struct lm_sink_run {
     struct lm_track_run run;
 };
 
+/* The numbers of a speed that are known, as points of a step. */
+enum { LM_TRACK_SPEED_POINTS = 3 };
+size_t lm_track_speed_points(const struct lm_track_speed *speed, int64_t step,
+                             struct lm_track_point ret[LM_TRACK_SPEED_POINTS]);
+
 struct lm_sink {
     void *state;
     void (*begin)(void *state, const struct lm_sink_run *run);

@@ -13,7 +13,6 @@
 #include "cli/track.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -37,9 +36,10 @@ struct follower {
     bool known;     // the run is there, and the marks say what it has
     bool refused;   // the server will not have it
     bool warned;
-    struct lm_track_marks marks;   // what the server has
-    struct lm_buf backlog;         // lines that it may not have
-    int64_t wall_ms;               // of the backlog's end
+    struct lm_buf log;             // all lines
+    size_t delivered;              // bytes of it that the server has
+    struct lm_track_marks marks;   // at that place
+    int64_t wall_ms;               // of the log's end
     struct lm_track_speed speed;   // with the last of these lines
     bool has_speed;
 
@@ -108,14 +108,17 @@ static enum lm_rc find_out(struct follower *f, struct lm_err *err)
 {
     if (f->known)
         return LM_OK;
-    f->marks = (struct lm_track_marks){ 0 };
-    enum lm_rc rc = f->run_id[0] ? lm_mlflow_marks(f->server, f->run_id, &f->marks, err) : LM_ENOENT;
+    struct lm_track_marks marks = f->marks;
+    for (size_t i = 0; i < marks.count; i++)
+        marks.marks[i].there = 0;
+    enum lm_rc rc = f->run_id[0] ? lm_mlflow_marks(f->server, f->run_id, &marks, err) : LM_ENOENT;
     if (rc == LM_ENOENT) {   // not there yet, or removed by somebody
         LM_TRY(lm_mlflow_start(f->server, &f->run, f->run_id, err));
         LM_TRY(state_write(f, "RUNNING", err));
-        rc = lm_mlflow_marks(f->server, f->run_id, &f->marks, err);
+        rc = lm_mlflow_marks(f->server, f->run_id, &marks, err);
     }
     LM_TRY(rc);
+    f->marks = marks;
     LM_TRY(lm_mlflow_status(f->server, f->run_id, "RUNNING", f->wall_ms, err));
     f->known = true;
     return LM_OK;
@@ -125,30 +128,22 @@ struct batch {
     struct lm_track_point points[LM_MLFLOW_BATCH_MAX];
     size_t count;
     struct lm_arena arena;
-    struct lm_track_marks marks;   // once it has arrived
+    struct lm_track_marks marks;   // behind the last point
 };
 
 static enum lm_rc send_batch(struct follower *f, struct batch *b, struct lm_err *err)
 {
     if (b->count > 0)
         LM_TRY(lm_mlflow_log(f->server, f->run_id, b->points, b->count, f->wall_ms, err));
-    f->marks = b->marks;
     b->count = 0;
     lm_arena_reset(&b->arena);
     return LM_OK;
 }
 
-static void batch_add(struct batch *b, const struct lm_track_point *points, size_t count)
+/* *ret_step is that of the last point that is new; unchanged if none is. */
+static enum lm_rc send_lines(struct follower *f, struct batch *b, int64_t *ret_step, struct lm_err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        if (isfinite(points[i].value) && lm_track_marks_pass(&b->marks, &points[i]))
-            b->points[b->count++] = points[i];
-}
-
-static enum lm_rc send_lines(struct follower *f, struct batch *b, struct lm_err *err)
-{
-    struct lm_str rest = lm_buf_str(&f->backlog), line;
-    int64_t step = 0;
+    struct lm_str rest = { f->log.ptr + f->delivered, f->log.len - f->delivered }, line;
     while (lm_str_split(&rest, '\n', &line)) {
         struct lm_track_point points[LM_TRACK_NAMES_MAX];
         size_t count;
@@ -157,34 +152,39 @@ static enum lm_rc send_lines(struct follower *f, struct batch *b, struct lm_err 
         if (b->count + LM_TRACK_NAMES_MAX > LM_MLFLOW_BATCH_MAX)
             LM_TRY(send_batch(f, b, err));
         LM_TRY(lm_track_line_parse(line, "metrics", &b->arena, points, &count, err));
-        batch_add(b, points, count);
-        step = count ? points[0].step : step;
+        for (size_t i = 0; i < count; i++)
+            if (lm_track_marks_pass(&b->marks, points[i].name)) {
+                b->points[b->count++] = points[i];
+                *ret_step = points[i].step;
+            }
     }
-    const struct lm_track_point of_speed[] = {
-        { LM_STR("speed/tokens_per_second"), f->speed.tokens_per_second, step },
-        { LM_STR("speed/peak_share"), f->speed.peak_share, step },
-        { LM_STR("speed/joules"), f->speed.joules, step },
-    };
-    if (b->count + 3 > LM_MLFLOW_BATCH_MAX)
-        LM_TRY(send_batch(f, b, err));
-    if (f->has_speed)
-        batch_add(b, of_speed, 3);
     return send_batch(f, b, err);
 }
 
-/* Everything of the backlog, or as much as arrives; what is left is asked of the server the next time. */
+static enum lm_rc send_speed(struct follower *f, int64_t step, struct lm_err *err)
+{
+    struct lm_track_point points[LM_TRACK_SPEED_POINTS];
+    const size_t count = lm_track_speed_points(&f->speed, step, points);
+    return count ? lm_mlflow_log(f->server, f->run_id, points, count, f->wall_ms, err) : LM_OK;
+}
+
+/* All that is missing; when only a part arrives, the server is asked the next time how much. */
 static enum lm_rc deliver(struct follower *f, struct lm_err *err)
 {
     LM_TRY(find_out(f, err));
     struct batch *b = lm_zalloc(1, sizeof *b);
+    int64_t step = -1;
     b->marks = f->marks;
-    const enum lm_rc rc = send_lines(f, b, err);
+    enum lm_rc rc = send_lines(f, b, &step, err);
+    if (rc == LM_OK) {
+        f->marks = b->marks;
+        f->delivered = f->log.len;
+        if (f->has_speed && step >= 0)
+            rc = send_speed(f, step, err);
+    }
+    f->known = rc == LM_OK;
     lm_arena_release(&b->arena);
     free(b);
-    if (rc == LM_OK)
-        lm_buf_reset(&f->backlog);
-    else
-        f->known = false;
     return rc;
 }
 
@@ -203,7 +203,7 @@ static void complain(struct follower *f, enum lm_rc rc, const struct lm_err *err
 static void wait_for_work(struct follower *f, int64_t pause_ms)
 {
     struct timespec until;
-    while (!f->ending && f->queue.len == 0 && f->backlog.len == 0)
+    while (!f->ending && f->queue.len == 0 && f->delivered == f->log.len)
         pthread_cond_wait(&f->wake, &f->lock);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += pause_ms / 1000;
@@ -213,7 +213,7 @@ static void wait_for_work(struct follower *f, int64_t pause_ms)
 
 static bool take_queue(struct follower *f)
 {
-    lm_buf_add_str(&f->backlog, lm_buf_str(&f->queue));
+    lm_buf_add_str(&f->log, lm_buf_str(&f->queue));
     lm_buf_reset(&f->queue);
     f->speed = f->queue_speed;
     f->has_speed = f->queue_has_speed;
@@ -271,7 +271,9 @@ static void prepare(struct follower *f, const struct lm_mlflow_run *run)
     };
     f->run_id[0] = '\0';
     f->known = f->refused = f->warned = f->ending = f->has_speed = f->queue_has_speed = false;
-    lm_buf_reset(&f->backlog);
+    f->marks = (struct lm_track_marks){ 0 };
+    f->delivered = 0;
+    lm_buf_reset(&f->log);
     lm_buf_reset(&f->queue);
     state_read_id(f);
 }
@@ -315,7 +317,7 @@ static void keep(struct follower *f, const char *status)
 {
     LM_FREE char *path = state_path(f, ".jsonl");
     struct lm_err err = { 0 };
-    if (state_write(f, status, &err) != LM_OK || lm_file_write(path, lm_buf_str(&f->backlog), &err) != LM_OK)
+    if (state_write(f, status, &err) != LM_OK || lm_file_write(path, lm_buf_str(&f->log), &err) != LM_OK)
         lm_warn("MLflow: %s", err.text);
     else
         lm_warn("MLflow: %s could not be told all of the run; 'loom track' sends the rest", f->target);
@@ -337,7 +339,7 @@ static void end(void *state, enum lm_rc rc)
     if (f->refused)
         return;
     const char *status = status_of(rc);
-    bool told = f->known && f->backlog.len == 0;
+    bool told = f->known && f->delivered == f->log.len;
     if (told)
         told = lm_mlflow_status(f->server, f->run_id, status, lm_wall_ms(), &err) == LM_OK;
     const bool goes_on = rc == LM_ESTOP || rc == LM_ENOTHING;   // then the log comes again
@@ -353,7 +355,7 @@ static void release(void *state)
     struct follower *f = state;
     lm_mlflow_close(f->server);
     lm_arena_release(&f->arena);
-    lm_buf_release(&f->backlog);
+    lm_buf_release(&f->log);
     lm_buf_release(&f->queue);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->wake);
@@ -408,7 +410,7 @@ static enum lm_rc deliver_kept(const char *state_dir, const json_t *state, const
                                            json_object_get(state, "parameters")) };
     prepare(f, &run);
     f->wall_ms = lm_wall_ms();
-    enum lm_rc rc = lm_file_read(log_path, LOG_BYTES_MAX, &f->backlog, err);
+    enum lm_rc rc = lm_file_read(log_path, LOG_BYTES_MAX, &f->log, err);
     if (rc == LM_OK)
         rc = deliver(f, err);
     if (rc == LM_OK)

@@ -5,10 +5,9 @@
 #include "cli/track.h"
 #include "train/tfevents.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-/* Speed and what is read from the file's end need not be newer than this. */
+/* What is read from the file's end need not be newer than this. */
 static const uint64_t pause_ns = 1000000000;
 
 struct tensorboard {
@@ -38,42 +37,44 @@ static void begin(void *state, const struct lm_sink_run *run)
         give_up(t, &err);
 }
 
-static enum lm_rc add(struct tensorboard *t, struct lm_track_point *points, size_t count, struct lm_err *err)
+/* *ret_step is that of the last point that is new; unchanged if none is. */
+static enum lm_rc add_line(struct tensorboard *t, struct lm_str line, int64_t *ret_step, struct lm_err *err)
 {
-    size_t fresh = 0;
+    struct lm_track_point points[LM_TRACK_NAMES_MAX];
+    size_t count = 0, fresh = 0;
+    lm_arena_reset(&t->arena);
+    LM_TRY(lm_track_line_parse(line, "metrics", &t->arena, points, &count, err));
     for (size_t i = 0; i < count; i++)
-        if (isfinite(points[i].value) && lm_track_marks_pass(&t->marks, &points[i]))
+        if (lm_track_marks_pass(&t->marks, points[i].name))
             points[fresh++] = points[i];
-    return fresh ? lm_tfevents_add(&t->file, points, fresh, err) : LM_OK;
+    if (fresh == 0)
+        return LM_OK;
+    *ret_step = points[0].step;
+    return lm_tfevents_add(&t->file, points, fresh, err);
+}
+
+static enum lm_rc add_speed(struct tensorboard *t, const struct lm_track_speed *speed, int64_t step,
+                            struct lm_err *err)
+{
+    struct lm_track_point points[LM_TRACK_SPEED_POINTS];
+    const size_t count = lm_track_speed_points(speed, step, points);
+    return count ? lm_tfevents_add(&t->file, points, count, err) : LM_OK;
 }
 
 static enum lm_rc add_lines(struct tensorboard *t, struct lm_str lines, const struct lm_track_speed *speed,
                             struct lm_err *err)
 {
-    struct lm_track_point points[LM_TRACK_NAMES_MAX];
     struct lm_str line;
-    size_t count = 0;
-    int64_t step = 0;
-    while (lm_str_split(&lines, '\n', &line)) {
-        if (line.len == 0)
-            continue;
-        lm_arena_reset(&t->arena);
-        LM_TRY(lm_track_line_parse(line, "metrics", &t->arena, points, &count, err));
-        step = count ? points[0].step : step;
-        LM_TRY(add(t, points, count, err));
-    }
+    int64_t step = -1;
+    while (lm_str_split(&lines, '\n', &line))
+        if (line.len > 0)
+            LM_TRY(add_line(t, line, &step, err));
     const uint64_t now = lm_now_ns();
     if (now - t->flushed_ns < pause_ns)
         return LM_OK;
     t->flushed_ns = now;
-    if (speed) {
-        struct lm_track_point of_speed[] = {
-            { LM_STR("speed/tokens_per_second"), speed->tokens_per_second, step },
-            { LM_STR("speed/peak_share"), speed->peak_share, step },
-            { LM_STR("speed/joules"), speed->joules, step },
-        };
-        LM_TRY(add(t, of_speed, sizeof of_speed / sizeof of_speed[0], err));
-    }
+    if (speed && step >= 0)
+        LM_TRY(add_speed(t, speed, step, err));
     return lm_tfevents_flush(&t->file, err);
 }
 

@@ -252,7 +252,7 @@ static enum lm_rc read_marks(const char *path, struct lm_track_marks *marks, siz
         size_t count = 0;
         rc = lm_tfevent_parse(data, points, &count, err);
         for (size_t i = 0; rc == LM_OK && i < count; i++)
-            lm_track_marks_note(marks, points[i].name, points[i].step);
+            lm_track_marks_add(marks, points[i].name, 1);
     }
     *ret_len = map.len - rest.len;
     if (rc == LM_OK && *ret_len == 0 && map.len > 0)

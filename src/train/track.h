@@ -77,23 +77,20 @@ struct lm_track_point {
 enum lm_rc lm_track_line_parse(struct lm_str line, const char *name, struct lm_arena *arena,
                                struct lm_track_point *ret, size_t *ret_count, struct lm_err *err);
 
-/* How far each name has been delivered: the last step.  Zero-initialised is "nowhere". */
+/* How many points of each name the target has, and how many have come by.  The log is the same every time,
+ * also where it tells of steps that a run undid: so what the target has are the first ones.  Zero-initialised
+ * is "nothing". */
 struct lm_track_marks {
     struct lm_track_mark {
         char name[LM_TRACK_NAME_BYTES_MAX];
-        int64_t step;
+        uint64_t there, seen;
     } marks[LM_TRACK_NAMES_MAX];
     size_t count;
-    int64_t last;   // step of the last point that was asked about
 };
 
-/* False when the point is there already, or its name is too long or one too many; otherwise it is noted.  A
- * step smaller than the one before says that the run went back: what came between is due again. */
-bool lm_track_marks_pass(struct lm_track_marks *m, const struct lm_track_point *point);
-void lm_track_marks_note(struct lm_track_marks *m, struct lm_str name, int64_t step);   // the later one stays
-
-/* The lines that came since *told bytes of the log, which becomes all of it.  When the run went back the log
- * is shorter than that: then the last line alone. */
-struct lm_str lm_track_fresh(struct lm_str log, size_t *told);
+/* Counts the point.  False when the target has it, or when its name is too long or one too many. */
+bool lm_track_marks_pass(struct lm_track_marks *m, struct lm_str name);
+void lm_track_marks_add(struct lm_track_marks *m, struct lm_str name,
+                        uint64_t points);   // that the target has
 
 #endif

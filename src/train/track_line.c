@@ -59,38 +59,18 @@ static struct lm_track_mark *find_or_add(struct lm_track_marks *m, struct lm_str
     mark = &m->marks[m->count++];
     memset(mark, 0, sizeof *mark);
     memcpy(mark->name, name.ptr, name.len);
-    mark->step = -1;
     return mark;
 }
 
-bool lm_track_marks_pass(struct lm_track_marks *m, const struct lm_track_point *point)
-{
-    for (size_t i = 0; point->step < m->last && i < m->count; i++)
-        if (m->marks[i].step >= point->step)
-            m->marks[i].step = point->step - 1;
-    m->last = point->step;
-    struct lm_track_mark *mark = find_or_add(m, point->name);
-    if (!mark || point->step <= mark->step)
-        return false;
-    mark->step = point->step;
-    return true;
-}
-
-void lm_track_marks_note(struct lm_track_marks *m, struct lm_str name, int64_t step)
+bool lm_track_marks_pass(struct lm_track_marks *m, struct lm_str name)
 {
     struct lm_track_mark *mark = find_or_add(m, name);
-    if (mark && step > mark->step)
-        mark->step = step;
+    return mark && ++mark->seen > mark->there;
 }
 
-struct lm_str lm_track_fresh(struct lm_str log, size_t *told)
+void lm_track_marks_add(struct lm_track_marks *m, struct lm_str name, uint64_t points)
 {
-    if (log.len < *told) {
-        *told = log.len ? log.len - 1 : 0;
-        while (*told > 0 && log.ptr[*told - 1] != '\n')
-            --*told;
-    }
-    const struct lm_str fresh = { log.ptr + *told, log.len - *told };
-    *told = log.len;
-    return fresh;
+    struct lm_track_mark *mark = find_or_add(m, name);
+    if (mark)
+        mark->there += points;
 }

@@ -32,30 +32,39 @@ static void names_are_plain_words(void **state)
     lm_buf_release(&long_one);
 }
 
-static void marks_are_the_last_steps(void **state)
+static void names_and_points_are_counted(void **state)
 {
     (void)state;
     struct lm_track_marks m = { 0 };
-    assert_true(lm_mlflow_reply_marks(
+    char token[LM_MLFLOW_TOKEN_MAX];
+    size_t points = 9;
+    assert_true(lm_mlflow_reply_names(
         LM_STR(
             "{\"run\":{\"info\":{},\"data\":{\"metrics\":[{\"key\":\"loss\",\"step\":\"7\"},{\"key\":\"lr\"},"
-            "{\"key\":\"loss\",\"step\":5},{\"key\":4},{\"key\":\"bad\",\"step\":\"x\"}]}}}"),
+            "{\"key\":4}]}}}"),
         &m));
     assert_int_equal(m.count, 2);
     assert_string_equal(m.marks[0].name, "loss");
-    assert_int_equal(m.marks[0].step, 7);
     assert_string_equal(m.marks[1].name, "lr");
-    assert_int_equal(m.marks[1].step, 0);
-    assert_true(lm_mlflow_reply_marks(LM_STR("{\"run\":{\"info\":{},\"data\":{}}}"), &m));   // nothing yet
-    assert_false(lm_mlflow_reply_marks(LM_STR("{\"run\":7}"), &m));
-    assert_false(lm_mlflow_reply_marks(LM_STR("not found"), &m));
+    assert_true(lm_mlflow_reply_names(LM_STR("{\"run\":{\"info\":{},\"data\":{}}}"), &m));   // nothing yet
+    assert_false(lm_mlflow_reply_names(LM_STR("{\"run\":7}"), &m));
+    assert_false(lm_mlflow_reply_names(LM_STR("not found"), &m));
+
+    assert_true(
+        lm_mlflow_reply_history(LM_STR("{\"metrics\":[{},{}],\"next_page_token\":\"a/b\"}"), &points, token));
+    assert_int_equal(points, 2);
+    assert_string_equal(token, "a/b");
+    assert_true(lm_mlflow_reply_history(LM_STR("{}"), &points, token));
+    assert_int_equal(points, 0);
+    assert_string_equal(token, "");
+    assert_false(lm_mlflow_reply_history(LM_STR("[]"), &points, token));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_plain_words),
-        cmocka_unit_test(marks_are_the_last_steps),
+        cmocka_unit_test(names_and_points_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
