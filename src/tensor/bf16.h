@@ -33,14 +33,15 @@ static inline size_t lm_bf16_pad(size_t n)
     return (n + LM_BF16_PANEL - 1) / LM_BF16_PANEL * LM_BF16_PANEL;
 }
 
-/* c (m, n) = base + a b + low_a low_b, as f32 to c or rounded to c16; exactly one of them is given.  base may
- * be c, and NULL is 0.  c and base share a stride.  c16 is written in whole panels, c up to n.  The second
- * product goes on with the sums of the first: what an adapter of low rank adds; low_k 0: there is none. */
+/* c (m, n) = base + bias + a b + low_a low_b, as f32 to c or rounded to c16; exactly one of them is given.
+ * base may be c, and NULL is 0; bias (n) is added to every row, NULL is 0.  c and base share a stride.  c16
+ * is written in whole panels, c up to n.  The second product goes on with the sums of the first: what an
+ * adapter of low rank adds; low_k 0: there is none. */
 struct lm_bf16_product {
     const uint16_t *a;   // rows
     const uint16_t *b;   // panels
     float *c;
-    const float *base;
+    const float *base, *bias;
     uint16_t *c16;
     size_t m, n, k;
     size_t a_stride, b_stride, c_stride;
@@ -114,6 +115,17 @@ struct lm_bf16_kernels {
     void (*swiglu)(uint16_t *y, const uint16_t *gate, const uint16_t *up, size_t n);
     /* Replaces gate and up by their gradients, dy by y. */
     void (*swiglu_back)(uint16_t *gate, uint16_t *up, uint16_t *dy, size_t n);
+    /* LayerNorm of f32 rows as rmsnorm above; mean[r] is kept too. */
+    void (*layernorm)(uint16_t *y, size_t stride, float *mean, float *scale, const float *x,
+                      const float *gain, const float *bias, size_t rows, size_t dim, float eps);
+    void (*layernorm_back)(float *dx, uint16_t *dx16, float *dgain, float *dbias, const uint16_t *dy,
+                           size_t stride, const float *x, const float *mean, const float *scale,
+                           const float *gain, size_t rows, size_t dim);
+    void (*gelu)(uint16_t *y, const uint16_t *x, size_t n);
+    /* Replaces x by its gradient, dy by y. */
+    void (*gelu_back)(uint16_t *x, uint16_t *dy, size_t n);
+    /* ret[i] += sum_j x[i,j] */
+    void (*row_sums)(float *ret, const uint16_t *x, size_t stride, size_t rows, size_t cols);
     void (*round)(uint16_t *y, const float *x, size_t n);
 
     /* As in kernels.h, of the query heads that share KV head `kv`; scratch: lm_bf16_attention_bytes(). */

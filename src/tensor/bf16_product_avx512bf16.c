@@ -19,6 +19,13 @@ INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, con
     else
         EACH (i, rows * panels)
             sums[i] = _mm512_setzero_ps();
+    if (p->bias)
+        EACH (j, panels) {
+            const __m512 bias =
+                _mm512_maskz_loadu_ps(j + 1 == panels ? last : (__mmask16)0xffff, p->bias + col + j * PANEL);
+            EACH (i, rows)
+                sums[i * panels + j] = _mm512_add_ps(sums[i * panels + j], bias);
+        }
     tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
               p->b_stride, p->k);
     if (p->low_k > 0)

@@ -96,6 +96,112 @@ static void swiglu_back(uint16_t *gate, uint16_t *up, uint16_t *dy, size_t n)
     }
 }
 
+static void layernorm(uint16_t *y, size_t stride, float *mean, float *scale, const float *x,
+                      const float *gain, const float *bias, size_t rows, size_t dim, float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, y += stride) {
+        __m512 sum = _mm512_setzero_ps(), square = _mm512_setzero_ps();
+        for (size_t i = 0; i < dim; i += LANES)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(first_lanes(dim - i), x + i));
+        mean[r] = _mm512_reduce_add_ps(sum) / (float)dim;
+        const __m512 m = _mm512_set1_ps(mean[r]);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 v = _mm512_maskz_sub_ps(lanes, _mm512_maskz_loadu_ps(lanes, x + i), m);
+            square = _mm512_fmadd_ps(v, v, square);
+        }
+        scale[r] = 1 / sqrtf(_mm512_reduce_add_ps(square) / (float)dim + eps);
+        const __m512 s = _mm512_set1_ps(scale[r]);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), m), s);
+            store_half_n(y + i,
+                         _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, gain + i), v,
+                                         _mm512_maskz_loadu_ps(lanes, bias + i)),
+                         lanes);
+        }
+    }
+}
+
+static void layernorm_back(float *dx, uint16_t *dx16, float *dgain, float *dbias, const uint16_t *dy,
+                           size_t stride, const float *x, const float *mean, const float *scale,
+                           const float *gain, size_t rows, size_t dim)
+{
+    memset(dgain, 0, dim * sizeof *dgain);
+    memset(dbias, 0, dim * sizeof *dbias);
+    for (size_t r = 0; r < rows; r++, x += dim, dx += dim, dx16 += stride, dy += stride) {
+        const __m512 m = _mm512_set1_ps(mean[r]), s = _mm512_set1_ps(scale[r]);
+        __m512 level = _mm512_setzero_ps(), along = _mm512_setzero_ps();
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 g =
+                _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, gain + i), load_half_n(dy + i, lanes));
+            const __m512 h = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), m), s);
+            level = _mm512_add_ps(level, g);
+            along = _mm512_fmadd_ps(g, h, along);   // g is 0 behind the row
+        }
+        level = _mm512_set1_ps(_mm512_reduce_add_ps(level) / (float)dim);
+        along = _mm512_set1_ps(_mm512_reduce_add_ps(along) / (float)dim);
+        for (size_t i = 0; i < dim; i += LANES) {
+            const __mmask16 lanes = first_lanes(dim - i);
+            const __m512 d = load_half_n(dy + i, lanes);
+            const __m512 h = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), m), s);
+            __m512 to = _mm512_fmsub_ps(_mm512_maskz_loadu_ps(lanes, gain + i), d, level);
+            to = _mm512_fnmadd_ps(h, along, to);
+            to = _mm512_fmadd_ps(s, to, _mm512_maskz_loadu_ps(lanes, dx + i));
+            _mm512_mask_storeu_ps(dx + i, lanes, to);
+            store_half_n(dx16 + i, to, lanes);
+            _mm512_mask_storeu_ps(dgain + i, lanes,
+                                  _mm512_fmadd_ps(d, h, _mm512_maskz_loadu_ps(lanes, dgain + i)));
+            _mm512_mask_storeu_ps(dbias + i, lanes,
+                                  _mm512_add_ps(d, _mm512_maskz_loadu_ps(lanes, dbias + i)));
+        }
+    }
+}
+
+#define GELU_SLOPE 1.5957691216057308f   // 2 sqrt(2 / pi)
+#define GELU_CUBE 0.044715f
+
+INLINE __m512 gelu_sigmoid(__m512 x)
+{
+    const __m512 cube = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(GELU_CUBE), x), x);
+    return sigmoid(_mm512_mul_ps(_mm512_set1_ps(GELU_SLOPE), _mm512_fmadd_ps(cube, x, x)));
+}
+
+static void gelu(uint16_t *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = first_lanes(n - i);
+        const __m512 v = load_half_n(x + i, lanes);
+        store_half_n(y + i, _mm512_mul_ps(v, gelu_sigmoid(v)), lanes);
+    }
+}
+
+static void gelu_back(uint16_t *x, uint16_t *dy, size_t n)
+{
+    const __m512 one = _mm512_set1_ps(1);
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = first_lanes(n - i);
+        const __m512 v = load_half_n(x + i, lanes), d = load_half_n(dy + i, lanes), s = gelu_sigmoid(v);
+        const __m512 square = _mm512_mul_ps(_mm512_set1_ps(3 * GELU_CUBE), _mm512_mul_ps(v, v));
+        const __m512 steep = _mm512_fmadd_ps(square, _mm512_set1_ps(GELU_SLOPE), _mm512_set1_ps(GELU_SLOPE));
+        const __m512 y = _mm512_mul_ps(v, s);
+        const __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(y, _mm512_sub_ps(one, s)), steep, s);
+        store_half_n(x + i, _mm512_mul_ps(d, slope), lanes);
+        store_half_n(dy + i, y, lanes);
+    }
+}
+
+static void row_sums(float *ret, const uint16_t *x, size_t stride, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++) {
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t j = 0; j < cols; j += LANES)
+            sum = _mm512_add_ps(sum, load_half_n(x + i * stride + j, first_lanes(cols - j)));
+        ret[i] += _mm512_reduce_add_ps(sum);
+    }
+}
+
 static void round_row(uint16_t *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {
@@ -132,6 +238,11 @@ const struct lm_bf16_kernels lm_bf16_avx512 = {
     .rope = rope,
     .swiglu = swiglu,
     .swiglu_back = swiglu_back,
+    .layernorm = layernorm,
+    .layernorm_back = layernorm_back,
+    .gelu = gelu,
+    .gelu_back = gelu_back,
+    .row_sums = row_sums,
     .round = round_row,
     .attention = lm_bf16_attention_avx512,
     .attention_back = lm_bf16_attention_back_avx512,

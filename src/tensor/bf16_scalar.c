@@ -47,7 +47,9 @@ static void product(const struct lm_bf16_product *p, size_t row, size_t rows, si
     for (size_t i = row; i < row + rows; i++)
         for (size_t j = col; j < end; j++) {
             const size_t at = i * p->c_stride + j;
-            const float sum = sum_at(p, p->base && j < p->n ? p->base[at] : 0, i, j);
+            const float start =
+                (p->base && j < p->n ? p->base[at] : 0) + (p->bias && j < p->n ? p->bias[j] : 0);
+            const float sum = sum_at(p, start, i, j);
             if (p->c16)
                 put(p->c16 + at, sum);
             else
@@ -203,6 +205,76 @@ static void swiglu_back(uint16_t *gate, uint16_t *up, uint16_t *dy, size_t n)
     }
 }
 
+static void layernorm(uint16_t *y, size_t stride, float *mean, float *scale, const float *x,
+                      const float *gain, const float *bias, size_t rows, size_t dim, float eps)
+{
+    for (size_t r = 0; r < rows; r++, x += dim, y += stride) {
+        double sum = 0, square = 0;
+        for (size_t i = 0; i < dim; i++)
+            sum += x[i];
+        sum /= (double)dim;
+        for (size_t i = 0; i < dim; i++)
+            square += (x[i] - sum) * (x[i] - sum);
+        mean[r] = (float)sum;
+        scale[r] = (float)(1 / sqrt(square / (double)dim + eps));
+        for (size_t i = 0; i < dim; i++)
+            put(y + i, gain[i] * ((x[i] - sum) * scale[r]) + bias[i]);
+    }
+}
+
+static void layernorm_back(float *dx, uint16_t *dx16, float *dgain, float *dbias, const uint16_t *dy,
+                           size_t stride, const float *x, const float *mean, const float *scale,
+                           const float *gain, size_t rows, size_t dim)
+{
+    memset(dgain, 0, dim * sizeof *dgain);
+    memset(dbias, 0, dim * sizeof *dbias);
+    for (size_t r = 0; r < rows; r++, x += dim, dx += dim, dx16 += stride, dy += stride) {
+        const double s = scale[r], m = mean[r];
+        double level = 0, along = 0;
+        for (size_t i = 0; i < dim; i++) {
+            level += (double)gain[i] * get(dy + i) / (double)dim;
+            along += (double)gain[i] * get(dy + i) * (x[i] - m) * s / (double)dim;
+        }
+        for (size_t i = 0; i < dim; i++) {
+            const double h = (x[i] - m) * s;
+            dx[i] += (float)(s * ((double)gain[i] * get(dy + i) - level - h * along));
+            put(dx16 + i, dx[i]);
+            dgain[i] += (float)(get(dy + i) * h);
+            dbias[i] += get(dy + i);
+        }
+    }
+}
+
+#define GELU_SLOPE 1.5957691216057308   // 2 sqrt(2 / pi)
+#define GELU_CUBE 0.044715
+
+static void gelu(uint16_t *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double v = get(x + i);
+        put(y + i, v * sigmoid(GELU_SLOPE * (v + GELU_CUBE * v * v * v)));
+    }
+}
+
+static void gelu_back(uint16_t *x, uint16_t *dy, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double v = get(x + i), d = get(dy + i), s = sigmoid(GELU_SLOPE * (v + GELU_CUBE * v * v * v));
+        put(x + i, d * (s + v * s * (1 - s) * GELU_SLOPE * (1 + 3 * GELU_CUBE * v * v)));
+        put(dy + i, v * s);
+    }
+}
+
+static void row_sums(float *ret, const uint16_t *x, size_t stride, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < cols; j++)
+            sum += get(x + i * stride + j);
+        ret[i] += (float)sum;
+    }
+}
+
 static void round_row(uint16_t *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -301,6 +373,11 @@ const struct lm_bf16_kernels lm_bf16_scalar = {
     .rope = rope,
     .swiglu = swiglu,
     .swiglu_back = swiglu_back,
+    .layernorm = layernorm,
+    .layernorm_back = layernorm_back,
+    .gelu = gelu,
+    .gelu_back = gelu_back,
+    .row_sums = row_sums,
     .round = round_row,
     .attention = attention,
     .attention_back = attention_back,

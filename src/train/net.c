@@ -16,6 +16,21 @@ void lm_net_refresh(struct lm_net *n)
     n->way->refresh(n);
 }
 
+const enum lm_llama_tensor lm_net_norms[LM_NET_NORMS][2] = {
+    [LM_NET_NORM_ATTENTION] = { LM_LLAMA_ATTN_NORM, LM_LLAMA_ATTN_NORM_BIAS },
+    [LM_NET_NORM_FFN] = { LM_LLAMA_FFN_NORM, LM_LLAMA_FFN_NORM_BIAS },
+    [LM_NET_NORM_END] = { LM_LLAMA_NORM, LM_LLAMA_NORM_BIAS },
+};
+
+enum lm_llama_tensor lm_net_bias_of(enum lm_llama_tensor matrix)
+{
+    static const enum lm_llama_tensor biases[LM_LLAMA_TENSOR_COUNT] = {
+        [LM_LLAMA_WQ] = LM_LLAMA_BQ, [LM_LLAMA_WK] = LM_LLAMA_BK,     [LM_LLAMA_WV] = LM_LLAMA_BV,
+        [LM_LLAMA_WO] = LM_LLAMA_BO, [LM_LLAMA_W_UP] = LM_LLAMA_B_UP, [LM_LLAMA_W_DOWN] = LM_LLAMA_B_DOWN,
+    };
+    return biases[matrix];
+}
+
 float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
                           size_t layer)
 {

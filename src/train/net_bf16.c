@@ -15,32 +15,51 @@ static size_t smaller(size_t a, size_t b)
 
 /* ---- row by row ---- */
 
-static void norm(const struct lm_net *n, uint16_t *y, float *scale, const float *x, const float *gain)
+static void norm(const struct lm_net *n, uint16_t *y, float *mean, float *scale, const float *x,
+                 enum lm_net_norm which, size_t layer)
 {
+    const float *gain = lm_llama_at(n->model, lm_net_norms[which][0], layer);
+    const float *bias = lm_llama_at(n->model, lm_net_norms[which][1], layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
-        n->kernels16->rmsnorm(y + r * n->w16, n->w16, scale + r, x + r * n->width, gain, len, n->width,
-                              n->eps);
+        uint16_t *to = y + r * n->w16;
+        const float *from = x + r * n->width;
+        if (n->gpt2)
+            n->kernels16->layernorm(to, n->w16, mean + r, scale + r, from, gain, bias, len, n->width, n->eps);
+        else
+            n->kernels16->rmsnorm(to, n->w16, scale + r, from, gain, len, n->width, n->eps);
     }
 }
 
-/* dx += the gradient through the norm, dx16 = dx; dgain += its gain's, unless that is frozen: NULL. */
-static void norm_back(const struct lm_net *n, float *dgain, const float *x, const float *scale,
-                      const float *gain)
+/* dx += the gradient through the norm, dx16 = dx; its gain's and bias's are added to unless they are frozen.
+ */
+static void norm_back(const struct lm_net *n, const struct lm_gradient *g, const float *x, const float *mean,
+                      const float *scale, enum lm_net_norm which, size_t layer)
 {
     const size_t c = n->width, units = (n->count + LM_NET_UNIT_ROWS - 1) / LM_NET_UNIT_ROWS;
+    const float *gain = lm_llama_at(n->model, lm_net_norms[which][0], layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
-        n->kernels16->rmsnorm_back(n->dx + r * c, n->dx16 + r * n->w16, n->dgain + r / LM_NET_UNIT_ROWS * c,
-                                   n->dnormed16 + r * n->w16, n->w16, x + r * c, scale + r, gain, len, c);
+        float *dx = n->dx + r * c, *dgain = n->dgain + r / LM_NET_UNIT_ROWS * c;
+        uint16_t *dx16 = n->dx16 + r * n->w16, *dy = n->dnormed16 + r * n->w16;
+        if (n->gpt2)
+            n->kernels16->layernorm_back(dx, dx16, dgain, n->dbias + r / LM_NET_UNIT_ROWS * c, dy, n->w16,
+                                         x + r * c, mean + r, scale + r, gain, len, c);
+        else
+            n->kernels16->rmsnorm_back(dx, dx16, dgain, dy, n->w16, x + r * c, scale + r, gain, len, c);
     }
-    for (size_t u = 0; dgain && u < units; u++)
-        n->kernels->add(dgain, n->dgain + u * c, c);
+    for (size_t u = 0; u < units && !g->lora; u++) {
+        n->kernels->add(lm_net_gradient_at(n, g, lm_net_norms[which][0], layer), n->dgain + u * c, c);
+        if (n->gpt2)
+            n->kernels->add(lm_net_gradient_at(n, g, lm_net_norms[which][1], layer), n->dbias + u * c, c);
+    }
 }
 
 static void rotate(const struct lm_net *n, const struct lm_batch *b, size_t first, uint16_t *qkv,
                    float direction)
 {
+    if (n->gpt2)
+        return;   // positions are in the embedding
     LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++) {
@@ -53,24 +72,32 @@ static void rotate(const struct lm_net *n, const struct lm_batch *b, size_t firs
     }
 }
 
-static void swiglu(const struct lm_net *n, const struct lm_net_kept *k)
+/* act16 = what goes down: gate and up, or up alone, through the activation */
+static void activate(const struct lm_net *n, const struct lm_net_kept *k)
 {
     LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++) {
-            const uint16_t *at = k->gate_up + i * 2 * n->f16;
-            n->kernels16->swiglu(n->act16 + i * n->f16, at, at + n->f16, n->ffn);
+            const uint16_t *at = k->gate_up + i * (n->gpt2 ? 1 : 2) * n->f16;
+            if (n->gpt2)
+                n->kernels16->gelu(n->act16 + i * n->f16, at, n->ffn);
+            else
+                n->kernels16->swiglu(n->act16 + i * n->f16, at, at + n->f16, n->ffn);
         }
     }
 }
 
-static void swiglu_back(const struct lm_net *n, const struct lm_net_kept *k)
+/* gate and up become their gradients, by that of act16, which becomes the activation. */
+static void activate_back(const struct lm_net *n, const struct lm_net_kept *k)
 {
     LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++) {
-            uint16_t *at = k->gate_up + i * 2 * n->f16;
-            n->kernels16->swiglu_back(at, at + n->f16, n->act16 + i * n->f16, n->ffn);
+            uint16_t *at = k->gate_up + i * (n->gpt2 ? 1 : 2) * n->f16;
+            if (n->gpt2)
+                n->kernels16->gelu_back(at, n->act16 + i * n->f16, n->ffn);
+            else
+                n->kernels16->swiglu_back(at, at + n->f16, n->act16 + i * n->f16, n->ffn);
         }
     }
 }
@@ -122,21 +149,19 @@ static void layer_forward(struct lm_net *n, const struct lm_batch *b, size_t fir
                           float *x_next)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    norm(n, k->normed, k->scale, k->x, LM_NET_WEIGHT(n, ATTN_NORM, layer));
+    norm(n, k->normed, k->mean, k->scale, k->x, LM_NET_NORM_ATTENTION, layer);
     lm_net_linear(n, layer, LM_NET_QKV, k->qkv, k->normed);
     rotate(n, b, first, k->qkv, 1);
     attend(n, b, first, k, false);
     add_branch(n, layer, LM_NET_OUT, LM_NET_SITE_OUT, k->x_mid, k->x, k->att16);
 
-    norm(n, k->normed_mid, k->scale_mid, k->x_mid, LM_NET_WEIGHT(n, FFN_NORM, layer));
+    norm(n, k->normed_mid, k->mean_mid, k->scale_mid, k->x_mid, LM_NET_NORM_FFN, layer);
     lm_net_linear(n, layer, LM_NET_GATE_UP, k->gate_up, k->normed_mid);
     if (!x_next)
         return;
-    swiglu(n, k);
+    activate(n, k);
     add_branch(n, layer, LM_NET_DOWN, LM_NET_SITE_DOWN, x_next, k->x_mid, n->act16);
 }
-
-#define GRADIENT(kind) lm_net_gradient_at(n, g, LM_LLAMA_##kind, layer)
 
 /* n->dx and its copy n->dx16 are the gradient by the layer's result when these two are called, by its input
  * when they return. */
@@ -145,13 +170,13 @@ static void ffn_backward(struct lm_net *n, const struct lm_gradient *g, size_t l
     const struct lm_net_kept *k = &n->kept[layer];
     lm_net_drop16(n, lm_net_site(layer, LM_NET_SITE_DOWN), n->drop, n->dx16, n->w16, n->width);
     lm_net_linear_back(n, layer, LM_NET_DOWN, n->act16, n->dx16);
-    swiglu_back(n, k);   // gate_up is its own gradient now, act16 the activation
+    activate_back(n, k);   // gate_up is its own gradient now, act16 the activation
     if (n->config.recompute)
         lm_net_low(n, layer, LM_NET_DOWN, n->act16);
     lm_net_gradients(n, g, layer, LM_NET_DOWN, n->dx16, n->act16);
     lm_net_linear_back(n, layer, LM_NET_GATE_UP, n->dnormed16, k->gate_up);
     lm_net_gradients(n, g, layer, LM_NET_GATE_UP, k->gate_up, k->normed_mid);
-    norm_back(n, GRADIENT(FFN_NORM), k->x_mid, k->scale_mid, LM_NET_WEIGHT(n, FFN_NORM, layer));
+    norm_back(n, g, k->x_mid, k->mean_mid, k->scale_mid, LM_NET_NORM_FFN, layer);
 }
 
 static void attention_backward(struct lm_net *n, const struct lm_batch *b, size_t first,
@@ -165,7 +190,7 @@ static void attention_backward(struct lm_net *n, const struct lm_batch *b, size_
     rotate(n, b, first, n->dqkv, -1);
     lm_net_linear_back(n, layer, LM_NET_QKV, n->dnormed16, n->dqkv);
     lm_net_gradients(n, g, layer, LM_NET_QKV, n->dqkv, k->normed);
-    norm_back(n, GRADIENT(ATTN_NORM), k->x, k->scale, LM_NET_WEIGHT(n, ATTN_NORM, layer));
+    norm_back(n, g, k->x, k->mean, k->scale, LM_NET_NORM_ATTENTION, layer);
 }
 
 /* ---- loss ----
@@ -314,7 +339,7 @@ static enum lm_rc run_forward(struct lm_net *n, const struct lm_batch *b, size_t
     lm_net_embed(n, b, first, n->kept[0].x);
     for (size_t l = 0; l < n->layers; l++)
         layer_forward(n, b, first, l, l + 1 < n->layers ? n->kept[l + 1].x : n->x_end);
-    norm(n, n->normed_end, n->scale, n->x_end, n->model->tensor[LM_LLAMA_NORM]);
+    norm(n, n->normed_end, n->mean, n->scale, n->x_end, LM_NET_NORM_END, 0);
     return LM_OK;
 }
 
@@ -323,8 +348,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
 {
     (void)err;
     memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, lm_net_gradient_at(n, g, LM_LLAMA_NORM, 0), n->x_end, n->scale,
-              n->model->tensor[LM_LLAMA_NORM]);
+    norm_back(n, g, n->x_end, n->mean, n->scale, LM_NET_NORM_END, 0);
     for (size_t l = n->layers; l-- > 0;) {
         if (n->config.recompute)
             layer_forward(n, b, first, l, NULL);

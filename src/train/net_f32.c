@@ -9,18 +9,10 @@
 
 /* ---- row by row, threaded ---- */
 
-/* The norms of a network: gains, and biases where it has them. */
-enum norm { NORM_ATTENTION, NORM_FFN, NORM_END };
-static const enum lm_llama_tensor norm_tensors[][2] = {
-    [NORM_ATTENTION] = { LM_LLAMA_ATTN_NORM, LM_LLAMA_ATTN_NORM_BIAS },
-    [NORM_FFN] = { LM_LLAMA_FFN_NORM, LM_LLAMA_FFN_NORM_BIAS },
-    [NORM_END] = { LM_LLAMA_NORM, LM_LLAMA_NORM_BIAS },
-};
-
-static void norm(const struct lm_net *n, float *y, const float *x, enum norm which, size_t layer)
+static void norm(const struct lm_net *n, float *y, const float *x, enum lm_net_norm which, size_t layer)
 {
-    const float *gain = lm_llama_at(n->model, norm_tensors[which][0], layer);
-    const float *bias = lm_llama_at(n->model, norm_tensors[which][1], layer);
+    const float *gain = lm_llama_at(n->model, lm_net_norms[which][0], layer);
+    const float *bias = lm_llama_at(n->model, lm_net_norms[which][1], layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
         const size_t at = r * n->width;
@@ -34,9 +26,9 @@ static void norm(const struct lm_net *n, float *y, const float *x, enum norm whi
 /* dx += the gradient through the norm; its gain's and bias's gradients are added to unless they are frozen.
  */
 static void norm_back(const struct lm_net *n, const struct lm_gradient *g, float *dx, const float *dy,
-                      const float *x, enum norm which, size_t layer)
+                      const float *x, enum lm_net_norm which, size_t layer)
 {
-    const float *gain = lm_llama_at(n->model, norm_tensors[which][0], layer);
+    const float *gain = lm_llama_at(n->model, lm_net_norms[which][0], layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
         const size_t at = r * n->width;
@@ -48,8 +40,8 @@ static void norm_back(const struct lm_net *n, const struct lm_gradient *g, float
     }
     if (g->lora)
         return;
-    float *dgain = lm_net_gradient_at(n, g, norm_tensors[which][0], layer);
-    float *dbias = lm_net_gradient_at(n, g, norm_tensors[which][1], layer);
+    float *dgain = lm_net_gradient_at(n, g, lm_net_norms[which][0], layer);
+    float *dbias = lm_net_gradient_at(n, g, lm_net_norms[which][1], layer);
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < n->width; i += LM_NET_UNIT_COLS) {
         const size_t cols = n->width - i < LM_NET_UNIT_COLS ? n->width - i : LM_NET_UNIT_COLS;
@@ -63,20 +55,11 @@ static void norm_back(const struct lm_net *n, const struct lm_gradient *g, float
 
 /* ---- biases: of GPT-2 only ---- */
 
-static enum lm_llama_tensor bias_of(enum lm_llama_tensor matrix)
-{
-    static const enum lm_llama_tensor biases[LM_LLAMA_TENSOR_COUNT] = {
-        [LM_LLAMA_WQ] = LM_LLAMA_BQ, [LM_LLAMA_WK] = LM_LLAMA_BK,     [LM_LLAMA_WV] = LM_LLAMA_BV,
-        [LM_LLAMA_WO] = LM_LLAMA_BO, [LM_LLAMA_W_UP] = LM_LLAMA_B_UP, [LM_LLAMA_W_DOWN] = LM_LLAMA_B_DOWN,
-    };
-    return biases[matrix];   // 0, the embedding, for what has none
-}
-
 static void add_bias(const struct lm_net *n, float *y, enum lm_llama_tensor matrix, size_t layer, size_t cols)
 {
-    if (!n->gpt2 || !bias_of(matrix))
+    if (!n->gpt2 || !lm_net_bias_of(matrix))
         return;
-    const float *bias = lm_llama_at(n->model, bias_of(matrix), layer);
+    const float *bias = lm_llama_at(n->model, lm_net_bias_of(matrix), layer);
     LM_NET_FOR_UNITS(n, r, len)
     {
         for (size_t i = r; i < r + len; i++)
@@ -88,9 +71,9 @@ static void add_bias(const struct lm_net *n, float *y, enum lm_llama_tensor matr
 static void bias_back(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor matrix,
                       size_t layer, const float *dy, size_t cols)
 {
-    if (!n->gpt2 || !bias_of(matrix))
+    if (!n->gpt2 || !lm_net_bias_of(matrix))
         return;
-    float *dbias = lm_net_gradient_at(n, g, bias_of(matrix), layer);
+    float *dbias = lm_net_gradient_at(n, g, lm_net_bias_of(matrix), layer);
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < cols; i += LM_NET_UNIT_COLS)
         for (size_t r = 0; r < n->count; r++)
@@ -344,7 +327,7 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
                                 float *x_next, struct lm_err *err)
 {
     const struct lm_net_kept *k = &n->kept[layer];
-    norm(n, n->normed, k->x, NORM_ATTENTION, layer);
+    norm(n, n->normed, k->x, LM_NET_NORM_ATTENTION, layer);
     LM_TRY(forward(n, k->q, n->normed, LM_LLAMA_WQ, layer, err));
     LM_TRY(forward(n, k->k, n->normed, LM_LLAMA_WK, layer, err));
     LM_TRY(forward(n, k->v, n->normed, LM_LLAMA_WV, layer, err));
@@ -354,7 +337,7 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
     lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_OUT), n->drop, n->dnormed, n->width);
     add_rows(n, k->x_mid, k->x, n->dnormed);
 
-    norm(n, n->normed, k->x_mid, NORM_FFN, layer);
+    norm(n, n->normed, k->x_mid, LM_NET_NORM_FFN, layer);
     if (!n->gpt2)
         LM_TRY(forward(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
     LM_TRY(forward(n, k->up, n->normed, LM_LLAMA_W_UP, layer, err));
@@ -390,13 +373,13 @@ static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, si
     LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
     LM_TRY(backward_input(n, &down, n->act, false, err));
     activate_back(n, k);
-    norm(n, n->normed, k->x_mid, NORM_FFN, layer);
+    norm(n, n->normed, k->x_mid, LM_NET_NORM_FFN, layer);
     const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
     const struct weight_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
     if (!n->gpt2)
         LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
     LM_TRY(backward(n, g, &up, n->dnormed, !n->gpt2, err));
-    norm_back(n, g, n->dx, n->dnormed, k->x_mid, NORM_FFN, layer);
+    norm_back(n, g, n->dx, n->dnormed, k->x_mid, LM_NET_NORM_FFN, layer);
     return LM_OK;
 }
 
@@ -411,7 +394,7 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
     LM_TRY(backward(n, g, &o, n->datt, false, err));
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dq, n->dk, -1);
-    norm(n, n->normed, k->x, NORM_ATTENTION, layer);
+    norm(n, n->normed, k->x, LM_NET_NORM_ATTENTION, layer);
     const struct weight_back back[] = {
         { LM_LLAMA_WQ, layer, count, c, c, n->dq, n->normed },
         { LM_LLAMA_WK, layer, count, kv, c, n->dk, n->normed },
@@ -419,7 +402,7 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
     };
     for (size_t i = 0; i < 3; i++)
         LM_TRY(backward(n, g, &back[i], n->dnormed, i > 0, err));
-    norm_back(n, g, n->dx, n->dnormed, k->x, NORM_ATTENTION, layer);
+    norm_back(n, g, n->dx, n->dnormed, k->x, LM_NET_NORM_ATTENTION, layer);
     return LM_OK;
 }
 
@@ -485,7 +468,7 @@ static enum lm_rc run_forward(struct lm_net *n, const struct lm_batch *b, size_t
     lm_net_embed(n, b, first, n->kept[0].x);
     for (size_t l = 0; l < n->layers; l++)
         LM_TRY(layer_forward(n, b, first, l, l + 1 < n->layers ? n->kept[l + 1].x : n->x_end, err));
-    norm(n, n->normed, n->x_end, NORM_END, 0);
+    norm(n, n->normed, n->x_end, LM_NET_NORM_END, 0);
     return LM_OK;
 }
 
@@ -493,7 +476,7 @@ static enum lm_rc run_backward(struct lm_net *n, const struct lm_batch *b, size_
                                const struct lm_gradient *g, struct lm_err *err)
 {
     memset(n->dx, 0, n->count * n->width * sizeof *n->dx);
-    norm_back(n, g, n->dx, n->dnormed, n->x_end, NORM_END, 0);
+    norm_back(n, g, n->dx, n->dnormed, n->x_end, LM_NET_NORM_END, 0);
     for (size_t l = n->layers; l-- > 0;) {
         if (n->config.recompute)
             LM_TRY(layer_forward(n, b, first, l, NULL, err));

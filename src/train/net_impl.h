@@ -15,7 +15,7 @@ enum lm_net_bundle_kind { LM_NET_QKV, LM_NET_OUT, LM_NET_GATE_UP, LM_NET_DOWN, L
 enum { LM_NET_BUNDLE_MAX = 3 };
 struct lm_net_bundle {
     size_t count;
-    enum lm_llama_tensor kind[LM_NET_BUNDLE_MAX];
+    enum lm_llama_tensor kind[LM_NET_BUNDLE_MAX], bias[LM_NET_BUNDLE_MAX];   // bias: GPT-2 only
     size_t out[LM_NET_BUNDLE_MAX], at[LM_NET_BUNDLE_MAX + 1];   // outputs; the first one, at[count] is all
     size_t in, in16;                                            // inputs; in whole panels
     /* Of their adapters: the first column of x A^T, all columns; low_all 0: there is none. */
@@ -36,12 +36,14 @@ struct lm_net_kept {
     uint16_t *qkv, *att16;           // (N, qkv16) after RoPE, (N, C)
     uint16_t *gate_up;               // (N, 2 F)
     float *scale, *scale_mid;        // (N) of the norms
+    float *mean, *mean_mid;          // (N) of LayerNorm
     uint16_t *low[LM_NET_BUNDLES];   // (N, low_all) scale x A^T
 };
 
 /* One layer as bf16 panels, [LM_NET_FORWARD] and [LM_NET_BACKWARD]: its matrices, its adapters. */
 enum lm_net_direction { LM_NET_FORWARD, LM_NET_BACKWARD };
 struct lm_net_packed {
+    float *bias[LM_NET_BUNDLES];      // (all outputs); NULL: none
     uint16_t *w[LM_NET_BUNDLES][2];   // k = in16, k = all outputs
     uint16_t *a[LM_NET_BUNDLES][2];   // scale A, k = in16; A, k = low_all
     uint16_t *b[LM_NET_BUNDLES][2];   // B, k = rank16; scale B, matrix by matrix, k = its outputs
@@ -111,7 +113,7 @@ struct lm_net {
     uint16_t *dx16, *datt16;          // (N, w16)
     uint16_t *act16, *dqkv;           // (N, f16), (N, qkv16)
     uint16_t *left, *right;           // operands of products to weights: transposed, panels
-    float *dgain;                     // (units, C)
+    float *dgain, *dbias;             // (units, C); dbias: of LayerNorm
     uint16_t *chosen;                 // (loss_rows, w16): rows that have a target
     uint16_t *chosen_panels;          // the same as panels
     uint16_t *share;                  // (loss_rows, v16)
@@ -126,6 +128,12 @@ struct lm_net {
 /* NULL with an adapter. */
 float *lm_net_gradient_at(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor kind,
                           size_t layer);
+
+/* The norms: gains, and biases where the family has them. */
+enum lm_net_norm { LM_NET_NORM_ATTENTION, LM_NET_NORM_FFN, LM_NET_NORM_END, LM_NET_NORMS };
+extern const enum lm_llama_tensor lm_net_norms[LM_NET_NORMS][2];
+/* Of a matrix inside layers, the bias that GPT-2 adds to its product; 0, the embedding: there is none. */
+enum lm_llama_tensor lm_net_bias_of(enum lm_llama_tensor matrix);
 
 /* Runs the statement for units of rows [r, r + len) of all N; nothing in it crosses rows. */
 // clang-format off

@@ -42,9 +42,11 @@ static void take_layer_bf16(struct divider *d, const struct lm_net *n, struct lm
     TAKE(d, k->normed_mid, n->count * n->w16);
     TAKE(d, k->qkv, n->count * n->qkv16);
     TAKE(d, k->att16, n->count * n->w16);
-    TAKE(d, k->gate_up, n->count * 2 * n->f16);
+    TAKE(d, k->gate_up, n->count * (n->gpt2 ? 1 : 2) * n->f16);
     TAKE(d, k->scale, n->count);
     TAKE(d, k->scale_mid, n->count);
+    TAKE(d, k->mean, n->gpt2 ? n->count : 0);
+    TAKE(d, k->mean_mid, n->gpt2 ? n->count : 0);
     for (int b = 0; b < LM_NET_BUNDLES; b++)
         TAKE(d, k->low[b], n->count * n->bundle[b].low_all);
 }
@@ -96,6 +98,7 @@ static void take_packed(struct divider *d, struct lm_net *n)
         for (int k = 0; k < LM_NET_BUNDLES; k++) {
             const struct lm_net_bundle *b = &n->bundle[k];
             take_panels(d, p.w[k], b->at[b->count], b->in16);
+            TAKE(d, p.bias[k], n->gpt2 ? b->at[b->count] : 0);
             take_panels(d, p.a[k], b->low_all, b->in16);
             take_panels(d, p.b[k], b->low_all > 0 ? b->at[b->count] : 0, n->rank16);
         }
@@ -124,6 +127,7 @@ static void take_bf16(struct divider *d, struct lm_net *n, size_t threads)
     TAKE(d, n->low_back16, n->count * n->low_most);
     TAKE(d, n->scaled, n->config.lora ? n->config.lora->count : 0);
     TAKE(d, n->dgain, units * n->width);
+    TAKE(d, n->dbias, n->gpt2 ? units * n->width : 0);
     TAKE(d, n->chosen, n->loss_rows * n->w16);
     TAKE(d, n->chosen_panels, n->loss_rows * n->w16);
     TAKE(d, n->share, n->loss_rows * n->v16);

@@ -17,15 +17,18 @@ static size_t smaller(size_t a, size_t b)
 
 /* ---- bundles ---- */
 
-static const struct {
+struct bundle_row {
     size_t count;
     enum lm_llama_tensor kind[LM_NET_BUNDLE_MAX];
-} bundle_rows[LM_NET_BUNDLES] = {
+};
+static const struct bundle_row bundle_rows[LM_NET_BUNDLES] = {
     [LM_NET_QKV] = { 3, { LM_LLAMA_WQ, LM_LLAMA_WK, LM_LLAMA_WV } },
     [LM_NET_OUT] = { 1, { LM_LLAMA_WO } },
     [LM_NET_GATE_UP] = { 2, { LM_LLAMA_W_GATE, LM_LLAMA_W_UP } },
     [LM_NET_DOWN] = { 1, { LM_LLAMA_W_DOWN } },
 };
+
+static const struct bundle_row up_alone = { 1, { LM_LLAMA_W_UP } };   // GPT-2 has no gate
 
 enum lm_net_bundle_kind lm_net_bundle_of(enum lm_llama_tensor kind)
 {
@@ -47,9 +50,11 @@ void lm_net_set_bundles(struct lm_net *n, const struct lm_llama_config *model)
     n->rank16 = n->config.lora ? lm_bf16_pad((size_t)n->config.lora->config.rank) : 0;
     for (int k = 0; k < LM_NET_BUNDLES; k++) {
         struct lm_net_bundle *b = &n->bundle[k];
-        *b = (struct lm_net_bundle){ .count = bundle_rows[k].count };
+        const struct bundle_row *row = n->gpt2 && k == LM_NET_GATE_UP ? &up_alone : &bundle_rows[k];
+        *b = (struct lm_net_bundle){ .count = row->count };
         for (size_t i = 0; i < b->count; i++) {
-            b->kind[i] = bundle_rows[k].kind[i];
+            b->kind[i] = row->kind[i];
+            b->bias[i] = n->gpt2 ? lm_net_bias_of(b->kind[i]) : 0;
             lm_llama_shape(model, b->kind[i], &b->out[i], &b->in);
             b->at[i + 1] = b->at[i] + lm_bf16_pad(b->out[i]);
             b->low_at[i] = b->low_all;
@@ -88,9 +93,13 @@ static void pack_base(struct lm_net *n)
     for (size_t l = 0; l < n->layers; l++)
         for (int k = 0; k < LM_NET_BUNDLES; k++) {
             const struct lm_net_bundle *b = &n->bundle[k];
-            for (size_t i = 0; i < b->count; i++)
+            for (size_t i = 0; i < b->count; i++) {
+                if (b->bias[i])
+                    memcpy(n->packed[l].bias[k] + b->at[i], lm_llama_at(n->model, b->bias[i], l),
+                           b->out[i] * sizeof(float));
                 pack_weight(n, n->packed[l].w[k], lm_llama_at(n->model, b->kind[i], l), b->out[i], b->in,
                             b->at[i], b->at[b->count]);
+            }
         }
     pack_weight(n, n->head, n->model->tensor[LM_LLAMA_HEAD], n->vocab, n->width, 0, n->v16);
 }
@@ -212,6 +221,7 @@ void lm_net_linear(const struct lm_net *n, size_t layer, enum lm_net_bundle_kind
     struct lm_bf16_product p =
         product(n, x, b->in16, b->in16, n->packed[layer].w[kind][FORWARD], b->at[b->count]);
     p.c16 = y;
+    p.bias = n->gpt2 ? n->packed[layer].bias[kind] : NULL;
     run_forward(n, layer, kind, &p);
 }
 
@@ -223,6 +233,7 @@ void lm_net_linear_add(const struct lm_net *n, size_t layer, enum lm_net_bundle_
     struct lm_bf16_product p = product(n, x, b->in16, b->in16, n->packed[layer].w[kind][FORWARD], n->width);
     p.c = y;
     p.base = base;
+    p.bias = n->gpt2 ? n->packed[layer].bias[kind] : NULL;
     run_forward(n, layer, kind, &p);
 }
 
@@ -297,6 +308,15 @@ static void to_weight(const struct lm_net *n, float *dw, size_t at, size_t out, 
     lm_bf16_run(&p);
 }
 
+/* dbias += sums of rows [at, at + out) of left */
+static void to_bias(const struct lm_net *n, float *dbias, size_t at, size_t out)
+{
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < out; i += LM_NET_UNIT_COLS)
+        n->kernels16->row_sums(dbias + i, n->left + (at + i) * n->t16, n->t16,
+                               smaller(LM_NET_UNIT_COLS, out - i), n->count);
+}
+
 /* dB += dy^T (scale x A^T), dA += (scale dy B)^T x */
 static void adapter_gradients(const struct lm_net *n, const struct lm_gradient *g, size_t layer,
                               enum lm_net_bundle_kind kind, const uint16_t *dy, const uint16_t *x)
@@ -329,6 +349,8 @@ void lm_net_gradients(const struct lm_net *n, const struct lm_gradient *g, size_
         return;
     }
     lay_left(n, dy, b->at[b->count]);
+    for (size_t i = 0; i < b->count && n->gpt2; i++)
+        to_bias(n, lm_net_gradient_at(n, g, b->bias[i], layer), b->at[i], b->out[i]);
     lay_right(n, x, b->in16);
     for (size_t i = 0; i < b->count; i++)
         to_weight(n, lm_net_gradient_at(n, g, b->kind[i], layer), b->at[i], b->out[i], 0, b->in);

@@ -33,8 +33,7 @@ static bool anchor(const struct lm_training *t)
 
 static bool in_bf16(const struct lm_training *t)
 {
-    return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works() &&
-           t->model->config.family == LM_FAMILY_LLAMA;
+    return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works();
 }
 
 /* Loss, tokens per second and, where the whole model is trained, the share of the machine's peak in products

@@ -79,7 +79,7 @@ static void operands_free(struct operands *o)
 
 static double plain_sum(const struct operands *o, size_t i, size_t j)
 {
-    double sum = o->p.base ? o->base[i * o->p.n + j] : 0;
+    double sum = (o->p.base ? o->base[i * o->p.n + j] : 0) + (o->p.bias ? o->p.bias[j] : 0);
     for (size_t l = 0; l < o->p.k; l++)
         sum += (double)lm_bf16_decode(o->a[i * o->p.a_stride + l]) *
                lm_bf16_decode(o->b[j / 16 * o->p.b_stride + (l / 2 * 16 + j % 16) * 2 + l % 2]);
@@ -90,9 +90,11 @@ static void check_product(size_t m, size_t n, size_t k)
 {
     struct operands o = operands(m, n, k);
     float *got = lm_alloc(m * n * sizeof *got), *want = lm_alloc(m * n * sizeof *want);
-    for (int based = 0; based < 2; based++) {
+    float *bias = random_values(4, n, 1);
+    for (int kind = 0; kind < 4; kind++) {
         o.p.c_stride = n;
-        o.p.base = based ? o.base : NULL;
+        o.p.base = kind & 1 ? o.base : NULL;
+        o.p.bias = kind & 2 ? bias : NULL;
         o.p.c = got;
         lm_bf16_run(&o.p);
         o.p.c = want;
@@ -113,6 +115,7 @@ static void check_product(size_t m, size_t n, size_t k)
     o.p.c16 = half2;
     ref->product(&o.p, 0, m, 0, n);
     assert_memory_equal(half, half2, m * lm_bf16_pad(n) * 2);
+    free(bias);
     free(half);
     free(half2);
     free(got);
@@ -303,12 +306,56 @@ static void check_rows(size_t n)
     free(dy2);
 }
 
+/* LayerNorm, GELU and sums of rows: GPT-2's. */
+static void check_more_rows(size_t n)
+{
+    enum { ROWS = 3 };
+    const size_t stride = n + 5;
+    float *x = random_values(1, ROWS * n, 1), *gain = random_values(2, n, 1), *bias = random_values(6, n, 1);
+    float *dx = random_values(3, ROWS * n, 1), *dx2 = lm_memdup(dx, ROWS * n * sizeof *dx);
+    float *sums[4];   // gains, biases; ours, the reference's
+    uint16_t *y = random_halves(4, ROWS * stride, 1), *y2 = lm_memdup(y, ROWS * stride * 2);
+    uint16_t *dy = random_halves(5, ROWS * stride, 1), *dy2 = lm_memdup(dy, ROWS * stride * 2);
+    float mean[ROWS], mean2[ROWS], scale[ROWS], scale2[ROWS], row[ROWS] = { 1, 2, 3 },
+                                                              row2[ROWS] = { 1, 2, 3 };
+    for (size_t i = 0; i < 4; i++)
+        sums[i] = lm_alloc(n * sizeof(float));
+    for (size_t i = 0; i < ROWS * n; i++)
+        x[i] += 2;
+    fast()->layernorm(y, stride, mean, scale, x, gain, bias, ROWS, n, 0.1f);
+    ref->layernorm(y2, stride, mean2, scale2, x, gain, bias, ROWS, n, 0.1f);
+    assert_near(mean, mean2, ROWS, 1e-5, "mean");
+    assert_near(scale, scale2, ROWS, 1e-5, "scale");
+    assert_halves(y, y2, ROWS * stride, 1.01, 1e-2, "layernorm");
+    fast()->layernorm_back(dx, y, sums[0], sums[1], dy, stride, x, mean2, scale2, gain, ROWS, n);
+    ref->layernorm_back(dx2, y2, sums[2], sums[3], dy, stride, x, mean2, scale2, gain, ROWS, n);
+    assert_near(dx, dx2, ROWS * n, 1e-4, "layernorm_back");
+    assert_halves(y, y2, ROWS * stride, 1.01, 0.01, "rounded dx");
+    assert_near(sums[0], sums[2], n, 1e-4, "gain");
+    assert_near(sums[1], sums[3], n, 1e-4, "bias");
+
+    fast()->row_sums(row, dy, stride, ROWS, n);
+    ref->row_sums(row2, dy, stride, ROWS, n);
+    assert_near(row, row2, ROWS, 1e-4, "row sums");
+    fast()->gelu(y, dy + stride, n);
+    ref->gelu(y2, dy + stride, n);
+    assert_halves(y, y2, n, 1.01, 1e-3, "gelu");
+    fast()->gelu_back(dy, dy + stride, n);
+    ref->gelu_back(dy2, dy2 + stride, n);
+    assert_halves(dy, dy2, 2 * stride, 1.01, 1e-3, "gelu_back");
+    void *all[] = { x, gain, bias, dx, dx2, y, y2, dy, dy2, sums[0], sums[1], sums[2], sums[3] };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+}
+
 static void rows_agree(void **state)
 {
     (void)state;
     static const size_t sizes[] = { 1, 2, 7, 15, 16, 17, 33, 64, 100, 258 };
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         check_rows(sizes[i]);
+        check_more_rows(sizes[i]);
+    }
 }
 
 /* ---- attention ---- */
