@@ -180,13 +180,15 @@ static enum lm_rc read_model(struct lm_str file, const char *name, struct model 
 
 static enum lm_rc check(const struct model *m, const char *name, struct lm_err *err)
 {
-    if (m->kind != BPE)
-        return lm_fail(err, LM_EFORMAT, "%s: the sentencepiece model is %s; only BPE is supported", name,
-                       m->kind == UNIGRAM ? "Unigram" : "of words or characters");
+    if (m->kind != BPE && m->kind != UNIGRAM)
+        return lm_fail(
+            err, LM_EFORMAT,
+            "%s: the sentencepiece model is of words or characters; only BPE and Unigram are supported",
+            name);
     if (m->suffix || !m->escape)
         return lm_fail(err, LM_EFORMAT, "%s: the sentencepiece option %s is not supported", name,
                        m->suffix ? "treat_whitespace_as_suffix" : "escape_whitespaces = false");
-    if (m->charsmap.len > 0)
+    if (m->kind == BPE && m->charsmap.len > 0)
         return lm_fail(err, LM_EFORMAT,
                        "%s: the sentencepiece model normalises characters (precompiled_charsmap), which is "
                        "not supported",
@@ -235,5 +237,10 @@ enum lm_rc lm_load_spm(struct lm_str file, const char *name, struct lm_arena *ar
     ret->score_count = ret->token_count;
     if (ret->bos_id < 0)
         ret->add_bos = 0;
+    if (m.kind == UNIGRAM) {
+        ret->model = LM_STR("t5");
+        ret->charsmap = m.charsmap;
+        ret->add_bos = 0;   // as sentencepiece: nothing that nobody asks for
+    }
     return check(&m, name, err);
 }

@@ -50,6 +50,8 @@ static void make(struct lm_token_load *l, const bool *is_piece)
     float max = 0;
     bool any = false;
     u->single = json_is_object(l->sentencepiece);
+    for (size_t id = 0; u->single && id < l->scored; id++)
+        l->scores[id] = (double)(float)l->scores[id];   // as they are in its file
     for (uint32_t id = 0; id < l->scored; id++) {
         if (u->single && (!is_piece[id] || v->items[id].kind != LM_TOKEN_MODEL))
             continue;

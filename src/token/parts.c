@@ -151,6 +151,7 @@ static const struct {
     { "gpt2", lm_parts_write_bytes },
     { "llama", lm_parts_write_pieces },
     { "bert", lm_parts_write_words },
+    { "t5", lm_parts_write_unigram },
 };
 
 static enum lm_rc write_json(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
@@ -171,7 +172,8 @@ enum lm_rc lm_tokenizer_from_parts(const struct lm_tokenizer_parts *parts, const
     LM_TRY(lm_parts_check(parts, name, err));
     enum lm_rc rc = write_json(parts, name, &json, err);
     if (rc == LM_OK)
-        rc = lm_tokenizer_parse_usual(lm_buf_str(&json), name, &t, err);
+        rc = (lm_str_eq(parts->model, LM_STR("t5")) ? lm_tokenizer_parse : lm_tokenizer_parse_usual)(
+            lm_buf_str(&json), name, &t, err);
     lm_buf_release(&json);
     LM_TRY(rc);
     for (size_t role = 0; role < LM_ROLE_COUNT; role++)

@@ -18,7 +18,7 @@ enum lm_token_type {   // sentencepiece's codes
 
 /* ids: -1 for none.  flags: 1 yes, 0 no, -1 not said (then the model's usual). */
 struct lm_tokenizer_parts {
-    struct lm_str model;           // "gpt2" byte-level BPE, "llama" sentencepiece BPE, "bert" WordPiece
+    struct lm_str model;           // "gpt2" byte-level BPE, "llama" sentencepiece BPE, "bert" WordPiece, "t5" Unigram
     struct lm_str pre;             // "llama-bpe", "smollm", ... ; for "gpt2"
     const struct lm_str *tokens;   // as spelt in the file
     const int32_t *types;          // NULL: all normal
@@ -28,6 +28,7 @@ struct lm_tokenizer_parts {
     int64_t bos_id, eos_id, unk_id, pad_id, sep_id, cls_id, mask_id, eot_id;
     int add_bos, add_eos, add_space_prefix, remove_extra_blanks;
     struct lm_str chat_template;
+    struct lm_str charsmap;   // precompiled_charsmap; for "t5"
 };
 
 /* LM_EFORMAT names the part and its index; strings are copied.  The result has a tokenizer.json too

@@ -55,6 +55,9 @@ enum lm_rc lm_parts_write_pieces(const struct lm_tokenizer_parts *p, const char 
 enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
                                 struct lm_err *err);
 
+enum lm_rc lm_parts_write_unigram(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
+                                  struct lm_err *err);
+
 /* BERT's vocabulary as vocab.txt spells it; types say which tokens are special. */
 enum lm_rc lm_words_write_json(const struct lm_tokenizer_parts *p, const struct lm_word_rules *rules,
                                struct lm_parts_around around, const char *name, struct lm_buf *ret,

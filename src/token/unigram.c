@@ -74,17 +74,13 @@ static void write_out(struct output *o, struct lm_unigram_node *nodes, size_t st
     }
 }
 
-static inline double rounded(const struct lm_unigram *u, double score)
-{
-    return u->single ? (double)(float)score : score;
-}
-
 static inline void offer(const struct lm_unigram *u, struct lm_unigram_node *node, double score, uint32_t id,
                          size_t len)
 {
+    score = u->single ? (double)(float)score : score;
     if (node->len > 0 && !(score > node->score))
         return;
-    node->score = rounded(u, score);
+    node->score = score;
     node->id = id;
     node->len = (uint32_t)len;
 }
@@ -107,7 +103,7 @@ static size_t extend(const struct lm_unigram *u, struct lm_str text, size_t at, 
         longest = len > longest ? len : longest;
     }
     if (!single)
-        offer(u, here + char_len, rounded(u, u->unknown_score + here->score), u->unknown, char_len);
+        offer(u, here + char_len, u->unknown_score + here->score, u->unknown, char_len);
     return longest;
 }
 

@@ -143,13 +143,42 @@ static void a_sentencepiece_model_merges_by_score(void **state)
     lm_buf_release(&model);
 }
 
+static void a_sentencepiece_model_of_unigrams_takes_the_best_sum(void **state)
+{
+    (void)state;
+    struct lm_buf model = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    struct lm_tokens tokens = { 0 };
+    put_model(&model, 1, LM_STR(""));
+    assert_int_equal(lm_file_write("unigram.model", lm_buf_str(&model), NULL), LM_OK);
+    assert_ok_err(lm_tokenizer_load("unigram.model", &t, &err), &err);
+    struct lm_encoder *e = lm_encoder_new(t);
+    lm_encode_with_specials(e, LM_STR("abc zzbc"), false, &tokens);
+    const uint32_t expected[] = {
+        3, 4, 5, 6, 3, 0, 5, 6
+    };   // _ a b c: -6 is above _ab c: -8; zz is one unknown
+    assert_int_equal(tokens.len, 8);
+    assert_memory_equal(tokens.ids, expected, sizeof(expected));
+    lm_tokens_release(&tokens);
+    lm_encoder_free(e);
+    lm_tokenizer_free(t);
+    lm_buf_reset(&model);
+    t = NULL;
+    put_model(&model, 1, LM_STR("trie"));
+    assert_int_equal(lm_file_write("unigram.model", lm_buf_str(&model), NULL), LM_OK);
+    refused(lm_tokenizer_load("unigram.model", &t, &err), LM_EFORMAT, &err,
+            "precompiled_charsmap is cut off");
+    lm_buf_release(&model);
+}
+
 static void other_sentencepiece_models_are_refused_by_name(void **state)
 {
     (void)state;
     struct lm_err err = { 0 };
-    struct lm_buf unigram = { 0 }, normal = { 0 }, cut = { 0 };
-    put_model(&unigram, 1, LM_STR(""));
-    refused(spm(lm_buf_str(&unigram), &err), LM_EFORMAT, &err, "is Unigram; only BPE is supported");
+    struct lm_buf words = { 0 }, normal = { 0 }, cut = { 0 };
+    put_model(&words, 3, LM_STR(""));
+    refused(spm(lm_buf_str(&words), &err), LM_EFORMAT, &err, "is of words or characters");
     put_model(&normal, 2, LM_STR("trie"));
     refused(spm(lm_buf_str(&normal), &err), LM_EFORMAT, &err, "precompiled_charsmap");
     for (size_t len = 0; len < normal.len; len++) {   // a file cut between fields is a model with fewer
@@ -161,7 +190,7 @@ static void other_sentencepiece_models_are_refused_by_name(void **state)
     put_piece(&cut, (struct lm_str){ long_piece, 1 << 20 }, 0, 1);
     refused(spm(lm_buf_str(&cut), &err), LM_ELIMIT, &err, "piece 0 has 1048576 bytes, more than 4096");
     free(long_piece);
-    lm_buf_release(&unigram);
+    lm_buf_release(&words);
     lm_buf_release(&normal);
     lm_buf_release(&cut);
 }
@@ -218,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_tiktoken_file_needs_the_name_of_its_pattern),
         cmocka_unit_test(damaged_tiktoken_lines_are_named),
         cmocka_unit_test(a_sentencepiece_model_merges_by_score),
+        cmocka_unit_test(a_sentencepiece_model_of_unigrams_takes_the_best_sum),
         cmocka_unit_test(other_sentencepiece_models_are_refused_by_name),
         cmocka_unit_test(vocab_json_and_merges_txt_are_a_tokenizer),
     };

@@ -243,7 +243,7 @@ static void change_parts(struct sample *s, enum change change)
     struct lm_str *tokens = (struct lm_str *)p->tokens, *merges = (struct lm_str *)p->merges;
     switch (change) {
     case MODEL:
-        p->model = LM_STR("t5");
+        p->model = LM_STR("t6");
         break;
     case PRE:
         p->pre = LM_STR("default");
@@ -289,7 +289,7 @@ static void what_cannot_be_is_refused_by_name(void **state)
         enum change change;
         const char *message;
     } cases[] = {
-        { MODEL, "tokenizer.ggml.model 't5' is not supported" },
+        { MODEL, "tokenizer.ggml.model 't6' is not supported" },
         { PRE, "tokenizer.ggml.pre 'default'" },
         { NO_MERGES, "tokenizer.ggml.merges is missing" },
         { TYPE, "tokenizer.ggml.token_type[5] is 7" },
