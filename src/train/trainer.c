@@ -110,7 +110,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_trainer_check_model(t, err));
     const struct lm_net_config net = lm_trainer_net_config(c, t->feed, bf16);
     LM_TRY(lm_trainer_join(t, err));
-    LM_TRY(lm_trainer_plan(c, t->model, t->feed, t->heldout, bf16, err));
+    LM_TRY(lm_trainer_plan(t, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, &net);
     lm_gradient_init(&t->gradient, t->model, c->lora);
     lm_optim_init_shared(&t->optim, &c->optim, t->model, c->lora, t->gemm, lm_trainer_ranks(c));
@@ -180,6 +180,7 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     if (rc == LM_OK)
         rc = loop(&t, err);
     if (rc == LM_OK) {
+        lm_trainer_tell_memory(&t);
         const uint64_t steps = t.state.best.step ? t.state.best.step : t.state.step;
         *ret = (struct lm_trainer_result){
             .steps = steps,

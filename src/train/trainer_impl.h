@@ -26,6 +26,7 @@ struct lm_training {
     struct lm_checkpoint state;
     uint64_t saved;   // step of the newest checkpoint; 0: none
     struct lm_track_speed speed;
+    size_t planned_bytes;
 };
 
 /* ---- trainer_plan.c ---- */
@@ -33,9 +34,8 @@ struct lm_training {
 struct lm_net_config lm_trainer_net_config(const struct lm_trainer_config *config, const struct lm_feed *feed,
                                            bool bf16);
 /* Says what the run will hold; LM_ENOMEM when that is more than memory_max_mb. */
-enum lm_rc lm_trainer_plan(const struct lm_trainer_config *config, const struct lm_llama *model,
-                           const struct lm_feed *feed, const struct lm_eval_set *heldout, bool bf16,
-                           struct lm_err *err);
+enum lm_rc lm_trainer_plan(struct lm_training *t, bool bf16, struct lm_err *err);
+void lm_trainer_tell_memory(const struct lm_training *t);   // what was resident, beside the plan
 
 /* ---- trainer_step.c ---- */
 
