@@ -63,6 +63,9 @@ enum lm_rc lm_grower_new(const struct lm_tokenizer *t, const struct lm_grow_conf
     if (t->vocab.size >= LM_VOCAB_SIZE_MAX)
         return lm_fail(err, LM_ELIMIT, "grow: the vocabulary has %zu tokens already, the most there may be",
                        t->vocab.size);
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_fail(err, LM_EINVAL,
+                       "grow: this tokenizer is neither byte-level BPE, sentencepiece's BPE nor BERT's WordPiece");
     struct lm_grower *g = lm_zalloc(1, sizeof(*g));
     g->t = t;
     g->config = *config;

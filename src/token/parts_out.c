@@ -318,6 +318,8 @@ enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *
                                  struct lm_tokenizer_parts *ret, struct lm_err *err)
 {
     struct lm_tokenizer_parts p = { .add_space_prefix = -1, .remove_extra_blanks = -1 };
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_fail(err, LM_EINVAL, "GGUF has no keys for the components of this tokenizer");
     set_roles(t, &p);
     LM_TRY(set_around(t, &p, err));
     set_tokens(t, arena, &p);
