@@ -4,6 +4,7 @@
  * than none.  The bulk (vocab, merges) goes through the streaming reader, the small parts through
  * load_parts.c. */
 #include "base/json.h"
+#include "token/compiled.h"
 #include "token/load_chain.h"
 #include "token/load_other.h"
 
@@ -161,9 +162,12 @@ static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct
     struct lm_str options[OPTIONS_MAX] = { 0 }, vocab, merges;
     LM_TRY(slice_model(l, json, options, &vocab, &merges, err));
     LM_TRY(lm_load_options(l, options, err));
-    LM_TRY((l->family->vocab ? l->family->vocab : read_vocab)(l, vocab, err));
+    if (l->compiled)
+        lm_compiled_attach(l->compiled, l->t);
+    else
+        LM_TRY((l->family->vocab ? l->family->vocab : read_vocab)(l, vocab, err));
     LM_TRY(lm_load_added(l, added, err));
-    if (l->family->has_merges)
+    if (l->family->has_merges && !l->compiled)
         LM_TRY((l->family->merges ? l->family->merges : lm_load_merges)(l, merges, err));
     return l->family->finish(l, err);
 }
@@ -250,13 +254,17 @@ static enum lm_rc read_all(struct lm_token_load *l, struct lm_str json, struct l
 }
 
 static enum lm_rc parse_as(struct lm_str json, const char *name, bool ranks, bool chain,
-                           struct lm_tokenizer **ret, struct lm_err *err)
+                           const struct lm_compiled *compiled, struct lm_tokenizer **ret, struct lm_err *err)
 {
-    struct lm_token_load l = { .name = name, .ranks = ranks, .chain = chain, .unknown_id = LM_TOKEN_NONE };
+    struct lm_token_load l = {
+        .name = name, .ranks = ranks, .chain = chain, .compiled = compiled, .unknown_id = LM_TOKEN_NONE
+    };
     l.t = lm_zalloc(1, sizeof(*l.t));
     memset(l.t->roles, 0xff, sizeof(l.t->roles));   // LM_TOKEN_NONE
     l.t->unknown = LM_TOKEN_NONE;
     memset(l.byte_id, 0xff, sizeof(l.byte_id));
+    if (compiled)
+        memcpy(l.byte_id, compiled->header.byte_id, sizeof(l.byte_id));
     const enum lm_rc rc = read_all(&l, json, err);
     json_decref(l.unknown);
     json_decref(l.sentencepiece);
@@ -277,10 +285,10 @@ static enum lm_rc parse(struct lm_str json, const char *name, bool ranks, struct
                         struct lm_err *err)
 {
     struct lm_err usual = { 0 };
-    const enum lm_rc rc = parse_as(json, name, ranks, false, ret, &usual);
+    const enum lm_rc rc = parse_as(json, name, ranks, false, NULL, ret, &usual);
     if (rc == LM_OK || ranks)
         return rc == LM_OK ? LM_OK : lm_fail(err, rc, "%s", usual.text);
-    return parse_as(json, name, ranks, true, ret, err);
+    return parse_as(json, name, ranks, true, NULL, ret, err);
 }
 
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
@@ -294,7 +302,7 @@ enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_to
 enum lm_rc lm_tokenizer_parse_usual(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                                     struct lm_err *err)
 {
-    LM_TRY(parse_as(json, name, false, false, ret, err));
+    LM_TRY(parse_as(json, name, false, false, NULL, ret, err));
     lm_buf_add_str(&(*ret)->json, json);
     return LM_OK;
 }
@@ -305,5 +313,48 @@ enum lm_rc lm_tokenizer_take(struct lm_buf *json, const char *name, bool ranks, 
     LM_TRY(parse(lm_buf_str(json), name, ranks, ret, err));
     (*ret)->json = *json;
     *json = (struct lm_buf){ 0 };
+    return LM_OK;
+}
+
+/* ---- compiled files ---- */
+
+enum lm_rc lm_load_frame(struct lm_str json, const char *name, struct lm_buf *ret, struct lm_err *err)
+{
+    static const char *const model_key[] = { "model" }, *const tables[] = { "vocab", "merges" };
+    static const char *const empty[] = { "{}", "[]" };
+    struct lm_token_load l = { .name = name };
+    struct lm_str model = { 0 }, unknown = { 0 }, cut[2] = { { 0 }, { 0 } };
+    LM_TRY(slice_object(&l, json, model_key, 1, false, &model, &unknown, err));
+    LM_TRY(slice_object(&l, model, tables, 2, false, cut, &unknown, err));
+    const size_t first = cut[1].ptr && cut[1].ptr < cut[0].ptr;
+    const char *at = json.ptr;
+    for (size_t i = 0; i < 2; i++) {
+        const struct lm_str *part = &cut[i ^ first];
+        if (!part->ptr)
+            continue;   // no merges
+        lm_buf_add(ret, at, (size_t)(part->ptr - at));
+        lm_buf_puts(ret, empty[i ^ first]);
+        at = part->ptr + part->len;
+    }
+    lm_buf_add(ret, at, (size_t)(json.ptr + json.len - at));
+    return LM_OK;
+}
+
+enum lm_rc lm_tokenizer_from_compiled(struct lm_str file, const char *name, struct lm_tokenizer **ret,
+                                      struct lm_err *err)
+{
+    struct lm_compiled c;
+    struct lm_tokenizer *t = NULL;
+    LM_TRY(lm_compiled_check(file, name, &c, err));
+    LM_TRY(parse_as(lm_compiled_section(&c, LM_COMPILED_FRAME), name, false, false, &c, &t, err));
+    const struct lm_str json = lm_compiled_section(&c, LM_COMPILED_JSON);
+    t->json.ptr = (char *)(uintptr_t)json.ptr;
+    t->json.len = json.len;
+    memcpy(t->sha256, c.header.sha256, sizeof(t->sha256));
+    t->sha256_made = true;
+    memcpy(t->roles, c.header.roles, sizeof(t->roles));
+    lm_buf_add_str(&t->chat_template, lm_compiled_section(&c, LM_COMPILED_TEMPLATE));
+    lm_tokenizer_find_roles(t);
+    *ret = t;
     return LM_OK;
 }

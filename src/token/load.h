@@ -10,6 +10,7 @@
 
 struct lm_token_load {
     struct lm_tokenizer *t;
+    const struct lm_compiled *compiled;   // where vocabulary and merges lie; NULL: in the text
     const struct lm_load_family *family;
     const char *name;   // of the file, for messages
     struct lm_arena arena;

@@ -1,4 +1,5 @@
 /* token/load_path.c - a path to a tokenizer: which kind of file or folder is it? */
+#include "token/compiled.h"
 #include "token/load_other.h"
 
 #include "base/file.h"
@@ -30,10 +31,43 @@ static enum lm_rc load_spm(struct lm_str file, const char *path, struct lm_token
     return rc;
 }
 
+static bool is_compiled(const char *path)
+{
+    char start[8] = { 0 };
+    FILE *file = fopen(path, "rb");
+    const size_t len = file ? fread(start, 1, sizeof(start), file) : 0;
+    if (file)
+        (void)fclose(file);   // it was only read
+    return lm_compiled_looks_like((struct lm_str){ start, len });
+}
+
+static enum lm_rc load_compiled(const char *path, struct lm_tokenizer **ret, struct lm_err *err)
+{
+    struct lm_map map = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_compiled_header header;
+    LM_TRY(lm_map_open(&map, path, err));
+    if (map.len >= sizeof(header)) {   // all but the tokenizer.json at the end is looked at
+        memcpy(&header, map.ptr, sizeof(header));
+        const uint64_t len = header.sections[LM_COMPILED_JSON].at;
+        lm_map_populate(&map, 0, len < map.len ? len : map.len);
+    }
+    const enum lm_rc rc = lm_tokenizer_from_compiled((struct lm_str){ map.ptr, map.len }, path, &t, err);
+    if (rc != LM_OK) {
+        lm_map_close(&map);
+        return rc;
+    }
+    t->map = map;
+    *ret = t;
+    return LM_OK;
+}
+
 static enum lm_rc load_file(const char *path, const char *encoding, struct lm_tokenizer **ret,
                             struct lm_err *err)
 {
     struct lm_buf buf = { 0 };
+    if (is_compiled(path))
+        return load_compiled(path, ret, err);
     enum lm_rc rc = lm_file_read(path, FILE_BYTES_MAX, &buf, err);
     const struct lm_str file = lm_buf_str(&buf);
     if (rc == LM_OK && (encoding || lm_load_looks_like_tiktoken(file)))

@@ -1,4 +1,5 @@
 #include "token/chain.h"
+#include "token/compiled.h"
 #include "token/plan.h"
 #include "token/words.h"
 
@@ -8,6 +9,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
 {
     if (!t)
         return;
+    lm_compiled_detach(t);
     lm_vocab_release(&t->vocab);
     lm_token_map_release(&t->model);
     lm_added_release(&t->added);
@@ -20,6 +22,7 @@ void lm_tokenizer_free(struct lm_tokenizer *t)
     lm_buf_release(&t->json);
     lm_chat_release(t);
     lm_buf_release(&t->chat_template);
+    lm_map_close(&t->map);
     free(t);
 }
 

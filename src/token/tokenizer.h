@@ -17,6 +17,9 @@ struct lm_tokenizer;
 enum lm_rc lm_tokenizer_load(const char *path, struct lm_tokenizer **ret, struct lm_err *err);
 enum lm_rc lm_tokenizer_parse(struct lm_str json, const char *name, struct lm_tokenizer **ret,
                               struct lm_err *err);
+/* The file that lm_tokenizer_load opens fastest, by its first bytes: its tables are used where they lie. With
+ * it goes all that the folder said; it is for machines of this byte order. */
+enum lm_rc lm_tokenizer_compile(const struct lm_tokenizer *t, struct lm_buf *ret, struct lm_err *err);
 void lm_tokenizer_free(struct lm_tokenizer *t);
 
 uint32_t lm_tokenizer_vocab_size(const struct lm_tokenizer *t);   // highest id + 1

@@ -3,6 +3,7 @@
 /* token/tokenizer_impl.h - what the files of this module share of struct lm_tokenizer.  Not for other
  * modules. */
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "token/bpe.h"
 #include "token/normal.h"
@@ -120,6 +121,8 @@ struct lm_tokenizer {
     struct lm_chat chat;
     uint8_t sha256[LM_SHA256_BYTES];   // of json, when sha256_made
     bool sha256_made;
+    bool shared;         // tables and json lie in a compiled file: token/compiled.h,
+    struct lm_map map;   // this one, or memory of the caller
     struct lm_buf json;
     struct lm_token_plan *plan;       // token/plan.h; NULL until the first encoder
     struct lm_token_slices *slices;   // NULL until something is decoded

@@ -74,7 +74,7 @@ static void hard_text(struct lm_rng *rng, struct lm_buf *ret)
         const char letter = "a-= e\n\x7f"[lm_rng_below(rng, 7)];
         for (size_t k = 0; kind == 0 && k < len; k++)
             lm_buf_putc(ret, letter);
-        const size_t letters = lm_rng_below(rng, 30) ? len * 10 : 3000;   // more than parts are kept of
+        const size_t letters = lm_rng_below(rng, 150) ? len * 10 : 3000;   // more than parts are kept of
         for (size_t k = 0; kind == 1 && k < letters; k++)
             lm_buf_putc(ret, (char)('a' + lm_rng_below(rng, 26)));
         for (size_t k = 0; kind == 2 && k < len; k++)
