@@ -25,6 +25,16 @@ static int64_t started_count(void)
     return 1;
 }
 
+/* Whether the launcher gave this process a place among the others. */
+static bool has_place(void)
+{
+    static const char *const names[] = { "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (getenv(names[i]))
+            return true;
+    return false;
+}
+
 /* Beside the program, as in a build folder; or where `make install` puts it. */
 static enum lm_rc open_module(void **ret, struct lm_err *err)
 {
@@ -60,6 +70,12 @@ enum lm_rc lm_ranks_open(struct lm_ranks *r, struct lm_err *err)
     *r = lm_ranks_alone;
     if (started == 1)
         return LM_OK;
+    if (!has_place())   // MPI would end the program, or each task would be a run of its own
+        return lm_fail(
+            err, LM_EINVAL,
+            "%lld tasks were started, but they do not know of each other: start them by mpirun, or by "
+            "srun with --mpi=pmix",
+            (long long)started);
     void *module;
     LM_TRY(open_module(&module, err));   // stays loaded: MPI cannot be unloaded
     union {

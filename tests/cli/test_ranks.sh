@@ -66,4 +66,4 @@ SH
 refused "rank 1: .*'nowhere/train.tokens'" ranks 2 sh missing.sh "$loom" "${train[@]}" --batch-parts=2 --out=refused
 
 # Tasks that know nothing of each other are not trained side by side into one folder.
-SLURM_STEP_NUM_TASKS=2 refused '2 tasks were started, but MPI knows of 1' "$loom" "${train[@]}" --out=refused
+refused '2 tasks were started, but they do not know of each other' env SLURM_STEP_NUM_TASKS=2 "$loom" "${train[@]}" --out=refused
