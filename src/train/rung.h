@@ -2,9 +2,10 @@
 #define LM_TRAIN_RUNG_H
 /* train/rung.h - a run that stops early to be compared: the schedule is that of the whole run.
  *
- * At step ceil(steps * part / parts) it saves a checkpoint and measures the held-out loss, which leaves no
- * trace in log or state: a run that goes on from there ends with the bytes of one that never stopped.  The
- * run then returns LM_ESTOP with `reached` set and writes no model, also when that step is its last. */
+ * At step ceil(steps * part / parts), or where it runs out of patience before, it saves a checkpoint and
+ * measures the held-out loss, which leaves no trace in log or state: a run that goes on from there ends with
+ * the bytes of one that never stopped.  The run then returns LM_ESTOP with `reached` set and writes no model,
+ * also when that step is its last. */
 
 #include "base/str.h"
 

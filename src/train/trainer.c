@@ -1,6 +1,7 @@
 /* The loop that pre-training and fine-tuning share. */
 #include "train/trainer_impl.h"
 
+#include "base/energy.h"
 #include "base/file.h"
 #include "base/sys.h"
 #include "tensor/bf16.h"
@@ -36,28 +37,43 @@ static bool in_bf16(const struct lm_training *t)
     return t->config->precision != LM_PRECISION_F32 && lm_net_bf16_works();
 }
 
+/* "850", "12.3k", "4.56M" */
+static void add_count(struct lm_buf *ret, double count)
+{
+    static const char *const units[] = { "", "k", "M", "G", "T" };
+    size_t unit = 0;
+    for (; count >= 1000 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        count /= 1000;
+    lm_buf_printf(ret, "%.*f%s", unit == 0 || count >= 100 ? 0 : count >= 10 ? 1 : 2, count, units[unit]);
+}
+
 /* Loss, tokens per second and, where the whole model is trained, the share of the machine's peak in products
- * of this kind, for people. */
+ * of this kind; tokens that are left, and joules where the processor tells of them.  For people and trackers.
+ */
 static void show(struct lm_training *t, struct lm_progress *progress, uint64_t steps_made, double peak_gflops)
 {
-    char note[128];
+    const struct lm_trainer_config *c = t->config;
     const double seconds = (double)(lm_now_ns() - progress->started_ns) * 1e-9;
-    const double tokens = (double)(steps_made * step_tokens(t->feed));
-    const double rate = seconds > 0 ? tokens / seconds : 0;
+    const double rate = seconds > 0 ? (double)(steps_made * step_tokens(t->feed)) / seconds : 0;
     const double share = rate * lm_net_flops(&t->model->config, t->feed->positions) / (peak_gflops * 1e9);
-    char loss[32] = "private";
-    if (!t->config->dp)
-        snprintf(loss, sizeof loss, "loss %.3f", t->state.loss);
-    const bool whole = !t->config->lora && !t->config->dpo;   // what lm_net_flops counts
-    if (t->config->dpo)                                       // whose steps are pairs, not tokens
-        snprintf(note, sizeof note, "%s", loss);
-    else
-        snprintf(note, sizeof note, "%s, %.0f tokens/s", loss, rate);
+    const bool whole = !c->lora && !c->dpo;   // what lm_net_flops counts
+    const double joules = lm_energy_joules(&t->energy);
+    struct lm_buf note = { 0 };
+    lm_buf_puts(&note, c->dp ? "private" : "loss ");
+    if (!c->dp)
+        lm_buf_printf(&note, "%.3f", t->state.loss);
+    if (!c->dpo) {   // whose steps are pairs, not tokens
+        lm_buf_printf(&note, ", %.0f tokens/s, ", rate);
+        add_count(&note, (double)((c->optim.steps - t->state.step) * step_tokens(t->feed)));
+        lm_buf_puts(&note, " tokens left");
+    }
     if (whole)
-        snprintf(note, sizeof note, "%s, %.0f tokens/s, %.0f %% of %s peak", loss, rate, 100 * share,
-                 in_bf16(t) ? "bf16" : "f32");
-    lm_progress_at(progress, t->state.step, note);
-    t->speed = (struct lm_track_speed){ seconds, t->config->dpo ? NAN : rate, whole ? share : NAN, NAN };
+        lm_buf_printf(&note, ", %.0f %% of %s peak", 100 * share, in_bf16(t) ? "bf16" : "f32");
+    if (isfinite(joules))
+        lm_buf_printf(&note, ", %.0f J", joules);
+    lm_progress_at(progress, t->state.step, note.ptr);
+    lm_buf_release(&note);
+    t->speed = (struct lm_track_speed){ seconds, c->dpo ? NAN : rate, whole ? share : NAN, joules };
     lm_trainer_tell(t);
 }
 
@@ -72,6 +88,7 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
     const double peak =
         (in_bf16(t) ? lm_bf16_peak_gflops(PEAK_MS) : lm_peak_gflops(PEAK_MS)) * lm_trainer_ranks(c)->count;
     struct lm_progress progress = lm_progress_start(c->what, "steps", steps);
+    t->energy = lm_energy_start("/sys/class/powercap");
     t->saved = s->step;
     for (uint64_t made = 1;; made++) {
         if ((due(s->step, c->checkpoint_every, steps) || anchor(t)) && t->saved != s->step) {
@@ -81,7 +98,7 @@ static enum lm_rc loop(struct lm_training *t, struct lm_err *err)
         if (due(s->step, c->eval_every, steps) && s->evaluated != s->step && t->heldout->count > 0)
             LM_TRY(lm_trainer_evaluate(t, err));
         LM_TRY(lm_trainer_leave(t, err));
-        if (c->rung && s->step == lm_trainer_rung_step(c->rung, steps))
+        if (c->rung && (s->step == lm_trainer_rung_step(c->rung, steps) || lm_trainer_out_of_patience(t)))
             return lm_trainer_stop_at_rung(t, t->saved == s->step, err);
         if (s->step == steps || lm_trainer_out_of_patience(t))
             break;

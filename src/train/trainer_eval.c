@@ -69,6 +69,8 @@ enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_
         LM_TRY(lm_trainer_save(t, err));
     if (t->state.evaluated != t->state.step)
         LM_TRY(lm_trainer_measure(t, &m, err));
+    if (t->state.best.step > 0 && t->state.best.loss < m.loss)   // the weights that the run would write
+        m = (struct lm_measure){ .loss = t->state.best.loss, .bits_per_byte = t->state.best.bits_per_byte };
     r->step = t->state.step;
     r->steps = t->config->optim.steps;
     r->loss = t->state.loss;

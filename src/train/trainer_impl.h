@@ -6,6 +6,7 @@
  * trainer_leave.c writes snapshots and samples, trainer_ranks.c
  * is for runs of several processes, trainer_write.c writes the result. */
 
+#include "base/energy.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
@@ -27,6 +28,7 @@ struct lm_training {
     uint64_t saved;   // step of the newest checkpoint; 0: none
     struct lm_track_speed speed;
     size_t planned_bytes;
+    struct lm_energy energy;
 };
 
 /* ---- trainer_plan.c ---- */

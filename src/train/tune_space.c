@@ -14,6 +14,8 @@ static const struct {
 } refused[] = {
     { "dp-", "noise is not searched: every trial would spend privacy" },
     { "eval-", "it changes what is measured, not the model" },
+    { "snapshot-", "it changes what is kept, not the model" },
+    { "sample-", "it changes what is shown, not the model" },
 };
 
 static enum lm_rc check_row(const struct lm_space *space, const struct lm_opt *opt, struct lm_str name,

@@ -123,6 +123,33 @@ static void rungs_leave_no_trace(void **state)
     lm_buf_release(&log);
 }
 
+/* A run that runs out of patience is measured there, by the weights that it would write. */
+static void early_stopping_ends_a_rung(void **state)
+{
+    (void)state;
+    struct lm_pretrain_config c = small_config();
+    struct lm_rung rung = { .part = 1, .parts = 1 };
+    struct lm_err err = { 0 };
+    c.eval_every = 1;
+    c.loop.patience = 2;
+    c.lr = c.matrix_lr = 0.5;   // it soon gets worse
+    c.rung = &rung;
+    assert_int_equal(pretrain(&c, "work.early", "out.early", &err), LM_ESTOP);
+    assert_true(rung.reached);
+    assert_true(rung.step < 20);
+    double best = INFINITY;
+    struct lm_str rest = lm_buf_str(&rung.log), line;
+    while (lm_str_split(&rest, '\n', &line)) {
+        const ptrdiff_t at = lm_str_find(line, LM_STR("\"heldout_loss\":"));
+        if (at >= 0)
+            best = fmin(best, strtod(line.ptr + at + 15, NULL));
+    }
+    assert_true(rung.heldout_loss == best);
+    lm_buf_release(&rung.log);
+    c.rung = NULL;
+    assert_int_equal(pretrain(&c, "work.early", "out.early", &err), LM_OK);
+}
+
 static void without_held_out_text_there_is_nothing_to_compare(void **state)
 {
     (void)state;
@@ -159,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rungs_leave_no_trace),
+        cmocka_unit_test(early_stopping_ends_a_rung),
         cmocka_unit_test(without_held_out_text_there_is_nothing_to_compare),
     };
     return cmocka_run_group_tests(tests, make_data, NULL) != 0;
