@@ -17,7 +17,8 @@ struct paths {
 static const struct lm_opt path_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct paths, tokenizer), NULL,
       .help = "tokenizer.json, its folder or a GGUF file (all but train)" },
-    { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL, .help = "folder to make (train, grow)" },
+    { "out", LM_OPT_STRING, LM_OPT_AT(struct paths, out), NULL,
+      .help = "folder to make (train, grow, convert)" },
     { "allow-special", LM_OPT_BOOL, LM_OPT_AT(struct paths, special), "false",
       .help = "text that spells a special token becomes it (encode)" },
     { "lines", LM_OPT_BOOL, LM_OPT_AT(struct paths, lines), "false",
@@ -314,6 +315,11 @@ static enum lm_rc inspect(struct lm_cli *cli, struct lm_err *err)
     return LM_OK;
 }
 
+static enum lm_rc convert(struct lm_cli *cli, struct lm_err *err)
+{
+    return lm_tokenizer_convert_run(cli, ((const struct paths *)cli->config[1])->out, err);
+}
+
 const struct lm_cli_action lm_tokenizer_actions[] = {
     { "train", "IN... --out=DIR", "byte-level BPE from document files", 1, LM_CLI_ARGS_MAX, train },
     { "grow", "IN... --tokenizer=T --out=DIR", "new tokens for words of new data; old ids and merges stay", 1,
@@ -324,5 +330,9 @@ const struct lm_cli_action lm_tokenizer_actions[] = {
       chat },
     { "compile", "TOKENIZER FILE.lmtok", "the file that is opened fastest", 2, 2, compile },
     { "inspect", "--tokenizer=T", "size, special tokens, longest token", 0, 0, inspect },
+    { "convert", "IN --out=DIR --to=FORMAT", "another kind of file, refused where ids would differ", 1, 1,
+      convert },
+    { "compare", "A B [--text=FILE]", "vocabularies, and ids of lines; fails when they differ", 2, 2,
+      lm_tokenizer_compare_run },
     { 0 },
 };

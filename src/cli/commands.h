@@ -34,7 +34,11 @@ extern const struct lm_opt_table lm_run_options_table, lm_tokens_path_options, l
     lm_generate_options, lm_model_cli_options, lm_review_path_options, lm_score_options,
     lm_registry_cli_options, lm_users_options, lm_keys_options, lm_policy_options, lm_audit_options,
     lm_feedback_options, lm_serve_cli_options, lm_privacy_options, lm_ngram_options, lm_tune_path_options,
-    lm_help_options, lm_tokenizer_encode_options;
+    lm_help_options, lm_tokenizer_encode_options, lm_tokenizer_compare_options;
+
+/* cmd_tokenizer_compare.c, actions of `loom tokenizer`; dir: of --out. */
+enum lm_rc lm_tokenizer_compare_run(struct lm_cli *cli, struct lm_err *err);
+enum lm_rc lm_tokenizer_convert_run(struct lm_cli *cli, const char *dir, struct lm_err *err);
 
 /* cmd_tokenizer_encode.c; shape: what lm_tokenizer_encode_options fill. */
 struct lm_tokenizer;

@@ -25,6 +25,22 @@ static enum lm_rc write_merges(struct lm_str file, const char *name, struct lm_b
     return LM_OK;
 }
 
+/* additional_special_tokens of tokenizer_config.json: texts, each once, without those that are done. */
+static void write_more(const json_t *config, const json_t *vocab, const char *const *done, size_t done_count,
+                       struct lm_buf *ret)
+{
+    const json_t *list = json_object_get(config, "additional_special_tokens");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        const json_t *id = text ? json_object_get(vocab, text) : NULL;
+        bool known = !json_is_integer(id);
+        for (size_t k = 0; k < done_count && !known; k++)
+            known = strcmp(done[k], text) == 0;
+        if (!known)
+            lm_write_added_token((uint32_t)json_integer_value(id), lm_str(text), true, ret);
+    }
+}
+
 /* The special tokens that tokenizer_config.json names and the vocabulary has. */
 static void write_special(const json_t *config, const json_t *vocab, struct lm_buf *ret)
 {
@@ -47,6 +63,7 @@ static void write_special(const json_t *config, const json_t *vocab, struct lm_b
         done[count++] = text;
         lm_write_added_token((uint32_t)json_integer_value(id), lm_str(text), true, ret);
     }
+    write_more(config, vocab, done, count, ret);
 }
 
 enum lm_rc lm_load_vocab_and_merges(struct lm_str vocab, struct lm_str merges, const json_t *config,
