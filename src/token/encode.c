@@ -39,8 +39,8 @@ struct lm_encoder {
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
     struct lm_span_work *spans;   // NULL: nobody asks for them
-    struct lm_span part;          // of a chain: the text between added tokens, which is the range of all its ids
-    bool counting;                // ids are counted and forgotten
+    struct lm_span part;   // of a chain: the text between added tokens, which is the range of all its ids
+    bool counting;         // ids are counted and forgotten
     size_t count;
 };
 
