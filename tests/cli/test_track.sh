@@ -16,6 +16,9 @@ train=("$loom" pretrain --tokens="$(path tokens)" --tokenizer="$(path tokenizer)
 away=mlflow:http://127.0.0.1:9/small   # discard: nobody listens
 
 "${train[@]}" --out=alone
+[ "$(grep -o '<svg class="chart"' alone/training.html | wc -l)" = 3 ] && grep -q 'held-out text' alone/training.html ||
+    fail "training.html has no loss, learning rate and norm"
+! grep -qi 'https\?://\|<script' alone/training.html || fail "the page asks for something from outside"
 "${train[@]}" --out=followed --track=tensorboard:logs --track=$away 2> err
 diff -r alone followed || fail "a run that is followed is another"
 [ "$(grep -c '^warning: MLflow' err)" = 2 ] && grep -q "'loom track' sends the rest" err || fail "it said: $(cat err)"
