@@ -307,10 +307,15 @@ static enum lm_rc inspect(struct lm_cli *cli, struct lm_err *err)
     lm_json_key_int(&cli->result, "special", (int64_t)special);
     lm_json_key_str(&cli->result, "longest", text);
     lm_json_key_str(&cli->result, "sha256", lm_str(sha));
+    const bool has_template = lm_tokenizer_chat_template(tokenizer).len > 0;
+    lm_json_key_bool(&cli->result, "chat_template", has_template);
+    lm_json_key_int(&cli->result, "starts", (int64_t)lm_tokenizer_starts(tokenizer));
     lm_buf_putc(&cli->result, '}');
     if (!cli->globals.json)
         printf("vocabulary  %u\nspecial     %zu\nlongest     %u, %zu bytes: %.*s\nsha256      %s\n",
                vocab_size, special, longest_id, longest, (int)text.len, text.ptr, sha);
+    if (!cli->globals.json)
+        printf("template    %s\n", has_template ? "a chat template came with it" : "none");
     lm_tokenizer_free(tokenizer);
     return LM_OK;
 }
