@@ -56,7 +56,10 @@ CONF
 }
 
 slurm_stop() {
-    local process
+    local process job
+    for job in $(squeue --noheader --format=%i 2> /dev/null); do   # of a test that failed
+        scancel "$job" && sleep 2
+    done
     for process in $slurm_daemons; do
         kill "$process" 2> /dev/null || true
         wait "$process" 2> /dev/null || true
