@@ -102,6 +102,16 @@ void lm_map_populate(const struct lm_map *map, size_t at, size_t len)
 #endif
 }
 
+void lm_map_drop(const struct lm_map *map, size_t at, size_t len)
+{
+    LM_ASSERT(at <= map->len && len <= map->len - at);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t start = ((uintptr_t)map->ptr + at + page - 1) & ~(page - 1);   // whole pages only
+    const uintptr_t end = ((uintptr_t)map->ptr + at + len) & ~(page - 1);
+    if (start < end)
+        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
 void lm_map_close(struct lm_map *map)
 {
     if (map->len)

@@ -36,6 +36,8 @@ struct lm_map {
 enum lm_rc lm_map_open(struct lm_map *map, const char *path, struct lm_err *err);
 /* Most of [at, at + len) will be read: maps its pages at once; a hint. */
 void lm_map_populate(const struct lm_map *map, size_t at, size_t len);
+/* [at, at + len) is not read again soon: its pages need not stay in memory; a hint. */
+void lm_map_drop(const struct lm_map *map, size_t at, size_t len);
 void lm_map_close(struct lm_map *map);
 
 bool lm_path_exists(const char *path);

@@ -113,6 +113,7 @@ static enum lm_rc feed_lines(struct feed *f, const char *path, struct lm_err *er
     const struct lm_str source = lm_str(lm_path_base(path));
     LM_TRY(lm_map_open(&map, path, err));
     enum lm_rc rc = LM_OK;
+    size_t dropped = 0;   // bytes that are counted and out of memory
     for (size_t at = 0; rc == LM_OK && at < map.len;) {
         size_t end = map.len - at > CHUNK_BYTES ? at + CHUNK_BYTES : map.len;
         const char *newline = end < map.len ? memchr(map.ptr + end, '\n', map.len - end) : NULL;
@@ -122,6 +123,10 @@ static enum lm_rc feed_lines(struct feed *f, const char *path, struct lm_err *er
                      .text = { map.ptr + at, end - at }, .source = source, .weight = 1, .lines = true },
                  err);
         at = end;
+        if (f->count == 0) {
+            lm_map_drop(&map, dropped, at - dropped);
+            dropped = at;
+        }
     }
     if (rc == LM_OK)
         rc = flush(f, err);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/sys.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 
 /* Words of one thread: open addressing over indices into `words`. */
@@ -16,6 +17,7 @@ struct tally {
     uint32_t *hashes;   // [words.len], so that growing need not read the words
     size_t hash_cap, mask;
     struct lm_buf normal;
+    size_t too_long;   // bytes of a word, or more; 0: none was
 };
 
 struct lm_word_counter {
@@ -39,6 +41,14 @@ void lm_words_release(struct lm_words *w)
     free(w->items);
     lm_buf_release(&w->bytes);
     *w = (struct lm_words){ 0 };
+}
+
+void lm_words_spend(struct lm_words *w)
+{
+    free(w->items);
+    lm_buf_release(&w->bytes);
+    w->items = NULL;
+    w->cap = 0;
 }
 
 /* ---- one table ---- */
@@ -78,16 +88,38 @@ static void tally_add(struct tally *t, struct lm_str word, uint64_t count)
     lm_words_put(w, word, count);
 }
 
+/* Bytes without a blank between, when there are too many for a word. */
+static size_t find_too_long(struct lm_str text)
+{
+    size_t start = 0;
+    while (text.len - start > LM_WORD_BYTES_MAX) {   // look back from the end of what a word may be
+        size_t at = start + LM_WORD_BYTES_MAX;
+        while (at > start && !strchr(" \n\t\r", text.ptr[at]))
+            at--;
+        if (at == start)
+            return text.len - start;
+        start = at;
+    }
+    return 0;
+}
+
 static void tally_run(struct tally *t, const struct lm_word_cut *cut, struct lm_str text, uint64_t weight)
 {
     enum { BATCH = 512 };
     uint32_t ends[BATCH];
+    if (cut->normal && (t->too_long = find_too_long(text)) > 0)
+        return;   // before it is copied
     if (cut->normal)
         text = cut->normal(cut->user, text, &t->normal);
     size_t at = 0, start = 0, count;
     while ((count = lm_pretoken_scan(cut->grammar, text, &at, ends, BATCH)) > 0)
-        for (size_t i = 0; i < count; start = ends[i++])
+        for (size_t i = 0; i < count; start = ends[i++]) {
+            if (ends[i] - start > LM_WORD_BYTES_MAX) {
+                t->too_long = ends[i] - start;
+                return;
+            }
             tally_add(t, (struct lm_str){ text.ptr + start, ends[i] - start }, weight);
+        }
 }
 
 static void tally_text(struct tally *t, const struct lm_word_cut *cut, const struct lm_word_text *text)
@@ -96,7 +128,7 @@ static void tally_text(struct tally *t, const struct lm_word_cut *cut, const str
         tally_run(t, cut, text->text, text->weight);
         return;
     }
-    for (struct lm_str rest = text->text; rest.len > 0;) {
+    for (struct lm_str rest = text->text; rest.len > 0 && t->too_long == 0;) {
         const char *end = memchr(rest.ptr, '\n', rest.len);
         const size_t len = end ? (size_t)(end - rest.ptr) + 1 : rest.len;
         tally_run(t, cut, (struct lm_str){ rest.ptr, len }, text->weight);
@@ -154,6 +186,9 @@ static enum lm_rc spill(struct lm_word_counter *c, struct lm_err *err)
 
 struct lm_word_counter *lm_word_counter_new(struct lm_word_cut cut, uint64_t bytes_max, const char *tmp_dir)
 {
+    /* Large arrays on pages of their own: they grow without a copy and leave no holes.  glibc's own limit
+     * rises with every one that is freed. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
     struct lm_word_counter *c = lm_zalloc(1, sizeof(*c));
     c->cut = cut;
     c->bytes_max = bytes_max;
@@ -185,13 +220,20 @@ enum lm_rc lm_word_counter_add(struct lm_word_counter *c, const struct lm_word_t
         struct tally *mine = &c->tallies[atomic_fetch_add(&next, 1)];
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++)
-            if (!lm_stop_asked() && texts[i].weight > 0)
+            if (!lm_stop_asked() && texts[i].weight > 0 && mine->too_long == 0)
                 tally_text(mine, &c->cut, &texts[i]);
     }
     if (lm_stop_asked())
         return lm_fail(err, LM_ESTOP, "stopped while counting words");
-    for (int t = 0; t < c->threads; t++)
+    for (int t = 0; t < c->threads; t++) {
+        if (c->tallies[t].too_long > 0)
+            return lm_fail(
+                err, LM_ELIMIT,
+                "a text has a word of %zu bytes, more than %d: it is no text, or one without blanks; "
+                "leave it out or break it into lines",
+                c->tallies[t].too_long, LM_WORD_BYTES_MAX);
         bytes += tally_bytes(&c->tallies[t]);
+    }
     return c->bytes_max > 0 && bytes > c->bytes_max ? spill(c, err) : LM_OK;
 }
 

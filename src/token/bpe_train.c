@@ -1,9 +1,9 @@
 /* token/bpe_train.c - learning merges, incrementally.
  *
- * Every pair knows its count, and a heap entry the words it was last seen to appear in.  Counts of entries
- * are refreshed when they come to the top.  Where two ways lead to one token ("aa"+"a", "a"+"aa") a pair can
- * be in the heap twice and the counts of merged pairs stay as they were: odd, and kept, because the result is
- * to be Hugging Face's line by line. */
+ * Every pair knows its count, and a heap entry the words it was last seen to appear in, as gaps: these lists
+ * are most of what is in memory.  Counts of entries are refreshed when they come to the top.  Where two ways
+ * lead to one token ("aa"+"a", "a"+"aa") a pair can be in the heap twice and the counts of merged pairs stay
+ * as they were: odd, and kept, because the result is to be Hugging Face's line by line. */
 #include "token/bpe_train.h"
 
 #include "base/sys.h"
@@ -11,33 +11,48 @@
 #include "token/unicode.h"
 #include "token/words.h"
 
+#include <malloc.h>
+
 struct pair {
     uint64_t key;   // left << 32 | right
     int64_t count;
-    uint32_t *words;   // that gained the pair in this step, ascending
-    uint32_t len, cap;
+    uint32_t touched;   // its place in `touched` + 1; 0: no word gained it in this step
 };
 
+/* Words that gained a pair in this step: ascending, as gaps of 7 bits a byte, the low ones first. */
+struct touched {
+    uint32_t pair, last;   // last: the word that was put last
+    uint8_t *bytes;
+    size_t len, cap;
+};
+
+enum { FEW_BYTES = sizeof(uint8_t *) };
+
 struct candidate {
-    uint64_t count, key, turn;   // turn: order of pushing, settles what HF leaves open
-    uint32_t *words;
-    uint32_t len;
+    uint64_t count;
+    uint32_t pair, turn;   // turn: order of pushing, settles what HF leaves open
+    union {
+        uint8_t *bytes;   // the words as in struct touched, or
+        uint8_t few[FEW_BYTES];
+    };
+    uint32_t len;   // in bytes; up to FEW_BYTES they are in `few`
 };
 
 struct learner {
     const struct lm_learn_options *options;
-    struct lm_sequences words;   // lens are shrinking
+    struct lm_sequences words;   // lens are shrinking,
+    size_t live;                 // to this many ids in all
     struct lm_token_map map;     // bytes to id
     struct lm_buf text;          // of a token to be
     struct pair *pairs;
     size_t pair_count, pair_cap;
     uint32_t *slots;   // index of a pair + 1; 0: free
     size_t mask;
-    uint32_t *touched;   // pairs with words of this step
+    struct touched *touched;   // [touched_cap], of which touched_len are of this step
     size_t touched_len, touched_cap;
     struct candidate *heap;
     size_t heap_len, heap_cap;
-    uint64_t turn;
+    uint32_t turn;
     struct lm_learned *out;
 };
 
@@ -86,21 +101,41 @@ static void lose(struct learner *l, uint64_t key, uint64_t count)
     find_pair(l, key)->count -= (int64_t)count;
 }
 
+static void put_gap(struct touched *t, uint32_t gap)
+{
+    enum { BYTES_MAX = 5 };
+    if (t->cap - t->len < BYTES_MAX)
+        lm_grow(&t->bytes, &t->cap, t->len + BYTES_MAX, 1);
+    for (; gap >= 0x80; gap >>= 7)
+        t->bytes[t->len++] = (uint8_t)(gap | 0x80);
+    t->bytes[t->len++] = (uint8_t)gap;
+}
+
+static struct touched *touch(struct learner *l, struct pair *p)
+{
+    if (p->touched == 0) {
+        if (l->touched_len == l->touched_cap) {
+            lm_grow(&l->touched, &l->touched_cap, l->touched_len + 1, sizeof(*l->touched));
+            memset(l->touched + l->touched_len, 0, (l->touched_cap - l->touched_len) * sizeof(*l->touched));
+        }
+        p->touched = (uint32_t)++l->touched_len;
+        struct touched *fresh = &l->touched[l->touched_len - 1];
+        fresh->pair = (uint32_t)(p - l->pairs);
+        fresh->last = 0;
+        fresh->len = 0;
+    }
+    return &l->touched[p->touched - 1];
+}
+
 static void gain(struct learner *l, uint64_t key, uint64_t count, uint32_t word)
 {
     struct pair *p = find_pair(l, key);
     p->count += (int64_t)count;
-    if (p->len == 0) {
-        lm_grow(&l->touched, &l->touched_cap, l->touched_len + 1, sizeof(*l->touched));
-        l->touched[l->touched_len++] = (uint32_t)(p - l->pairs);
-    } else if (p->words[p->len - 1] == word) {
+    struct touched *t = touch(l, p);
+    if (t->len > 0 && t->last == word)
         return;
-    }
-    if (p->len == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 2;
-        p->words = lm_realloc(p->words, p->cap, sizeof(*p->words));
-    }
-    p->words[p->len++] = word;
+    put_gap(t, word - t->last);
+    t->last = word;
 }
 
 /* ---- ties ---- */
@@ -169,10 +204,11 @@ static bool goes_before(const struct learner *l, const struct candidate *a, cons
 {
     if (a->count != b->count)
         return a->count > b->count;
-    const int order = ties[l->options->tie] ? ties[l->options->tie](l, a->key, b->key) : 0;
+    const int order =
+        ties[l->options->tie] ? ties[l->options->tie](l, l->pairs[a->pair].key, l->pairs[b->pair].key) : 0;
     if (order)
         return order < 0;
-    return a->key != b->key ? a->key < b->key : a->turn < b->turn;
+    return a->pair != b->pair ? l->pairs[a->pair].key < l->pairs[b->pair].key : a->turn < b->turn;
 }
 
 static void heap_push(struct learner *l, struct candidate c)
@@ -202,17 +238,38 @@ static struct candidate heap_pop(struct learner *l)
     return top;
 }
 
+static struct candidate to_candidate(struct learner *l, struct touched *t)
+{
+    enum { KEPT = 1 << 12 };   // bytes of a list that stay for the next step
+    LM_ASSERT(t->len <= UINT32_MAX && l->turn < UINT32_MAX);
+    struct candidate c = { .count = (uint64_t)l->pairs[t->pair].count, .pair = t->pair, .turn = l->turn++ };
+    c.len = (uint32_t)t->len;
+    if (t->len > FEW_BYTES)
+        c.bytes = lm_memdup(t->bytes, t->len);
+    else
+        memcpy(c.few, t->bytes, t->len);
+    if (t->cap > KEPT) {
+        free(t->bytes);
+        t->bytes = NULL;
+        t->cap = 0;
+    }
+    return c;
+}
+
+static void candidate_release(const struct candidate *c)
+{
+    if (c->len > FEW_BYTES)
+        free(c->bytes);
+}
+
 /* Pairs that gained words in this step become candidates. */
 static void push_touched(struct learner *l)
 {
     for (size_t i = 0; i < l->touched_len; i++) {
-        struct pair *p = &l->pairs[l->touched[i]];
+        struct pair *p = &l->pairs[l->touched[i].pair];
         if (p->count > 0)
-            heap_push(l, (struct candidate){ (uint64_t)p->count, p->key, l->turn++, p->words, p->len });
-        else
-            free(p->words);
-        p->words = NULL;
-        p->len = p->cap = 0;
+            heap_push(l, to_candidate(l, &l->touched[i]));
+        p->touched = 0;
     }
     l->touched_len = 0;
 }
@@ -222,7 +279,7 @@ static bool next_candidate(struct learner *l, uint64_t frequency_min, struct can
 {
     while (l->heap_len > 0) {
         struct candidate c = heap_pop(l);
-        const int64_t count = find_pair(l, c.key)->count;
+        const int64_t count = l->pairs[c.pair].count;
         const uint64_t now = count > 0 ? (uint64_t)count : 0;
         const bool current = c.count == now;
         c.count = now;
@@ -260,7 +317,25 @@ static void merge_in_word(struct learner *l, uint32_t word, uint32_t left, uint3
         ids[out++] = made;
         in++;
     }
+    l->live -= len - out;
     l->words.lens[word] = out;
+}
+
+/* Words have shrunk: closes the gaps when they are most of it, and gives the memory back. */
+static void close_gaps(struct learner *l)
+{
+    struct lm_sequences *w = &l->words;
+    size_t at = 0;
+    if (l->live * 2 >= w->id_count)
+        return;
+    for (size_t i = 0; i < w->len; i++) {
+        memmove(w->ids + at, w->ids + w->starts[i], w->lens[i] * sizeof(*w->ids));
+        w->starts[i] = at;
+        at += w->lens[i];
+    }
+    LM_ASSERT(at == l->live);
+    w->id_count = at;
+    w->ids = lm_realloc(w->ids, at + 1, sizeof(*w->ids));
 }
 
 /* What left and right spell together. */
@@ -313,15 +388,23 @@ static uint32_t make_token(struct learner *l, uint64_t key)
 
 static void merge_candidate(struct learner *l, const struct candidate *c)
 {
-    const uint32_t left = (uint32_t)(c->key >> 32), right = (uint32_t)c->key;
-    const uint32_t made = make_token(l, c->key);
+    const uint64_t key = l->pairs[c->pair].key;
+    const uint32_t left = (uint32_t)(key >> 32), right = (uint32_t)key;
+    const uint32_t made = make_token(l, key);
     if (made == LM_TOKEN_NONE)
         return;
     struct lm_learned *out = l->out;
     lm_grow(&out->merges, &out->merge_cap, out->merge_count + 1, sizeof(*out->merges));
     out->merges[out->merge_count++] = (struct lm_learned_merge){ left, right, made };
-    for (uint32_t i = 0; i < c->len; i++)
-        merge_in_word(l, c->words[i], left, right, made);
+    const uint8_t *at = c->len > FEW_BYTES ? c->bytes : c->few, *end = at + c->len;
+    for (uint32_t word = 0; at < end;) {
+        uint32_t gap = 0;
+        unsigned shift = 0;
+        for (; *at >= 0x80; shift += 7)
+            gap |= (uint32_t)(*at++ & 0x7f) << shift;
+        word += gap | (uint32_t)*at++ << shift;
+        merge_in_word(l, word, left, right, made);
+    }
     push_touched(l);
 }
 
@@ -350,8 +433,10 @@ static void start_pairs(struct learner *l)
 static void learner_release(struct learner *l)
 {
     for (size_t i = 0; i < l->heap_len; i++)
-        free(l->heap[i].words);
+        candidate_release(&l->heap[i]);
     free(l->heap);
+    for (size_t i = 0; i < l->touched_cap; i++)
+        free(l->touched[i].bytes);
     lm_sequences_release(&l->words);
     free(l->pairs);
     free(l->slots);
@@ -379,7 +464,8 @@ static enum lm_rc run(struct learner *l, struct lm_err *err)
     bool stopped = false;
     while (!stopped && l->out->vocab.size < vocab_size && next_candidate(l, l->options->frequency_min, &c)) {
         merge_candidate(l, &c);
-        free(c.words);   // NOLINT(clang-analyzer-unix.Malloc): popped from the heap, ours alone
+        close_gaps(l);
+        candidate_release(&c);   // NOLINT(clang-analyzer-unix.Malloc): popped from the heap, ours alone
         lm_progress_at(&progress, l->out->vocab.size, NULL);
         stopped = lm_stop_asked();
     }
@@ -390,17 +476,23 @@ static enum lm_rc run(struct learner *l, struct lm_err *err)
 
 static enum lm_rc learn(struct learner *l, struct lm_err *err)
 {
+    l->live = l->words.id_count;
     start_pairs(l);
     return run(l, err);
 }
 
-enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_options *options,
-                        struct lm_learned *ret, struct lm_err *err)
+static enum lm_rc learn_words(const struct lm_words *words, struct lm_words *spent,
+                              const struct lm_learn_options *options, struct lm_learned *ret,
+                              struct lm_err *err)
 {
     LM_ASSERT(options->vocab_size <= LM_VOCAB_SIZE_MAX && options->tie < LM_TIE_COUNT);
     *ret = (struct lm_learned){ 0 };
     struct learner l = { .options = options, .out = ret };
     enum lm_rc rc = lm_alphabet_start(words, options, ret, &l.words, err);
+    if (rc == LM_OK && spent) {
+        lm_words_spend(spent);
+        malloc_trim(0);   // what counting has left goes back before the next peak
+    }
     if (rc == LM_OK) {
         start_map(&l);
         rc = learn(&l, err);
@@ -409,6 +501,18 @@ enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_opti
     if (rc != LM_OK)
         lm_learned_release(ret);
     return rc;
+}
+
+enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_options *options,
+                        struct lm_learned *ret, struct lm_err *err)
+{
+    return learn_words(words, NULL, options, ret, err);
+}
+
+enum lm_rc lm_bpe_learn_spending(struct lm_words *words, const struct lm_learn_options *options,
+                                 struct lm_learned *ret, struct lm_err *err)
+{
+    return learn_words(words, words, options, ret, err);
 }
 
 enum lm_rc lm_bpe_learn_on(struct lm_sequences *words, bool (*known)(const void *user, uint32_t id),

@@ -42,7 +42,8 @@ struct lm_word_text {
     bool lines;        // each line, with its end, is a text of its own, as Hugging Face reads files
 };
 
-/* LM_ESTOP when asked. */
+/* LM_ESTOP when asked; LM_ELIMIT for a word of more than LM_WORD_BYTES_MAX bytes. */
+enum { LM_WORD_BYTES_MAX = 16 << 20 };
 enum lm_rc lm_word_counter_add(struct lm_word_counter *c, const struct lm_word_text *texts, size_t count,
                                struct lm_err *err);
 
@@ -55,6 +56,7 @@ enum lm_rc lm_word_counter_end(struct lm_word_counter *c, uint64_t count_min, st
 enum lm_rc lm_words_count(const struct lm_grammar *g, const struct lm_str *texts, size_t count,
                           struct lm_words *ret, struct lm_err *err);
 void lm_words_release(struct lm_words *w);
+void lm_words_spend(struct lm_words *w);   // frees the words, keeps len and total
 void lm_words_put(struct lm_words *w, struct lm_str word, uint64_t count);   // appends
 
 static inline struct lm_str lm_word_bytes(const struct lm_words *w, size_t i)
@@ -123,6 +125,9 @@ struct lm_learn_options {
  * alphabet alone is larger than the vocabulary. */
 enum lm_rc lm_bpe_learn(const struct lm_words *words, const struct lm_learn_options *options,
                         struct lm_learned *ret, struct lm_err *err);
+/* The same, and frees the words as soon as they are cut; their number and total stay. */
+enum lm_rc lm_bpe_learn_spending(struct lm_words *words, const struct lm_learn_options *options,
+                                 struct lm_learned *ret, struct lm_err *err);
 void lm_learned_release(struct lm_learned *l);
 
 /* Words as sequences of ids.  A word with characters outside of the alphabet is cut there. */

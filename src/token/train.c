@@ -234,7 +234,7 @@ enum lm_rc lm_trainer_add(struct lm_trainer *t, const struct lm_train_text *text
 
 /* ---- what was learned, as a tokenizer ---- */
 
-static enum lm_rc learn(const struct lm_trainer *t, const struct lm_words *words, struct lm_learned *ret,
+static enum lm_rc learn(const struct lm_trainer *t, struct lm_words *words, struct lm_learned *ret,
                         struct lm_err *err)
 {
     const struct lm_tokenizer_config *c = &t->config;
@@ -251,7 +251,7 @@ static enum lm_rc learn(const struct lm_trainer *t, const struct lm_words *words
         .alphabet_max = (size_t)c->alphabet_max,
         .digits_apart = c->digits_apart,
     };
-    return lm_bpe_learn(words, &options, ret, err);
+    return lm_bpe_learn_spending(words, &options, ret, err);
 }
 
 static enum lm_rc to_tokenizer(const struct lm_tokenizer_config *c, const struct lm_learned *learned,
@@ -333,7 +333,7 @@ static void add_metrics(const struct lm_trainer *t, const struct lm_words *words
     lm_buf_putc(ret, '}');
 }
 
-static enum lm_rc end_with(struct lm_trainer *t, const struct lm_words *words, const char *out_dir,
+static enum lm_rc end_with(struct lm_trainer *t, struct lm_words *words, const char *out_dir,
                            struct lm_buf *metrics, struct lm_err *err)
 {
     struct lm_learned learned = { 0 };

@@ -477,6 +477,31 @@ static void bad_options_are_refused(void **state)
     assert_contains(err.text, "shorter than 2 bytes");
 }
 
+/* One word that fills the text: refused before it is copied or cut, whatever the kind. */
+static void a_word_without_end_is_refused(void **state)
+{
+    (void)state;
+    for (int kind = LM_LEARN_BYTES; kind <= LM_LEARN_WORDS; kind++) {
+        struct lm_tokenizer_config config = { .vocab_size = 1000,
+                                              .frequency_min = 2,
+                                              .kind = kind,
+                                              .mem_mb = 64,
+                                              .word_frequency_min = 1,
+                                              .coverage = 1,
+                                              .alphabet_max = 100 };
+        struct lm_buf text = { 0 }, metrics = { 0 };
+        struct lm_err err = { 0 };
+        const size_t len = LM_WORD_BYTES_MAX + 1;
+        memset(lm_buf_space(&text, len), 'a', len);
+        text.len = len;
+        const struct lm_str whole = lm_buf_str(&text);
+        assert_int_equal(lm_tokenizer_train(&config, &whole, 1, ".", &metrics, &err), LM_ELIMIT);
+        assert_contains(err.text, "without blanks");
+        lm_buf_release(&text);
+        lm_buf_release(&metrics);
+    }
+}
+
 int main(void)
 {
     lm_progress_quiet(true);
@@ -493,6 +518,7 @@ int main(void)
         cmocka_unit_test(the_report_tells_languages_and_sources_apart),
         cmocka_unit_test(vocab_bin_holds_the_bytes_of_every_token),
         cmocka_unit_test(bad_options_are_refused),
+        cmocka_unit_test(a_word_without_end_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
