@@ -64,8 +64,14 @@ enum lm_rc lm_grower_new(const struct lm_tokenizer *t, const struct lm_grow_conf
         return lm_fail(err, LM_ELIMIT, "grow: the vocabulary has %zu tokens already, the most there may be",
                        t->vocab.size);
     if (t->family == LM_FAMILY_CHAIN)
-        return lm_fail(err, LM_EINVAL,
-                       "grow: this tokenizer is neither byte-level BPE, sentencepiece's BPE nor BERT's WordPiece");
+        return lm_fail(
+            err, LM_EINVAL,
+            "grow: this tokenizer is neither byte-level BPE, sentencepiece's BPE nor BERT's WordPiece");
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_fail(
+            err, LM_EINVAL,
+            "grow: only byte-level BPE, BPE of sentencepiece and WordPiece can grow; this tokenizer "
+            "has another model or other components");
     struct lm_grower *g = lm_zalloc(1, sizeof(*g));
     g->t = t;
     g->config = *config;

@@ -82,7 +82,7 @@ static enum lm_rc find_places(const struct lm_tokenizer *t, struct places *p, st
     struct lm_arena arena = { 0 };
     struct lm_json_reader r;
     enum lm_json_kind kind;
-    lm_json_open(&r, lm_buf_str(&t->json), "tokenizer.json", &arena);
+    lm_json_open(&r, lm_tokenizer_json(t), "tokenizer.json", &arena);
     r.lax = true;
     enum lm_rc rc = lm_json_want(&r, LM_JSON_OBJECT, err);
     while (rc == LM_OK && (rc = lm_json_next(&r, &kind, err)) == LM_OK && kind == LM_JSON_KEY)
@@ -165,7 +165,7 @@ static void put_merges(const struct lm_growth *g, const struct places *p, struct
 enum lm_rc lm_growth_json(const struct lm_growth *g, struct lm_buf *ret, struct lm_err *err)
 {
     LM_ASSERT(g->learned->vocab.size >= g->t->vocab.size);
-    const struct lm_str json = lm_buf_str(&g->t->json);
+    const struct lm_str json = lm_tokenizer_json(g->t);
     struct places p = { .seen = lm_zalloc(g->t->vocab.size + 1, 1) };
     const enum lm_rc rc = find_places(g->t, &p, err);
     if (rc == LM_OK) {
