@@ -18,8 +18,8 @@ enum lm_token_type {   // sentencepiece's codes
 
 /* ids: -1 for none.  flags: 1 yes, 0 no, -1 not said (then the model's usual). */
 struct lm_tokenizer_parts {
-    struct lm_str model;           // "gpt2" byte-level BPE, "llama" sentencepiece BPE, "bert" WordPiece, "t5" Unigram
-    struct lm_str pre;             // "llama-bpe", "smollm", ... ; for "gpt2"
+    struct lm_str model;   // "gpt2" byte-level BPE, "llama" sentencepiece BPE, "bert" WordPiece, "t5" Unigram
+    struct lm_str pre;     // "llama-bpe", "smollm", ... ; for "gpt2"
     const struct lm_str *tokens;   // as spelt in the file
     const int32_t *types;          // NULL: all normal
     const float *scores;           // NULL: none
