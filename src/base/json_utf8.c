@@ -100,6 +100,7 @@ static bool is_narrow(const char *at, const char *end)
 {
     while (at < end) {
         const size_t left = (size_t)(end - at), len = left < 8 ? left : 8;
+        LM_ASSERT(len > 0);
         const uint64_t word = load_some(at, len), high = word & LM_JSON_EACH(0x80);
         uint64_t lead = high & word << 1;   // C0 and above
         const uint64_t last = lead & (uint64_t)0x80 << 8 * (len - 1);

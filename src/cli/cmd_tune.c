@@ -252,7 +252,7 @@ static enum lm_rc snapshot_settings(struct lm_cli *cli, const struct lm_project 
     for (size_t i = 0; c->snapshot && i < project->snapshot_count; i++)
         if (strcmp(project->snapshots[i].name, c->snapshot) == 0)
             found = &project->snapshots[i];
-    if (!found && project->snapshot_count > 0 && !c->snapshot)
+    if (!found && project->snapshots && project->snapshot_count > 0 && !c->snapshot)
         return lm_fail(err, LM_EINVAL, "tune: the project has %zu snapshots; say which, like --snapshot=%s",
                        project->snapshot_count, project->snapshots[0].name);
     if (!found)
@@ -278,7 +278,7 @@ static enum lm_rc tune_finetune(struct lm_cli *cli, struct lm_err *err)
         return missing("model", "pairs", err);
     if (!p->pairs || !p->model) {
         static const char *const names[2] = { "pretrain", "pairs" };
-        const char *dirs[2];
+        const char *dirs[2] = { 0 };
         struct lm_project project;
         LM_TRY(project_stages(cli, names, dirs, &project, err));
         p->model = p->model ? p->model : dirs[0];

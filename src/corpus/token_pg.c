@@ -270,7 +270,7 @@ static enum lm_rc undo(struct loader *l, struct lm_err *err)
     struct lm_err other = { 0 };
     struct lm_pg_rows *rows = NULL;
     snprintf(first, sizeof(first), "%llu", (unsigned long long)l->first);
-    snprintf(end, sizeof(end), "%llu", (unsigned long long)(l->first + l->count));
+    snprintf(end, sizeof(end), "%llu", (unsigned long long)l->first + l->count);
     enum lm_rc rc = lm_pg_run(l->pg, "ROLLBACK", &other);
     if (rc == LM_OK)
         rc = lm_pg_query(l->pg,

@@ -44,6 +44,20 @@ static enum lm_rc read_numbers(struct lm_gguf *g, const char *key, enum lm_gguf_
     return LM_OK;
 }
 
+/* sentencepiece's table of replacements: bytes, borrowed from the file. */
+static enum lm_rc read_charsmap(const struct lm_gguf *g, struct lm_str *ret, struct lm_err *err)
+{
+    static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+    const struct lm_gguf_value *v = lm_gguf_find(g, key);
+    if (!v)
+        return LM_OK;
+    if (v->kind != LM_GGUF_ARRAY || (v->item != LM_GGUF_U8 && v->item != LM_GGUF_I8))
+        return lm_fail(err, LM_EFORMAT, "%s: key '%s' (byte %llu) is not a list of bytes", g->name, key,
+                       (unsigned long long)v->offset);
+    *ret = (struct lm_str){ (const char *)v->bytes, (size_t)v->count };
+    return LM_OK;
+}
+
 static enum lm_rc read_parts(struct lm_gguf *g, struct lm_tokenizer_parts *p, struct lm_err *err)
 {
     struct lm_str *tokens = NULL, *merges = NULL;
@@ -56,6 +70,7 @@ static enum lm_rc read_parts(struct lm_gguf *g, struct lm_tokenizer_parts *p, st
     LM_TRY(lm_gguf_get_strings(g, "tokenizer.ggml.merges", &merges, &p->merge_count, err));
     LM_TRY(read_numbers(g, "tokenizer.ggml.token_type", LM_GGUF_I32, 4, p->token_count, &types, err));
     LM_TRY(read_numbers(g, "tokenizer.ggml.scores", LM_GGUF_F32, 4, p->token_count, &scores, err));
+    LM_TRY(read_charsmap(g, &p->charsmap, err));
     p->tokens = tokens;
     p->merges = merges;
     p->types = types;

@@ -114,7 +114,7 @@ static void add_log_ticks(const struct scale *x, struct lm_buf *ret)
 {
     static const double times[] = { 1, 2, 5 };
     const size_t per_decade = x->high - x->low < 2.5 ? 3 : 1;
-    for (double decade = floor(x->low); decade <= x->high; decade++)
+    for (int decade = (int)floor(x->low); decade <= x->high; decade++)
         for (size_t i = 0; i < per_decade; i++) {
             const double value = times[i] * pow(10, decade);
             char text[LM_F64_TEXT];

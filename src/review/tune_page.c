@@ -372,6 +372,7 @@ static void add_verdict(const struct page *p, struct lm_buf *ret)
 
 static void add_table(const struct page *p, struct lm_buf *ret)
 {
+    LM_ASSERT(p->trials || p->count == 0);
     lm_buf_puts(ret, "<h2>All trials</h2>\n<div class=\"wide\"><table><thead><tr><th class=\"n\">Trial</th>");
     for (size_t i = 0; i < p->param_count; i++)
         lm_html_addf(ret, "<th class=\"n\">%s</th>", p->names[i]);

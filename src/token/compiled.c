@@ -119,13 +119,13 @@ static bool check_slots(struct lm_str section, words bounds, size_t used)
 {
     _Static_assert(sizeof(struct lm_merge) == sizeof(words) && offsetof(struct lm_merge, rank) == 8,
                    "the layout is the file's");
-    const words turn = { 1, 2, 3, 0 }, ones = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX };
+    const words ones = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX };
     words bad = { 0 }, counts = { 0 };
     for (size_t at = 0; at < section.len; at += sizeof(words)) {
         words slot;
         memcpy(&slot, section.ptr + at, sizeof(slot));
         const words below = (words)(slot < bounds), is_free = (words)(slot == ones);
-        bad |= ~(below | is_free) | (below ^ __builtin_shuffle(below, turn));
+        bad |= ~(below | is_free) | (below ^ __builtin_shufflevector(below, below, 1, 2, 3, 0));
         counts -= below;   // a true word is -1
     }
     return !(bad[0] | bad[1] | bad[2] | bad[3]) && counts[3] == used;

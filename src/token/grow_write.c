@@ -240,6 +240,7 @@ void lm_growth_mapping(const struct lm_growth *g, const struct lm_tokenizer *gro
     lm_hex(lm_tokenizer_sha256(grown), LM_SHA256_BYTES, sha);
     lm_json_key_str(ret, "sha256", lm_str(sha));
     lm_buf_puts(ret, ",\"tokens\":[");
+    LM_ASSERT(p.ids || g->kept_count == 0);
     for (size_t i = 0; i < g->kept_count; i++) {
         const size_t made = g->kept[i] - old_size;
         lm_buf_puts(ret, i ? ",\n{" : "\n{");

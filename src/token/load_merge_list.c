@@ -170,7 +170,8 @@ static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_
 {
     const struct lm_token_map *m = &l->t->model;
     const struct lm_vocab *v = &l->t->vocab;
-    unsigned sought[BATCH], far[BATCH];   // sides, as bits; far: of them those that are not short
+    unsigned sought[BATCH] = { 0 },
+             far[BATCH] = { 0 };   // sides, as bits; far: of them those that are not short
     lm_buf_space(&l->bytes, SHORT_MAX);
     for (size_t i = 0; i < b->len; i++) {
         sought[i] = guess(l, b, &b->lines[i]);
