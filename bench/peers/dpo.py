@@ -2,8 +2,8 @@
 
 PAIRS is a pairs.jsonl of `loom pairs`; the rejected answer of a question is the answer of another one.  Both start from
 MODEL (a Hugging Face folder), take steps of PER_STEP pairs with AdamW, and know the reference's log-probabilities before
-the first step.  loom's seconds of a step are the difference between a run of two epochs and one of one, so loading and saving
-do not count; trl's are those of its loop, in f32 and under bf16 autocast, and the better one is the peer.  The loss is
+the first step.  loom's seconds of a step are what its progress says of the whole run, to two digits, trl's the median of its
+loop's, in f32 and under bf16 autocast, and the better one is the peer.  The loss is
 compared step by step; what torch says of its own noise is the difference between its two types.
 RESULTS/<machine>-dpo.csv gets the rows.
 """
@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import tempfile
@@ -49,14 +50,13 @@ def order_of(count):
     return order
 
 
-def loom(program, model, folder, epochs):
-    out = folder / f"out{epochs}"
-    start = time.monotonic()
-    subprocess.run([program, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}", "--quiet",
-                    f"--epochs={epochs}", *FLAGS], check=True)
-    seconds = time.monotonic() - start
+def loom(program, model, folder):
+    out = folder / "out"
+    said = subprocess.run([program, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}",
+                           "--epochs=1", *FLAGS], check=True, capture_output=True, text=True).stderr
+    rates = re.findall(r"(\d+) of \1 steps, ([0-9.]+) steps/s", said)
     log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return seconds, [line["loss"] for line in log if "margin" in line]
+    return 1 / float(rates[-1][1]), [line["loss"] for line in log if "margin" in line]
 
 
 class InOrder(trl.DPOTrainer):
@@ -114,9 +114,8 @@ def main():
             for row in [*rows, {"id": "h", "snapshot": "s", "question": "Q?", "answer": "A.", "rejected": "B.",
                                 "split": "heldout"}]:
                 out.write(json.dumps(row) + "\n")
-        one, losses = loom(program, model, folder, 1)
-        two, _ = loom(program, model, folder, 2)
-        times, curves = {"loom": (two - one) / steps}, {"loom": losses}
+        seconds, losses = loom(program, model, folder)
+        times, curves = {"loom": seconds}, {"loom": losses}
         for type_ in ("bf16", "f32"):
             seconds, curves[type_] = peer(model, rows, folder, type_ == "bf16", steps, steps)
             times[type_] = statistics.median(seconds)

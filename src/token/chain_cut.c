@@ -11,28 +11,13 @@
 
 /* ---- patterns ---- */
 
-static bool is_punctuation(uint32_t cp)
-{
-    if (cp < 0x80)
-        return cp > ' ' && cp < 0x7f && ((cp | 0x20) - 'a' >= 26) && cp - '0' >= 10;
-    size_t low = 0, high = lm_bert_punctuation_count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (lm_bert_punctuation[mid].last < cp)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < lm_bert_punctuation_count && lm_bert_punctuation[low].first <= cp;
-}
-
 static bool is_of(enum lm_chain_match kind, uint32_t cp)
 {
     if (kind == LM_MATCH_BLANK)
         return cp < 0x80 ? cp == ' ' || (cp >= '\t' && cp <= '\r') : lm_unicode_class(cp) == LM_UCLASS_SPACE;
     if (kind == LM_MATCH_NUMBER)
         return cp < 0x80 ? cp - '0' < 10 : lm_unicode_class(cp) == LM_UCLASS_NUMBER;
-    return is_punctuation(cp);
+    return lm_bert_is_punctuation(cp);
 }
 
 static bool find_regex(const struct lm_split_dfa *d, struct lm_str text, size_t at,

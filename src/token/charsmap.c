@@ -26,7 +26,7 @@ static uint32_t distance_of(uint32_t unit)
 struct walk {
     const struct lm_charsmap *m;
     bool *seen;
-    uint32_t *todo;   // places of children: each unit is looked at once, so [count] is enough
+    uint32_t *pending;   // places of children: each unit is looked at once, so [count] is enough
     size_t len;
 };
 
@@ -41,7 +41,7 @@ static bool check_children(struct walk *w, uint32_t place)
         if (w->seen[at])   // keys share their ends
             continue;
         w->seen[at] = true;
-        w->todo[w->len++] = below;
+        w->pending[w->len++] = below;
         if (!has_value(w->m->units[at]))
             continue;
         if (below >= w->m->count || w->m->units[below] >> 31 == 0 ||
@@ -54,13 +54,13 @@ static bool check_children(struct walk *w, uint32_t place)
 static bool is_sound(const struct lm_charsmap *m)
 {
     LM_FREE bool *seen = lm_zalloc(m->count, sizeof(*seen));
-    LM_FREE uint32_t *todo = lm_zalloc(m->count + 1, sizeof(*todo));
-    struct walk w = { .m = m, .seen = seen, .todo = todo };
+    LM_FREE uint32_t *pending = lm_zalloc(m->count + 1, sizeof(*pending));
+    struct walk w = { .m = m, .seen = seen, .pending = pending };
     if (m->count == 0)
         return true;
-    w.todo[w.len++] = distance_of(m->units[0]);
+    w.pending[w.len++] = distance_of(m->units[0]);
     while (w.len > 0)
-        if (!check_children(&w, w.todo[--w.len]))
+        if (!check_children(&w, w.pending[--w.len]))
             return false;
     return true;
 }

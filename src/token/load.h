@@ -4,6 +4,7 @@
  * merges; load_bytes.c, load_pieces.c, load_words.c the components of each family by name; load_added.c and
  * load_post.c those that all have; load_folder.c the files beside. */
 
+#include "base/json.h"
 #include "token/tokenizer_impl.h"
 
 #include <jansson.h>
@@ -83,6 +84,13 @@ enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_er
 
 /* model.merges: load_merge_list.c. */
 enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
+/* One merge, its value begun: "a b" or ["a","b"].  The sides live as long as the reader's arena or text. */
+enum lm_rc lm_load_merge_sides(const struct lm_token_load *l, struct lm_json_reader *r,
+                               enum lm_json_kind kind, size_t number, struct lm_str *ret_left,
+                               struct lm_str *ret_right, struct lm_err *err);
+
+/* A model of whole words is read: its unknown token, which it must have, and its longest one. */
+enum lm_rc lm_load_words_end(struct lm_token_load *l, struct lm_err *err);
 
 /* Each gets the JSON text of its part ("" when the file has none). */
 enum lm_rc lm_load_options(struct lm_token_load *l, const struct lm_str *values, struct lm_err *err);

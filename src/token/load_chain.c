@@ -224,23 +224,8 @@ static enum lm_rc put_merge(struct lm_token_load *l, size_t number, struct lm_st
 static enum lm_rc read_merge(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
                              size_t number, struct lm_err *err)
 {
-    struct lm_str left = r->text, right = { 0 };
-    if (kind == LM_JSON_STRING) {
-        struct lm_str rest = left;
-        if (!lm_str_split(&rest, ' ', &left) || left.len == 0 || left.len + 1 >= r->text.len ||
-            memchr(rest.ptr, ' ', rest.len))
-            return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
-                           number, (int)r->text.len, r->text.ptr);
-        right = (struct lm_str){ r->text.ptr + left.len + 1, r->text.len - left.len - 1 };
-        return put_merge(l, number, left, right, err);
-    }
-    if (kind != LM_JSON_ARRAY)
-        return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, number);
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    left = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    right = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
+    struct lm_str left, right;
+    LM_TRY(lm_load_merge_sides(l, r, kind, number, &left, &right, err));
     return put_merge(l, number, left, right, err);
 }
 
@@ -287,14 +272,8 @@ static enum lm_rc finish_bpe(struct lm_token_load *l, struct lm_err *err)
 
 static enum lm_rc finish_words(struct lm_token_load *l, struct lm_err *err)
 {
-    struct lm_tokenizer *t = l->t;
-    LM_TRY(lm_load_unknown(l, &t->unknown, err));
-    if (t->unknown == LM_TOKEN_NONE)
-        return lm_fail(err, LM_EFORMAT, "%s: the model has no unk_token", l->name);
-    for (size_t id = 0; id < t->vocab.size; id++)
-        if (t->vocab.items[id].len > t->words.longest)
-            t->words.longest = t->vocab.items[id].len;
-    lm_chain_show(t);
+    LM_TRY(lm_load_words_end(l, err));
+    lm_chain_show(l->t);
     return LM_OK;
 }
 

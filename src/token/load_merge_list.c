@@ -218,12 +218,11 @@ static enum lm_rc add_line(struct lm_token_load *l, struct batch *b, struct lm_s
     return ++b->len == BATCH ? put_batch(l, b, err) : LM_OK;
 }
 
-/* Both notations: "a b" and ["a","b"]. */
-static enum lm_rc read_line(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
-                            struct batch *b, struct lm_err *err)
+enum lm_rc lm_load_merge_sides(const struct lm_token_load *l, struct lm_json_reader *r,
+                               enum lm_json_kind kind, size_t number, struct lm_str *ret_left,
+                               struct lm_str *ret_right, struct lm_err *err)
 {
     struct lm_str left = { 0 }, right = r->text;
-    const size_t number = b->first + b->len;
     if (kind == LM_JSON_STRING) {
         const char *blank = right.len ? memchr(right.ptr, ' ', right.len) : NULL;
         left = (struct lm_str){ right.ptr, blank ? (size_t)(blank - right.ptr) : 0 };
@@ -231,15 +230,25 @@ static enum lm_rc read_line(struct lm_token_load *l, struct lm_json_reader *r, e
         if (left.len == 0 || right.len == 0 || memchr(right.ptr, ' ', right.len))
             return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
                            number, (int)r->text.len, r->text.ptr);
-        return add_line(l, b, left, right, err);
-    }
-    if (kind != LM_JSON_ARRAY)
+    } else if (kind == LM_JSON_ARRAY) {
+        LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+        left = r->text;
+        LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
+        right = r->text;
+        LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
+    } else {
         return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, number);
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    left = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-    right = r->text;
-    LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
+    }
+    *ret_left = left;
+    *ret_right = right;
+    return LM_OK;
+}
+
+static enum lm_rc read_line(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
+                            struct batch *b, struct lm_err *err)
+{
+    struct lm_str left, right;
+    LM_TRY(lm_load_merge_sides(l, r, kind, b->first + b->len, &left, &right, err));
     return add_line(l, b, left, right, err);
 }
 

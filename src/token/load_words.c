@@ -59,7 +59,7 @@ static bool spell(struct lm_token_load *l, struct lm_str text, struct lm_buf *re
     return true;
 }
 
-static enum lm_rc finish(struct lm_token_load *l, struct lm_err *err)
+enum lm_rc lm_load_words_end(struct lm_token_load *l, struct lm_err *err)
 {
     struct lm_tokenizer *t = l->t;
     LM_TRY(lm_load_unknown(l, &t->unknown, err));
@@ -82,5 +82,5 @@ const struct lm_load_family lm_load_words = {
     .decode = read_decoder,
     .option = read_option,
     .spell = spell,
-    .finish = finish,
+    .finish = lm_load_words_end,
 };

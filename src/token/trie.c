@@ -85,7 +85,7 @@ struct work {
 };
 
 /* Places the children of a node, and leaves them to be done. */
-static void place(struct builder *b, struct range r, struct work *todo)
+static void place(struct builder *b, struct range r, struct work *pending)
 {
     uint8_t labels[BLOCK];
     size_t starts[BLOCK + 1], count = 0;
@@ -103,26 +103,27 @@ static void place(struct builder *b, struct range r, struct work *todo)
     starts[count] = r.to;
     const uint32_t base = take_base(b, labels, count);
     b->t->nodes[r.node].base = base;
-    lm_grow(&todo->items, &todo->cap, todo->len + count, sizeof(*todo->items));
+    lm_grow(&pending->items, &pending->cap, pending->len + count, sizeof(*pending->items));
     for (size_t i = 0; i < count; i++) {
         b->t->nodes[base ^ labels[i]].check = r.node;
-        todo->items[todo->len++] = (struct range){ starts[i], starts[i + 1], r.depth + 1, base ^ labels[i] };
+        pending->items[pending->len++] =
+            (struct range){ starts[i], starts[i + 1], r.depth + 1, base ^ labels[i] };
     }
 }
 
 void lm_trie_make(struct lm_trie *t, struct lm_trie_key *keys, size_t count)
 {
     struct builder b = { .t = t, .keys = keys };
-    struct work todo = { 0 };
+    struct work pending = { 0 };
     *t = (struct lm_trie){ 0 };
     if (count > 0)
         qsort(keys, count, sizeof(*keys), by_bytes);
     add_block(&b);
     if (count > 0)
-        place(&b, (struct range){ 0, count, 0, 0 }, &todo);
-    while (todo.len > 0)
-        place(&b, todo.items[--todo.len], &todo);
-    free(todo.items);
+        place(&b, (struct range){ 0, count, 0, 0 }, &pending);
+    while (pending.len > 0)
+        place(&b, pending.items[--pending.len], &pending);
+    free(pending.items);
 }
 
 void lm_trie_release(struct lm_trie *t)

@@ -6,34 +6,9 @@
 
 /* ---- characters ---- */
 
-static bool in_ranges(const struct lm_bert_range *ranges, size_t count, uint32_t cp)
-{
-    size_t low = 0, high = count;   // the first range that does not end before cp
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (ranges[mid].last < cp)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < count && ranges[low].first <= cp;
-}
-
-static bool is_ascii_letter(uint32_t cp)
-{
-    return (cp | 0x20) - 'a' < 26;
-}
-
 static bool is_blank(uint32_t cp)
 {
     return cp < 0x80 ? cp == ' ' || (cp >= '\t' && cp <= '\r') : lm_unicode_class(cp) == LM_UCLASS_SPACE;
-}
-
-static bool is_punctuation(uint32_t cp)
-{
-    if (cp < 0x80)
-        return cp > ' ' && cp < 0x7f && !is_ascii_letter(cp) && cp - '0' >= 10;
-    return in_ranges(lm_bert_punctuation, lm_bert_punctuation_count, cp);
 }
 
 static void put(uint32_t cp, struct lm_buf *ret)
@@ -79,7 +54,7 @@ static size_t bare(uint32_t cp, uint32_t ret[3])
 {
     if (cp >= 0xac00 && cp < 0xd7a4)
         return split_hangul(cp, ret);
-    if (in_ranges(lm_bert_marks, lm_bert_marks_count, cp))
+    if (lm_bert_in(lm_bert_marks, lm_bert_marks_count, cp))
         return 0;
     size_t low = 0, high = lm_bert_bare_count;
     while (low < high) {
@@ -113,11 +88,11 @@ static void add_marked(const struct lm_word_rules *r, uint32_t cp, struct lm_buf
 
 static void add_character(const struct lm_word_rules *r, uint32_t cp, struct lm_buf *ret)
 {
-    if (r->clean && is_blank(cp) && !in_ranges(lm_bert_removed, lm_bert_removed_count, cp))
+    if (r->clean && is_blank(cp) && !lm_bert_in(lm_bert_removed, lm_bert_removed_count, cp))
         cp = ' ';
-    else if (r->clean && in_ranges(lm_bert_removed, lm_bert_removed_count, cp))
+    else if (r->clean && lm_bert_in(lm_bert_removed, lm_bert_removed_count, cp))
         return;
-    const bool han = r->han_apart && cp >= 0x80 && in_ranges(lm_bert_han, lm_bert_han_count, cp);
+    const bool han = r->han_apart && cp >= 0x80 && lm_bert_in(lm_bert_han, lm_bert_han_count, cp);
     if (han)
         lm_buf_putc(ret, ' ');
     add_marked(r, cp, ret);
@@ -160,7 +135,7 @@ static enum side side_of(struct lm_str text, size_t at, size_t *ret_len)
 {
     uint32_t cp;
     *ret_len = lm_utf8_next(text, at, &cp);
-    return is_blank(cp) ? BLANK : is_punctuation(cp) ? PUNCTUATION : WORD;
+    return is_blank(cp) ? BLANK : lm_bert_is_punctuation(cp) ? PUNCTUATION : WORD;
 }
 
 static size_t skip_blanks(struct lm_str text, size_t at)

@@ -8,13 +8,7 @@ loom=$1
 fail() { echo "FAIL: $*" >&2; exit 1; }
 ranks_or_skip "$loom"
 
-rm -rf w && mkdir w && cd w
-small_project p
-"$loom" run tokens --project=p --quiet > run.log
-path() { "$loom" status --project=p --quiet | awk -v s="$1" '$1 == s { print $NF }'; }
-tokens=$(path tokens) tokenizer=$(path tokenizer)
-train=(pretrain --project=p --tokens="$tokens" --tokenizer="$tokenizer" --dim=32 --layers=2 --heads=2 --kv-heads=1
-    --ffn-dim=48 --context=32 --steps=12 --batch-tokens=512 --checkpoint-every=5 --eval-every=6 --quiet)
+ranks_project
 same() {
     for file in model.safetensors metrics.jsonl config.json; do
         cmp "$1/$file" "$2/$file" || fail "$1 and $2 differ in $file"

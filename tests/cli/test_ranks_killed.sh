@@ -8,13 +8,7 @@ loom=$1
 fail() { echo "FAIL: $*" >&2; exit 1; }
 ranks_or_skip "$loom"
 
-rm -rf w && mkdir w && cd w
-small_project p
-"$loom" run tokens --project=p --quiet > run.log
-path() { "$loom" status --project=p --quiet | awk -v s="$1" '$1 == s { print $NF }'; }
-tokens=$(path tokens) tokenizer=$(path tokenizer)
-train=(pretrain --project=p --tokens="$tokens" --tokenizer="$tokenizer" --dim=32 --layers=2 --heads=2 --kv-heads=1
-    --ffn-dim=48 --context=32 --steps=12 --batch-tokens=512 --checkpoint-every=5 --eval-every=6 --quiet)
+ranks_project
 
 # A run of 200 steps, whole; then one that is ended at one rank count and goes on at another.
 long=("${train[@]}" --batch-parts=4 --steps=200 --checkpoint-every=10 --eval-every=50)

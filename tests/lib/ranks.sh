@@ -26,3 +26,15 @@ ranks_or_skip() {
         exit 77
     fi
 }
+
+# A small project p in a new folder w, which becomes the current one; its $tokens and $tokenizer, and in $train the
+# command that pre-trains on them.  Needs small_project.sh and $loom.
+ranks_project() {
+    rm -rf w && mkdir w && cd w
+    small_project p
+    "$loom" run tokens --project=p --quiet > run.log
+    path() { "$loom" status --project=p --quiet | awk -v s="$1" '$1 == s { print $NF }'; }
+    tokens=$(path tokens) tokenizer=$(path tokenizer)
+    train=(pretrain --project=p --tokens="$tokens" --tokenizer="$tokenizer" --dim=32 --layers=2 --heads=2 --kv-heads=1
+        --ffn-dim=48 --context=32 --steps=12 --batch-tokens=512 --checkpoint-every=5 --eval-every=6 --quiet)
+}
