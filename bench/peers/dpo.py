@@ -24,6 +24,7 @@ import transformers
 import trl
 
 from curve import Rng
+from results import keep
 
 BETA, PEAK, PER_STEP, SEED, POSITIONS, WARMUP = 0.1, 5e-6, 8, 1, 256, 10
 FLAGS = [f"--dpo-beta={BETA}", f"--lr={PEAK}", f"--window-size={POSITIONS}", f"--window-stride={POSITIONS}",
@@ -119,22 +120,18 @@ def main():
         for type_ in ("bf16", "f32"):
             seconds, curves[type_] = peer(model, rows, folder, type_ == "bf16", steps, steps)
             times[type_] = statistics.median(seconds)
-    stamp = subprocess.run(["sh", "bench/stamp.sh"], capture_output=True, text=True, check=True).stdout.strip()
-    case = f"{args.pairs} pairs"
-    lines = ["machine,commit,bench,case,value,unit,runs"]
+    case, rows = f"{args.pairs} pairs", []
     for who, seconds in times.items():
         label = who if who == "loom" else f"trl {trl.__version__} {who}"
-        lines.append(f"{stamp},dpo,{case}; {label},{PER_STEP / seconds:.6g},pairs/s,1")
-        lines.append(f"{stamp},dpo,{case}; {label} mean loss of the last quarter,"
-                     f"{statistics.mean(curves[who][-len(curves[who]) // 4:]):.5g},nats,1")
-    lines.append(f"{stamp},dpo,{case}; loom / trl,{min(times['bf16'], times['f32']) / times['loom']:.4g},times as fast,1")
+        rows.append((f"{case}; {label}", PER_STEP / seconds, "pairs/s", 1))
+        rows.append((f"{case}; {label} mean loss of the last quarter",
+                     statistics.mean(curves[who][-len(curves[who]) // 4:]), "nats", 1))
+    rows.append((f"{case}; loom / trl", min(times["bf16"], times["f32"]) / times["loom"], "times as fast", 1))
     for a, b in (("loom", "bf16"), ("loom", "f32"), ("bf16", "f32")):
         apart = [abs(x - y) for x, y in zip(curves[a], curves[b])]
-        lines.append(f"{stamp},dpo,{case}; {a} and {b} apart on average,{statistics.mean(apart):.4g},nats,1")
-        lines.append(f"{stamp},dpo,{case}; {a} and {b} apart at most,{max(apart):.4g},nats,1")
-    path = pathlib.Path(results) / f"{stamp.split(',')[0]}-dpo.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+        rows.append((f"{case}; {a} and {b} apart on average", statistics.mean(apart), "nats", 1))
+        rows.append((f"{case}; {a} and {b} apart at most", max(apart), "nats", 1))
+    keep(results, "dpo", rows)
 
 
 if __name__ == "__main__":

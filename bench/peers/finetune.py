@@ -1,14 +1,14 @@
 """finetune.py LOOM MODEL RESULTS: an adapter on MODEL, trained by loom and by peft, by turns on the same text.
 
-Rank 16 on every matrix of the layers, sequences of 512 tokens, four a step, AdamW.  loom's seconds of a step are the
-difference between a long run and a short one, so loading and saving do not count; peft's are those of its loop, in f32
-and under bf16 autocast, and the better one is the peer.  The medians and their ratio (above 1: loom is faster) go to
+Rank 16 on every matrix of the layers, sequences of 512 tokens, four a step, AdamW.  loom's rate is
+what its progress says of the whole run, without loading and saving; peft's is that of its loop, in f32 and under bf16
+autocast, and the better one is the peer.  The medians and their ratio (above 1: loom is faster) go to
 RESULTS/<machine>-finetune.csv.
 """
 import argparse
 import json
-import os
 import pathlib
+import re
 import statistics
 import subprocess
 import tempfile
@@ -17,6 +17,8 @@ import time
 import peft
 import torch
 import transformers
+
+from results import keep
 
 POSITIONS, ROWS, RANK = 512, 4, 16
 WORDS = ("table index view schema query server role row creates drops locks reads changes names the a of and in to "
@@ -32,23 +34,15 @@ def write_pairs(path, windows):
                                   "split": split}) + "\n")
 
 
-def loom_seconds(loom, model, folder, epochs):
-    """Seconds and trained tokens of one run."""
-    out = folder / f"out{epochs}"
-    subprocess.run(["rm", "-rf", out], check=True)
-    start = time.monotonic()
-    subprocess.run([loom, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}", "--quiet",
-                    f"--epochs={epochs}", f"--window-size={POSITIONS}", f"--window-stride={POSITIONS}",
-                    f"--batch-tokens={POSITIONS * ROWS}", f"--lora-rank={RANK}", "--lora-alpha=32", "--lr=1e-4",
-                    "--eval-every=0", "--checkpoint-every=0"], check=True)
-    seconds = time.monotonic() - start
-    lines = [json.loads(line) for line in open(out / "metrics.jsonl", encoding="utf-8")]
-    return seconds, sum(line.get("tokens", 0) for line in lines)
-
-
 def loom_rate(loom, model, folder):
-    short, long = loom_seconds(loom, model, folder, 1), loom_seconds(loom, model, folder, 4)
-    return (long[1] - short[1]) / (long[0] - short[0])
+    """Tokens a second of the whole run, by its own progress."""
+    out = folder / "out"
+    subprocess.run(["rm", "-rf", out], check=True)
+    said = subprocess.run([loom, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}",
+                           "--epochs=4", f"--window-size={POSITIONS}", f"--window-stride={POSITIONS}",
+                           f"--batch-tokens={POSITIONS * ROWS}", f"--lora-rank={RANK}", "--lora-alpha=32", "--lr=1e-4",
+                           "--eval-every=0", "--checkpoint-every=0"], check=True, capture_output=True, text=True).stderr
+    return float(re.findall(r"([0-9]+) tokens/s", said)[-1])
 
 
 def peft_rate(model, bf16, steps):
@@ -76,8 +70,6 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--peft-steps", type=int, default=4)
     a = parser.parse_args()
-    machine = os.environ.get("LOOM_MACHINE", "amd-epyc-2c")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     rates = {"loom": [], "f32": [], "bf16": []}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -89,15 +81,10 @@ def main():
     median = {name: statistics.median(values) for name, values in rates.items()}
     peer = max(("f32", "bf16"), key=median.get)
     title, versions = "adapter rank 16 SmolLM2-135M T512", f"peft {peft.__version__} torch {torch.__version__.split('+')[0]}"
-    with open(pathlib.Path(a.results) / f"{machine}-finetune.csv", "w", encoding="ascii") as out:
-        out.write("machine,commit,bench,case,value,unit,runs\n")
-        for case, value, unit in ((f"{title} loom", median["loom"], "tokens/s"),
-                                  (f"{title} {versions} f32", median["f32"], "tokens/s"),
-                                  (f"{title} {versions} bf16", median["bf16"], "tokens/s"),
-                                  (f"{title} loom / peft {peer}", median["loom"] / median[peer], "times as fast")):
-            line = f"{machine},{commit},finetune,{case},{value:.6g},{unit},{a.turns}"
-            print(line)
-            out.write(line + "\n")
+    keep(a.results, "finetune", [(f"{title} loom", median["loom"], "tokens/s", a.turns),
+                                 (f"{title} {versions} f32", median["f32"], "tokens/s", a.turns),
+                                 (f"{title} {versions} bf16", median["bf16"], "tokens/s", a.turns),
+                                 (f"{title} loom / peft {peer}", median["loom"] / median[peer], "times as fast", a.turns)])
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def main():
         optimizer.zero_grad()
         seconds.append(time.monotonic() - start)
     rate = rows * positions / statistics.median(seconds[1:])
-    name = f"{args.case} {args.type} {args.how} micro {micro} torch {torch.__version__}"
+    name = f"{args.case} {args.type} {args.how} micro {micro} torch {torch.__version__.split('+')[0]}"
     print(f"train,{name},{rate:.6g},tokens/s,{args.steps}")
 
 

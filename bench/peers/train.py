@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import sys
 
+from results import keep
+
 RUNS = 3
 HERE = pathlib.Path(__file__).resolve().parent
 WAYS = [("bf16", "compile"), ("bf16", "eager"), ("f32", "compile"), ("f32", "eager")]
@@ -23,9 +25,6 @@ def rows_of(command):
 
 def main():
     bench, results, *cases = sys.argv[1:]
-    machine, commit = subprocess.run(["sh", "bench/stamp.sh"], capture_output=True, text=True,
-                                     check=True).stdout.strip().split(",")
-    lines = ["machine,commit,bench,case,value,unit,runs"]
     for case in cases or MICRO:
         values = {}
         for _ in range(RUNS):
@@ -38,10 +37,7 @@ def main():
         medians = {key: statistics.median(of_key) for key, of_key in values.items()}
         best = max(value for (name, unit), value in medians.items() if "torch" in name)
         medians[(f"{case} loom / best of torch", "times as fast")] = medians[(f"{case} loom", "tokens/s")] / best
-        lines += [f"{machine},{commit},train,{name},{value:.6g},{unit},{RUNS}" for (name, unit), value in medians.items()]
-    path = pathlib.Path(results) / f"{machine}-train.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(path)
+        keep(results, "train", [(name, value, unit, RUNS) for (name, unit), value in medians.items()])
 
 
 if __name__ == "__main__":
