@@ -107,7 +107,7 @@ static void step_init(struct step *s, const struct lm_llama_config *model,
     const struct lm_net_config net = { .positions = positions, .bf16 = bf16, .lora = lora };
     s->net = lm_net_new(&s->model, s->gemm, &net);
     lm_gradient_init(&s->gradient, &s->model, lora);
-    lm_optim_init(&s->optim, optim, &s->model, lora, s->gemm);
+    lm_optim_init(&s->optim, optim, &s->model, lora, bf16 ? NULL : s->gemm);
     lm_batch_init(&s->batch, rows, positions);
     for (size_t i = 0; i < rows * positions; i++) {
         s->batch.input[i] = (uint32_t)lm_rng_below(&rng, (uint64_t)model->vocab_size);

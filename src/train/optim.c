@@ -62,12 +62,12 @@ void lm_optim_release(struct lm_optim *o)
 }
 
 size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
-                      const struct lm_lora *lora, int ranks)
+                      const struct lm_lora *lora, int ranks, bool bf16)
 {
     const size_t bytes = (lora ? lora->count : lm_llama_parameter_count(model)) * sizeof(float);
     const bool muon = config->optimizer == LM_OPTIMIZER_MUON && !lora;
     const size_t inbox = bytes / (size_t)ranks * (size_t)(ranks - 1);
-    return 2 * bytes + inbox + (muon ? lm_muon_bytes(model) : 0);
+    return 2 * bytes + inbox + (muon ? lm_muon_bytes(model, bf16) : 0);
 }
 
 /* Names the tensor. */

@@ -52,6 +52,7 @@ struct lm_optim {
     struct lm_muon *muon;   // NULL for AdamW
 };
 
+/* gemm is borrowed; NULL: Muon's products in bf16. */
 void lm_optim_init(struct lm_optim *o, const struct lm_optim_config *config, struct lm_llama *model,
                    struct lm_lora *lora, struct lm_gemm *gemm);
 /* As one of several ranks. */
@@ -61,7 +62,7 @@ void lm_optim_release(struct lm_optim *o);
 /* With several ranks this is rank 0's, which holds all moments for the checkpoint, and what the others send.
  */
 size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llama_config *model,
-                      const struct lm_lora *lora, int ranks);
+                      const struct lm_lora *lora, int ranks, bool bf16);
 
 /* Update number `step` (0-based), of all ranks together: each brings the gradient of its parts of the batch,
  * which is used up.  Returns the gradient's norm before clipping.  LM_EFORMAT, naming step and tensor, when a
@@ -71,9 +72,10 @@ enum lm_rc lm_optim_step(struct lm_optim *o, struct lm_gradient *gradient, uint6
 
 /* ---- train/muon.c: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks" ---- */
 
+/* gemm is borrowed; NULL: products in bf16. */
 struct lm_muon *lm_muon_new(const struct lm_llama_config *model, struct lm_gemm *gemm);
 void lm_muon_free(struct lm_muon *muon);
-size_t lm_muon_bytes(const struct lm_llama_config *model);
+size_t lm_muon_bytes(const struct lm_llama_config *model, bool bf16);
 bool lm_muon_handles(enum lm_llama_tensor kind);   // matrices inside layers
 
 /* One matrix: momentum = beta momentum + grad; w = (1 - lr decay) w - lr sqrt(max(1, rows / cols))

@@ -130,7 +130,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     LM_TRY(lm_trainer_plan(t, bf16, err));
     t->net = lm_net_new(t->model, t->gemm, &net);
     lm_gradient_init(&t->gradient, t->model, c->lora);
-    lm_optim_init_shared(&t->optim, &c->optim, t->model, c->lora, t->gemm, lm_trainer_ranks(c));
+    lm_optim_init_shared(&t->optim, &c->optim, t->model, c->lora, bf16 ? NULL : t->gemm, lm_trainer_ranks(c));
     if (c->dp)
         lm_gradient_init(&t->noisy, t->model, c->lora);
     if (!c->dp && !c->dpo)

@@ -21,7 +21,7 @@ static size_t product_library(const struct lm_trainer_config *config, bool bf16)
 {
     enum { MUON_BYTES = 10000000, MERGE_BYTES = 6000000, F32_BYTES = 6000000 };
     const bool muon = config->optim.optimizer == LM_OPTIMIZER_MUON;
-    return (config->lora ? MERGE_BYTES : muon ? MUON_BYTES : 0) + (bf16 ? 0 : F32_BYTES);
+    return (config->lora ? MERGE_BYTES : muon && !bf16 ? MUON_BYTES : 0) + (bf16 ? 0 : F32_BYTES);
 }
 
 /* What is resident already beside the model and its adapter: the program, its libraries, tokenizer, data. */
@@ -52,7 +52,7 @@ enum lm_rc lm_trainer_plan(struct lm_training *t, bool bf16, struct lm_err *err)
         { "sum of gradients", config->dp
                                   ? count * sizeof(float)
                                   : lm_batch_parts_bytes(lm_trainer_parts(config, feed), ranks, count) },
-        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora, ranks) },
+        { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora, ranks, bf16) },
         { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },
         { "product library", product_library(config, bf16) },

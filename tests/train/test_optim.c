@@ -111,11 +111,58 @@ static void muon_makes_updates_orthogonal(void **state)
     (void)state;
     struct lm_gemm *gemm;
     assert_int_equal(lm_gemm_new(&gemm, NULL), LM_OK);
-    struct lm_muon *muon = lm_muon_new(&tiny, gemm);
-    check_orthogonal(8, 8, muon);
-    check_orthogonal(8, 12, muon);
-    check_orthogonal(12, 8, muon);
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        struct lm_muon *muon = lm_muon_new(&tiny, bf16 ? NULL : gemm);
+        check_orthogonal(8, 8, muon);
+        check_orthogonal(8, 12, muon);
+        check_orthogonal(12, 8, muon);
+        check_orthogonal(7, 12, muon);
+        check_orthogonal(11, 5, muon);
+        lm_muon_free(muon);
+    }
+    lm_gemm_free(gemm);
+}
+
+static void moved(float *w, size_t rows, size_t cols, const struct lm_llama_config *model,
+                  struct lm_gemm *gemm)
+{
+    struct lm_muon *muon = lm_muon_new(model, gemm);
+    float *momentum = lm_zalloc(rows * cols, sizeof *w), *grad = random_values(5, rows * cols, 1);
+    const struct lm_muon_update u = { w,          momentum,      grad,         rows,           cols,
+                                      .lr = 0.1f, .decay = 0.5f, .beta = 0.9f, .grad_scale = 1 };
+    assert_int_equal(lm_muon_step(muon, &u, NULL), LM_OK);
     lm_muon_free(muon);
+    free(momentum);
+    free(grad);
+}
+
+/* The update in bf16 is the one in f32 but for what operands lose: 2^-9 of each, five times. */
+static void muon_in_bf16_is_muon_in_f32_rounded(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = { { 64, 64 }, { 64, 163 }, { 163, 64 }, { 33, 70 }, { 51, 33 } };
+    const struct lm_llama_config model = {
+        .dim = 64, .layers = 1, .heads = 4, .kv_heads = 4, .ffn_dim = 163, .vocab_size = 16, .context = 8
+    };
+    struct lm_gemm *gemm;
+    assert_int_equal(lm_gemm_new(&gemm, NULL), LM_OK);
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        const size_t rows = shapes[s][0], cols = shapes[s][1];
+        float *f32 = random_values(6, rows * cols, 1), *bf16 = lm_memdup(f32, rows * cols * sizeof *f32);
+        float *old = lm_memdup(f32, rows * cols * sizeof *f32);
+        double apart = 0, size = 0;
+        moved(f32, rows, cols, &model, gemm);
+        moved(bf16, rows, cols, &model, NULL);
+        for (size_t i = 0; i < rows * cols; i++) {
+            apart += pow((double)bf16[i] - (double)f32[i], 2);
+            size += pow((double)f32[i] - (double)old[i] * (1 - 0.1 * 0.5), 2);
+        }
+        if (!(apart < 0.05 * 0.05 * size))
+            fail_msg("(%zu, %zu): apart by %.3f of the update", rows, cols, sqrt(apart / size));
+        free(f32);
+        free(bf16);
+        free(old);
+    }
     lm_gemm_free(gemm);
 }
 
@@ -210,6 +257,7 @@ int main(void)
         cmocka_unit_test(learning_rate_rises_and_falls_to_its_end),
         cmocka_unit_test(every_schedule_goes_through_its_corners),
         cmocka_unit_test(muon_makes_updates_orthogonal),
+        cmocka_unit_test(muon_in_bf16_is_muon_in_f32_rounded),
         cmocka_unit_test(clipping_scales_to_the_limit),
         cmocka_unit_test(decay_spares_vectors),
         cmocka_unit_test(a_gradient_that_is_no_number_is_named_and_changes_nothing),
