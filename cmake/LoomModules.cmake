@@ -17,7 +17,7 @@ endforeach()
 
 # Source groups of a module that are compiled for more than the baseline CPU; each is a row of the kernel
 # tables, chosen at run time.  A processor of another family builds without them.
-set(LOOM_ISA_AVX2 -mavx2 -mfma -mf16c)
+set(LOOM_ISA_AVX2 -mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt)
 set(LOOM_ISA_AVX512 ${LOOM_ISA_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 set(LOOM_ISA_AVX512VNNI ${LOOM_ISA_AVX512} -mavx512vnni)
 set(LOOM_ISA_AVX512BF16 ${LOOM_ISA_AVX512} -mavx512bf16)

@@ -6,53 +6,69 @@
  * Why windows are exact: tokens t1 .. tn are the merged form of a text exactly if each two neighbours are the
  * merged form of their own text.  (Whatever is merged next in a part of a text is what is merged next when
  * the part is alone, until a merge crosses its edge; the first merge to cross the edge between ti and ti+1
- * would do so, too, if the two were alone.)  So when a window's result starts with the token tj that the
- * window before it had at that place, and was followed there by another one, then t1 .. tj-1 and the new
- * result fit. */
+ * would do so, too, if the two were alone.)  So where two windows that overlap have a token at the same
+ * place, the tokens of the first up to it and those of the second from it on fit. */
 
 #include "token/bpe.h"
 
 enum { LM_BPE_WINDOW = 62 };   // ids; two more places are the ends
 
-/* Four entries in a cache line; a free one has value 0. */
+/* A pair is a number of 2 * id_bits bits.  Multiplied by an odd one modulo the power of two it gives another,
+ * of which no two pairs have the same: its first bits are the line, the others the tag.  An entry is the tag
+ * (from the top), a bit, the score and the id; the earlier in the list, the higher the score; 0 is free.  The
+ * bit, in the last entry of a line, says that more entries would belong there: they are in bpe only. */
+enum { LM_BPE_ENTRIES = 8 };
 struct lm_bpe_line {
-    struct {
-        uint64_t pair;    // left << 32 | right
-        uint64_t value;   // score << 32 | id; the earlier the line of the list, the higher the score
-    } entry[4];
+    uint64_t entry[LM_BPE_ENTRIES];
 };
 
 enum { LM_BPE_FIRSTS = 256 };
 
 struct lm_bpe_wide {
     const struct lm_bpe *bpe;
-    struct lm_bpe_line *lines;
-    unsigned shift;       // 64 - log2(number of lines)
-    uint32_t score_max;   // rank 0
-    uint64_t *firsts;     // [LM_BPE_FIRSTS squared]: values of pairs of the first ids, the bytes mostly
+    struct lm_bpe_line *lines;   // NULL: the plain way has to do
+    unsigned id_bits, score_bits, line_bits;
+    uint64_t left_factor, right_factor;   // their sum of products has the line and the tag at its top
+    uint64_t full;                        // the bit; below it score and id
+    uint32_t stranger;                    // stands for all ids that are in no pair, of which it is the first
+    uint32_t score_max;                   // rank 0
+    uint64_t *firsts;   // [LM_BPE_FIRSTS squared]: values of pairs of the first ids, the bytes mostly
 };
 
-/* In the id of the last entry of a line: more entries would belong there; they are in bpe only. */
-#define LM_BPE_LINE_FULL ((uint64_t)1 << 31)
+/* What is found is a value: score << id_bits | id, or 0. */
 
-/* False: the list is too long for the scores; the plain way has to do. */
+struct lm_bpe_place {
+    uint64_t line, tag;   // the tag where it is in an entry
+};
+
+/* Of ids that are not above the stranger. */
+static inline struct lm_bpe_place lm_bpe_place(const struct lm_bpe_wide *w, uint32_t left, uint32_t right)
+{
+    const uint64_t mixed = left * w->left_factor + right * w->right_factor;
+    return (struct lm_bpe_place){ mixed >> (64 - w->line_bits), mixed << w->line_bits };
+}
+
+/* False: the list is too long for the entries; the plain way has to do. */
 bool lm_bpe_wide_init(struct lm_bpe_wide *w, const struct lm_bpe *bpe);
 void lm_bpe_wide_release(struct lm_bpe_wide *w);
-uint64_t lm_bpe_wide_find_far(const struct lm_bpe_wide *w, uint64_t pair);
+uint64_t lm_bpe_wide_find_far(const struct lm_bpe_wide *w, uint32_t left, uint32_t right);
 
 /* As lm_bpe_merge. */
 size_t lm_bpe_wide_merge(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, size_t count);
 
-/* Parts of a text that nothing merges across, each merged in place: ids holds them one behind the other,
- * lens[i] is how many ids part i has.  On return lens[i] of them are left, at the same start. */
-void lm_bpe_wide_merge_parts(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids,
-                             uint32_t *lens, size_t count);
+/* A window that is merged: its tokens, and bit i of `starts` where id i of the window starts one; the bit of
+ * LM_BPE_WINDOW is the end.  Behind the tokens there is room to write 16 at once. */
+struct lm_bpe_window {
+    uint32_t ids[LM_BPE_WINDOW + 16];
+    uint64_t starts;
+};
 
-enum { LM_BPE_LANES = 30 };               // ids of a part for the next one
-#define LM_BPE_DONE ((uint32_t)1 << 31)   // in a length: not to be looked at
-/* The same for parts of 2 to LM_BPE_LANES ids; other parts stay as they are. */
-void lm_bpe_parts_avx512(const struct lm_bpe_wide *w, uint32_t *ids, const uint32_t *starts, uint32_t *lens,
-                         size_t count);
+/* Merges windows of LM_BPE_WINDOW ids each, that start `step` ids apart. */
+void lm_bpe_windows_avx512(const struct lm_bpe_wide *w, const uint32_t *ids, size_t step, size_t count,
+                           struct lm_bpe_window *ret);
+
+/* As lm_bpe_merge, for more than LM_BPE_WINDOW ids (bpe_long.c). */
+size_t lm_bpe_merge_long(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, size_t count);
 
 /* Merges 2 to LM_BPE_WINDOW ids; returns how many are left, writes them (over the old ones if wished) and of
  * how many old ones each is made. */

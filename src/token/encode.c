@@ -33,8 +33,6 @@ struct lm_encoder {
     struct lm_bpe_scratch scratch;
     struct lm_chain_scratch chain;   // of LM_FAMILY_CHAIN
     struct lm_buf normal, word;
-    uint32_t *ids;   // of one piece, while it is merged
-    size_t ids_cap;
     uint32_t ends[BATCH];
     struct lm_cache_key keys[BATCH];
     size_t homes[BATCH];
@@ -62,7 +60,6 @@ void lm_encoder_free(struct lm_encoder *e)
     lm_chain_scratch_release(&e->chain);
     lm_buf_release(&e->normal);
     lm_buf_release(&e->word);
-    free(e->ids);
     free(e);
 }
 
@@ -137,42 +134,27 @@ static size_t encode_part(struct lm_encoder *e, struct lm_str part, bool readabl
     return count;
 }
 
-/* Parts of a very long piece, which hardly come again: straight to merging, many together. */
-static size_t encode_long(struct lm_encoder *e, struct lm_str piece)
+/* A very long piece, of which hardly a part comes again: straight to merging. */
+static size_t encode_long(struct lm_encoder *e, struct lm_str piece, uint32_t *ids)
 {
-    enum { PARTS = 256 };
-    uint32_t lens[PARTS];
-    size_t count = 0, from = 0;
-    while (from < piece.len) {
-        uint32_t *ids = e->ids + count, *out = ids;   // as many as the bytes from `from` on may follow
-        const size_t start = from;
-        size_t parts = 0;
-        for (; parts < PARTS && from < piece.len; parts++) {
-            const size_t end = lm_grams_next(e->plan->grams, piece, from);
-            lens[parts] = (uint32_t)(end - from);
-            from = end;
-        }
-        (void)bytes_to_ids(&e->t->bpe, (struct lm_str){ piece.ptr + start, from - start }, ids);
-        uint32_t places[PARTS], place = 0;
-        for (size_t i = 0; i < parts; i++) {
-            places[i] = place;
-            place += lens[i];
-        }
-        lm_bpe_wide_merge_parts(&e->plan->bpe, &e->scratch, ids, lens, parts);
-        for (size_t i = 0; i < parts; out += lens[i++])
-            memmove(out, ids + places[i], lens[i] * sizeof(*ids));
-        count += (size_t)(out - ids);
+    enum { BLOCK = 1 << 15 };   // bytes that the caches hold, with all that is made of them
+    size_t count = 0;
+    for (size_t from = 0, end; from < piece.len; from = end) {
+        end = piece.len - from > BLOCK ? lm_grams_next(e->plan->grams, piece, from + BLOCK) : piece.len;
+        const struct lm_str block = { piece.ptr + from, end - from };
+        const size_t bytes = bytes_to_ids(&e->t->bpe, block, ids + count);
+        count += lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, ids + count, bytes);
     }
     return count;
 }
 
-static size_t encode_parts(struct lm_encoder *e, struct lm_str piece)
+static size_t encode_parts(struct lm_encoder *e, struct lm_str piece, uint32_t *ids)
 {
     size_t count = 0;
     for (size_t from = 0, end; from < piece.len; from = end) {
         end = lm_grams_next(e->plan->grams, piece, from);
         count += encode_part(e, (struct lm_str){ piece.ptr + from, end - from },
-                             piece.len - from >= sizeof(struct lm_cache_key), e->ids + count);
+                             piece.len - from >= sizeof(struct lm_cache_key), ids + count);
     }
     return count;
 }
@@ -185,29 +167,28 @@ static size_t room_for(const struct lm_tokenizer *t, size_t bytes)
     return t->bytes_missing ? bytes * 3 : bytes;
 }
 
-/* The ids of a piece that the cache does not know, into e->ids. */
-static size_t encode_piece(struct lm_encoder *e, struct lm_str piece)
+/* The ids of a piece that the cache does not know; there is room for as many as it may become. */
+static size_t encode_piece(struct lm_encoder *e, struct lm_str piece, uint32_t *ids)
 {
     const struct lm_tokenizer *t = e->t;
-    lm_grow(&e->ids, &e->ids_cap, room_for(t, piece.len), sizeof(*e->ids));
     if (t->family == LM_FAMILY_CHAIN)
-        return lm_chain_ids(t, &e->chain, piece, e->ids);
+        return lm_chain_ids(t, &e->chain, piece, ids);
     if (t->ignore_merges) {
         const uint32_t whole = lm_token_map_find(&t->model, &t->vocab, piece);
         if (whole != LM_TOKEN_NONE && t->vocab.items[whole].kind != LM_TOKEN_SPECIAL) {
-            e->ids[0] = whole;
+            ids[0] = whole;
             return 1;
         }
     }
     if (t->family == LM_FAMILY_WORDS)
-        return lm_words_ids(t, piece, &e->word, e->ids);
+        return lm_words_ids(t, piece, &e->word, ids);
     if (e->plan->grams && piece.len > LONG)
-        return encode_long(e, piece);
+        return encode_long(e, piece, ids);
     if (e->plan->grams && piece.len > LM_CACHE_SHORT_MAX)
-        return encode_parts(e, piece);
-    const size_t count = t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, e->ids)
-                                                       : bytes_to_ids(&t->bpe, piece, e->ids);
-    return lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, e->ids, count);
+        return encode_parts(e, piece, ids);
+    const size_t count =
+        t->family == LM_FAMILY_PIECES ? lm_pieces_ids(t, piece, ids) : bytes_to_ids(&t->bpe, piece, ids);
+    return lm_bpe_wide_merge(&e->plan->bpe, &e->scratch, ids, count);
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
@@ -223,9 +204,8 @@ static inline __attribute__((always_inline)) uint32_t *emit(struct lm_encoder *e
         memcpy(out, e->cache.more + hit->ids[0], hit->count * sizeof(*out));
         return out + hit->count;
     }
-    const size_t mask = e->cache.mask, count = encode_piece(e, piece);
-    memcpy(out, e->ids, count * sizeof(*out));
-    lm_cache_put(&e->cache, e->keys[i], piece, e->ids, count);
+    const size_t mask = e->cache.mask, count = encode_piece(e, piece, out);
+    lm_cache_put(&e->cache, e->keys[i], piece, out, count);
     if (e->cache.mask != mask)   // grown: the homes of the rest of the batch have moved
         for (size_t k = i + 1; k < BATCH; k++)
             e->homes[k] = lm_cache_home(&e->cache, e->keys[k]);
@@ -447,8 +427,9 @@ void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, str
 
 void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *ret)
 {
-    const size_t count = word.len > 0 ? encode_piece(e, word) : 0;   // may move e->ids
-    append(ret, e->ids, count);
+    lm_tokens_room(ret, ret->len + room_for(e->t, word.len));
+    if (word.len > 0)
+        ret->len += encode_piece(e, word, ret->ids + ret->len);
 }
 
 void lm_encode_traced(struct lm_encoder *e, struct lm_str text, bool allow_special,

@@ -132,15 +132,33 @@ static void registers_and_windows_follow_the_heap(void **state)
     lm_bpe_scratch_release(&scratch);
 }
 
-/* Parts side by side, of all lengths, as if each were alone.  Ids beyond the table of the first ones, too. */
-static void parts_at_once_follow_the_heap(void **state)
+enum { LONG_MAX = 6000 };
+
+/* Letters, repetitions of a few of them, and both in turn; now and then an id that no pair has. */
+static void long_text(struct lm_rng *rng, uint64_t letters, size_t len, uint32_t *ids)
+{
+    for (size_t at = 0; at < len;) {
+        const size_t period = 1 + lm_rng_below(rng, 9), start = at;
+        const size_t end = at + 1 + lm_rng_below(rng, lm_rng_below(rng, 3) ? 300 : 3000);
+        const bool repeat = lm_rng_below(rng, 2);
+        for (; at < end && at < len; at++) {
+            ids[at] = (uint32_t)lm_rng_below(rng, letters);
+            if (repeat && at >= start + period)
+                ids[at] = ids[at - period];
+            else if (lm_rng_below(rng, 200) == 0)
+                ids[at] = 100000 + (uint32_t)lm_rng_below(rng, 3);
+        }
+    }
+}
+
+/* Many windows, which agree or do not, repetitions to skip, and ids that are in no pair. */
+static void joined_windows_follow_the_heap(void **state)
 {
     (void)state;
-    enum { LISTS = 12, ROUNDS = 60, PARTS_MAX = 600, PART_MAX = 40 };
+    enum { LISTS = 20, ROUNDS = 30 };
     struct lm_rng rng = lm_rng_make(6, 0);
     struct lm_bpe_scratch scratch = { 0 };
-    uint32_t *ids = lm_zalloc(PARTS_MAX * PART_MAX, sizeof(*ids));
-    uint32_t *want = lm_zalloc(PARTS_MAX * PART_MAX, sizeof(*want));
+    uint32_t *got = lm_zalloc(LONG_MAX, sizeof(*got)), *want = lm_zalloc(LONG_MAX, sizeof(*want));
     for (size_t list = 0; list < LISTS; list++) {
         struct lm_bpe bpe;
         struct lm_bpe_wide wide;
@@ -150,27 +168,111 @@ static void parts_at_once_follow_the_heap(void **state)
             merges_of_strings(&rng, &bpe);
         assert_true(lm_bpe_wide_init(&wide, &bpe));
         for (size_t round = 0; round < ROUNDS; round++) {
-            uint32_t lens[PARTS_MAX], old_lens[PARTS_MAX];
-            const size_t count = lm_rng_below(&rng, round % 4 ? 20 : PARTS_MAX) + 1;
-            const uint64_t letters = list % 2 ? LETTERS : 2, rare = round % 3 ? 0 : 200;
-            size_t all = 0;
-            for (size_t i = 0; i < count; i++) {
-                old_lens[i] = lens[i] = 1 + (uint32_t)lm_rng_below(&rng, round % 2 ? 16 : PART_MAX);
-                for (size_t k = 0; k < lens[i]; k++, all++)
-                    want[all] = ids[all] =
-                        (uint32_t)(lm_rng_below(&rng, rare + 2) > 200 ? 300 : lm_rng_below(&rng, letters));
-            }
-            lm_bpe_wide_merge_parts(&wide, &scratch, ids, lens, count);
-            for (size_t i = 0, at = 0; i < count; at += old_lens[i++]) {
-                assert_int_equal(lens[i], lm_bpe_merge_heap(&bpe, &scratch, want + at, old_lens[i], NULL));
-                assert_memory_equal(ids + at, want + at, lens[i] * sizeof(*ids));
-            }
+            const size_t len = LM_BPE_WINDOW + 1 + lm_rng_below(&rng, LONG_MAX - LM_BPE_WINDOW);
+            long_text(&rng, list % 2 ? LETTERS : 2, len, want);
+            memcpy(got, want, len * sizeof(*got));
+            const size_t left = lm_bpe_merge_heap(&bpe, &scratch, want, len, NULL);
+            assert_int_equal(lm_bpe_wide_merge(&wide, &scratch, got, len), left);
+            assert_memory_equal(got, want, left * sizeof(*want));
         }
         lm_bpe_wide_release(&wide);
         lm_bpe_release(&bpe);
     }
-    free(ids);
+    free(got);
     free(want);
+    lm_bpe_scratch_release(&scratch);
+}
+
+static void expect_as_heap(const struct lm_bpe *bpe, const uint32_t *ids, size_t len)
+{
+    struct lm_bpe_scratch scratch = { 0 };
+    struct lm_bpe_wide wide;
+    LM_FREE uint32_t *got = lm_alloc(len * sizeof(*got)), *want = lm_alloc(len * sizeof(*want));
+    memcpy(got, ids, len * sizeof(*got));
+    memcpy(want, ids, len * sizeof(*want));
+    assert_true(lm_bpe_wide_init(&wide, bpe));
+    const size_t left = lm_bpe_merge_heap(bpe, &scratch, want, len, NULL);
+    assert_int_equal(lm_bpe_wide_merge(&wide, &scratch, got, len), left);
+    assert_memory_equal(got, want, left * sizeof(*want));
+    lm_bpe_wide_release(&wide);
+    lm_bpe_scratch_release(&scratch);
+}
+
+/* Where one letter repeats, tokens of 3, 9, 27 ... of it are never at the same place in two windows. */
+static void repetitions_follow_the_heap(void **state)
+{
+    (void)state;
+    enum { LEN = 8000, POWERS = 5 };
+    struct lm_rng rng = lm_rng_make(8, 0);
+    struct lm_bpe bpe;
+    lm_bpe_init(&bpe, 2 * POWERS);
+    for (uint32_t id = 0, rank = 0; rank < 2 * POWERS; id += 20) {
+        lm_bpe_put(&bpe, id, id, rank++, id + 10);
+        lm_bpe_put(&bpe, id + 10, id, rank++, id + 20);
+    }
+    for (size_t round = 0; round < 60; round++) {
+        uint32_t ids[LEN];
+        for (size_t i = 0; i < LEN; i++)
+            ids[i] = lm_rng_below(&rng, 20 + 40 * round) ? 0 : 1;
+        expect_as_heap(&bpe, ids, 100 + lm_rng_below(&rng, LEN - 100));
+    }
+    lm_bpe_release(&bpe);
+}
+
+/* In a row of ids that count up, merges go from its end to its start by fives: a window that does not hold
+ * the end is wrong from its first token on. */
+static void what_the_end_decides_follows_the_heap(void **state)
+{
+    (void)state;
+    enum { ROW = 600, FIVE = 5, LEN = 4000 };
+    struct lm_rng rng = lm_rng_make(9, 0);
+    struct lm_bpe bpe;
+    lm_bpe_init(&bpe, ROW * FIVE);
+    for (uint32_t i = 0; i + 1 < ROW; i++)
+        for (uint32_t made = 1; made < FIVE; made++)   // id made * ROW + i is made + 1 of the row, from i on
+            lm_bpe_put(&bpe, i, (made - 1) * ROW + i + 1, (ROW - i) * FIVE + made, made * ROW + i);
+    for (size_t round = 0; round < 40; round++) {
+        uint32_t ids[LEN], next = 0;
+        const uint64_t rare = 20 + 20 * round;
+        for (size_t i = 0; i < LEN; i++) {
+            ids[i] = next = lm_rng_below(&rng, rare) ? next : (uint32_t)lm_rng_below(&rng, ROW);
+            next = (next + 1) % ROW;
+        }
+        expect_as_heap(&bpe, ids, 100 + lm_rng_below(&rng, LEN - 100));
+    }
+    lm_bpe_release(&bpe);
+}
+
+/* More pairs than the lines of the wide table hold are found, too. */
+static void a_crowded_table_has_all_pairs(void **state)
+{
+    (void)state;
+    enum { IDS = 400, LEN = 50 };
+    struct lm_rng rng = lm_rng_make(7, 0);
+    struct lm_bpe_scratch scratch = { 0 };
+    struct lm_bpe bpe;
+    struct lm_bpe_wide wide;
+    lm_bpe_init(&bpe, IDS * IDS);
+    for (uint32_t left = 0; left < IDS; left++)
+        for (uint32_t right = 0; right < IDS; right++)
+            if (lm_rng_below(&rng, 4) == 0)
+                lm_bpe_put(&bpe, left, right, (uint32_t)bpe.len, IDS + (uint32_t)bpe.len);
+    assert_true(lm_bpe_wide_init(&wide, &bpe));
+    size_t full = 0;
+    for (size_t i = 0; i < (size_t)1 << wide.line_bits; i++)
+        full += (wide.lines[i].entry[LM_BPE_ENTRIES - 1] & wide.full) != 0;
+    assert_true(full > 0);   // or this tests nothing
+    for (size_t round = 0; round < 5000; round++) {
+        uint32_t want[LEN], got[LEN];
+        const size_t len = 1 + lm_rng_below(&rng, LEN);
+        for (size_t i = 0; i < len; i++)
+            want[i] = got[i] = (uint32_t)lm_rng_below(&rng, IDS);
+        const size_t left = lm_bpe_merge_heap(&bpe, &scratch, want, len, NULL);
+        assert_int_equal(lm_bpe_wide_merge(&wide, &scratch, got, len), left);
+        assert_memory_equal(got, want, left * sizeof(*want));
+    }
+    lm_bpe_wide_release(&wide);
+    lm_bpe_release(&bpe);
     lm_bpe_scratch_release(&scratch);
 }
 
@@ -238,7 +340,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_of_merging_follow_the_rule),
         cmocka_unit_test(registers_and_windows_follow_the_heap),
-        cmocka_unit_test(parts_at_once_follow_the_heap),
+        cmocka_unit_test(joined_windows_follow_the_heap),
+        cmocka_unit_test(repetitions_follow_the_heap),
+        cmocka_unit_test(what_the_end_decides_follows_the_heap),
+        cmocka_unit_test(a_crowded_table_has_all_pairs),
         cmocka_unit_test(of_equal_lines_the_last_counts),
         cmocka_unit_test(a_megabyte_of_one_letter_takes_no_quadratic_time),
         cmocka_unit_test(bytes_and_their_printable_form_are_one_to_one),
