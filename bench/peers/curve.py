@@ -1,9 +1,9 @@
-"""curve.py LOOM TOKENS TOKENIZER WORK OUT [--steps N] [--rows N] [--runs NAME...]: loom's loss beside torch's, step by step.
+"""curve.py LOOM TOKENS TOKENIZER WORK RESULTS [--steps N] [--rows N] [--runs NAME...]: loom's loss beside torch's, step by step.
 
 Both start from the same weights, see the same batches in the same order (the feed of src/train/feed_shard.c, written down
 again here) and take the same steps of AdamW.  How far the curves may be apart is what torch says of itself: bf16 with
 another order of its sums (micro-batches), and f32.  At the end every model is measured on the held-out documents by
-transformers in f32.  OUT gets one row for every step and one for every pair of runs.
+transformers in f32.  WORK gets every run and a table of all losses, RESULTS/<machine>-curve.csv the ends and distances.
 """
 import argparse
 import hashlib
@@ -17,6 +17,8 @@ import sys
 import numpy
 import torch
 import transformers
+
+from results import keep
 
 SHAPE = {"dim": 256, "layers": 5, "heads": 4, "kv-heads": 4, "ffn-dim": 704, "context": 256}   # 5.1 million with 4,096 tokens
 PEAK, BETAS, EPS, DECAY, CLIP, SEED = 1e-3, (0.9, 0.95), 1e-8, 0.1, 1.0, 1
@@ -92,13 +94,14 @@ def loss_of(model, inputs, targets, starts):
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
 
-def train(folder, shard, end, steps, rows, warmup, type_, micro):
+def train(folder, shard, end, steps, rows, warmup, type_, micro, compiled):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
     model.train()
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}],
                                   lr=PEAK, betas=BETAS, eps=EPS, fused=True)
+    objective = torch.compile(loss_of) if compiled else loss_of
     losses = []
     for step, batch in enumerate(batches(shard, end, rows, SHAPE["context"], steps)):
         share = (step + 1) / warmup if step < warmup else \
@@ -108,7 +111,7 @@ def train(folder, shard, end, steps, rows, warmup, type_, micro):
         sum_ = 0.0
         for row in range(0, rows, micro):
             with torch.autocast("cpu", torch.bfloat16, enabled=type_ == "bf16"):
-                loss = loss_of(model, *(part[row:row + micro] for part in batch)) * micro / rows
+                loss = objective(model, *(part[row:row + micro] for part in batch)) * micro / rows
             loss.backward()
             sum_ += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -152,7 +155,7 @@ def main():
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--runs", nargs="+", default=["loom-bf16", "torch-bf16", "torch-bf16-micro", "torch-f32"])
     args = parser.parse_args()
-    program, tokens, tokenizer, work, out = map(pathlib.Path, args.paths)
+    program, tokens, tokenizer, work, results = map(pathlib.Path, args.paths)
     work.mkdir(parents=True, exist_ok=True)
     train_shard, heldout = Shard(tokens / "train.tokens"), Shard(tokens / "heldout.tokens")
     warmup = max(args.steps // 20, 1)
@@ -171,26 +174,21 @@ def main():
                 curves[run] = numpy.array(curves[run])
                 continue
             model, losses = train(start, train_shard, end, args.steps, args.rows, warmup, type_,
-                                  args.rows // 2 if how else args.rows)
+                                  args.rows // 2 if how == ["micro"] else args.rows, how == ["compile"])
         curves[run], ends[run] = numpy.array(losses), bits_per_byte(model, heldout, end)
         if who == "torch":
             kept.write_text(json.dumps([losses, ends[run]]))
         print(f"{run}: last loss {losses[-1]:.4f}, held-out {ends[run]:.5f} bits per byte", file=sys.stderr, flush=True)
-    machine, commit = subprocess.run(["sh", "bench/stamp.sh"], capture_output=True, text=True,
-                                     check=True).stdout.strip().split(",")
     case = f"{args.steps} steps of {args.rows * SHAPE['context']} tokens"
-    lines = ["machine,commit,bench,case,value,unit,runs"]
-    for run, bits in ends.items():
-        lines.append(f"{machine},{commit},curve,{case}; {run} held-out,{bits:.6g},bits per byte,1")
+    rows = [(f"{case}; {run} held-out", bits, "bits per byte", 1) for run, bits in ends.items()]
     for a, b in [(a, b) for i, a in enumerate(args.runs) for b in args.runs[i + 1:]]:
         apart = numpy.abs(curves[a] - curves[b])
-        lines.append(f"{machine},{commit},curve,{case}; {a} and {b} apart at most,{apart.max():.4g},nats,1")
-        lines.append(f"{machine},{commit},curve,{case}; {a} and {b} apart on average,{apart.mean():.4g},nats,1")
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows.append((f"{case}; {a} and {b} apart at most", float(apart.max()), "nats", 1))
+        rows.append((f"{case}; {a} and {b} apart on average", float(apart.mean()), "nats", 1))
+    keep(results, "curve", rows)
     (work / f"curves-{args.steps}.csv").write_text(
         "step," + ",".join(curves) + "\n" + "".join(
             f"{step + 1}," + ",".join(f"{curves[run][step]:.5f}" for run in curves) + "\n" for step in range(args.steps)))
-    print(out)
 
 
 if __name__ == "__main__":

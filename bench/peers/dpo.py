@@ -1,10 +1,11 @@
-"""dpo.py LOOM MODEL PAIRS RESULTS [--pairs N]: preferences learned by loom and by trl, on the same pairs in the same order.
+"""dpo.py LOOM MODEL PAIRS RESULTS [--pairs N] [--types TYPE...] [--peer-steps N]: preferences learned by loom and by trl.
 
 PAIRS is a pairs.jsonl of `loom pairs`; the rejected answer of a question is the answer of another one.  Both start from
-MODEL (a Hugging Face folder), take steps of PER_STEP pairs with AdamW, and know the reference's log-probabilities before
-the first step.  loom's seconds of a step are what its progress says of the whole run, to two digits, trl's the median of its
-loop's, in f32 and under bf16 autocast, and the better one is the peer.  The loss is
-compared step by step; what torch says of its own noise is the difference between its two types.
+MODEL (a Hugging Face folder), take steps of PER_STEP pairs with AdamW in the same order, and know the reference's
+log-probabilities before the first step.  loom's seconds of a step are what it says of the whole run, trl's the median of its
+loop's; of the types that were run (f32, bf16: autocast) the faster one of each side counts.  The losses of one type are
+compared step by step.  The two types go apart by themselves where MODEL was made from a quantised file: a tenth of such
+weights lies on a tie of bf16's rounding, and the smallest update moves them by a whole unit.
 RESULTS/<machine>-dpo.csv gets the rows.
 """
 import argparse
@@ -51,13 +52,13 @@ def order_of(count):
     return order
 
 
-def loom(program, model, folder):
-    out = folder / "out"
+def loom(program, model, folder, type_):
+    out = folder / f"out-{type_}"
     said = subprocess.run([program, "finetune", f"--model={model}", f"--pairs={folder}/pairs.jsonl", f"--out={out}",
-                           "--epochs=1", *FLAGS], check=True, capture_output=True, text=True).stderr
-    rates = re.findall(r"(\d+) of \1 steps, ([0-9.]+) steps/s", said)
+                           "--epochs=1", f"--precision={type_}", *FLAGS], check=True, capture_output=True, text=True).stderr
+    made, seconds = re.findall(r"(\d+) steps in ([0-9.]+) s", said)[-1]
     log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return 1 / float(rates[-1][1]), [line["loss"] for line in log if "margin" in line]
+    return float(seconds) / int(made), [line["loss"] for line in log if "margin" in line]
 
 
 class InOrder(trl.DPOTrainer):
@@ -105,6 +106,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs=4, metavar="PATH")
     parser.add_argument("--pairs", type=int, default=1000)
+    parser.add_argument("--types", nargs="+", default=["bf16", "f32"], choices=["bf16", "f32"])
+    parser.add_argument("--peer-steps", type=int, help="trl's, of a schedule for all pairs (default: all)")
     args = parser.parse_args()
     program, model, pairs, results = (os.path.abspath(path) for path in args.paths)
     rows = preferences(pairs, args.pairs)
@@ -115,23 +118,22 @@ def main():
             for row in [*rows, {"id": "h", "snapshot": "s", "question": "Q?", "answer": "A.", "rejected": "B.",
                                 "split": "heldout"}]:
                 out.write(json.dumps(row) + "\n")
-        seconds, losses = loom(program, model, folder)
-        times, curves = {"loom": seconds}, {"loom": losses}
-        for type_ in ("bf16", "f32"):
-            seconds, curves[type_] = peer(model, rows, folder, type_ == "bf16", steps, steps)
-            times[type_] = statistics.median(seconds)
-    case, rows = f"{args.pairs} pairs", []
-    for who, seconds in times.items():
-        label = who if who == "loom" else f"trl {trl.__version__} {who}"
-        rows.append((f"{case}; {label}", PER_STEP / seconds, "pairs/s", 1))
-        rows.append((f"{case}; {label} mean loss of the last quarter",
-                     statistics.mean(curves[who][-len(curves[who]) // 4:]), "nats", 1))
-    rows.append((f"{case}; loom / trl", min(times["bf16"], times["f32"]) / times["loom"], "times as fast", 1))
-    for a, b in (("loom", "bf16"), ("loom", "f32"), ("bf16", "f32")):
-        apart = [abs(x - y) for x, y in zip(curves[a], curves[b])]
-        rows.append((f"{case}; {a} and {b} apart on average", statistics.mean(apart), "nats", 1))
-        rows.append((f"{case}; {a} and {b} apart at most", max(apart), "nats", 1))
-    keep(results, "dpo", rows)
+        seconds, curves = {}, {}
+        for type_ in args.types:
+            seconds["loom", type_], curves["loom", type_] = loom(program, model, folder, type_)
+            times, curves["trl", type_] = peer(model, rows, folder, type_ == "bf16", args.peer_steps or steps, steps)
+            seconds["trl", type_] = statistics.median(times)
+    case, lines = f"{args.pairs} pairs", []
+    for (who, type_), value in seconds.items():
+        label = f"{who} {trl.__version__} {type_}" if who == "trl" else f"{who} {type_}"
+        lines.append((f"{case}; {label}", PER_STEP / value, "pairs/s", 1))
+    best = {side: min(value for (who, _), value in seconds.items() if who == side) for side in ("loom", "trl")}
+    lines.append((f"{case}; loom / trl", best["trl"] / best["loom"], "times as fast", 1))
+    for type_ in args.types:
+        apart = [abs(x - y) for x, y in zip(curves["loom", type_], curves["trl", type_])]
+        for what, value in (("on average", statistics.mean(apart)), ("at most", max(apart))):
+            lines.append((f"{case}; {len(apart)} steps in {type_}; loom and trl apart {what}", value, "nats", 1))
+    keep(results, "dpo", lines)
 
 
 if __name__ == "__main__":
