@@ -50,11 +50,12 @@ struct lm_bf16_product {
 };
 
 /* Logits of some rows, kept as what the way back needs: of every group g of columns its maximum top[i, g] and
- * total[i, g] = sum of exp(logit - top), and share[i, j] = exp(logit - top) rounded.  at_target[i] gets the
- * logit of column target[i]. */
+ * total[i, g] = sum of exp(logit - top), and share[i, j] = exp(logit - top) rounded.  Shares lie group by
+ * group, as the way back reads them: row i of group g at share + g * share_stride + i * LM_BF16_GROUP,
+ * written in whole panels.  at_target[i] gets the logit of column target[i]. */
 struct lm_bf16_logits {
     struct lm_bf16_product product;   // c and c16 unused
-    uint16_t *share;                  // (m, share_stride)
+    uint16_t *share;                  // (groups, m, LM_BF16_GROUP)
     float *top, *total;               // (m, groups)
     size_t share_stride, groups;
     const uint32_t *target;

@@ -5,8 +5,18 @@ enum { PANEL = LM_BF16_PANEL, GROUP = LM_BF16_GROUP };
 
 /* ---- products ---- */
 
+/* Sums of the tile below are wanted next, and seldom in a near cache. */
+INLINE void fetch_next(const struct lm_bf16_product *p, const size_t rows, const size_t panels, size_t row,
+                       size_t col)
+{
+    EACH (i, rows)
+        EACH (j, panels)
+            _mm_prefetch((const char *)(p->base + (row + rows + i) * p->c_stride + col + j * PANEL),
+                         _MM_HINT_T0);
+}
+
 INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, const size_t panels, size_t row,
-                         size_t col)
+                         size_t col, size_t end)
 {
     __m512 sums[TILE_SUMS];
     const size_t at = row * p->c_stride + col;
@@ -26,6 +36,8 @@ INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, con
             EACH (i, rows)
                 sums[i * panels + j] = _mm512_add_ps(sums[i * panels + j], bias);
         }
+    if (p->base && row + rows < end)
+        fetch_next(p, rows, panels, row, col);
     tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
               p->b_stride, p->k);
     if (p->low_k > 0)
@@ -44,7 +56,7 @@ INLINE void product_tile(const struct lm_bf16_product *p, const size_t rows, con
 
 void lm_bf16_product_avx512(const struct lm_bf16_product *p, size_t row, size_t rows, size_t col, size_t cols)
 {
-#define TILE(height, width, r, c) product_tile(p, height, width, r, c)
+#define TILE(height, width, r, c) product_tile(p, height, width, r, c, row + rows)
     LM_FOR_TILES(TILE, row, rows, col, (cols + PANEL - 1) / PANEL);
 #undef TILE
 }
@@ -81,7 +93,7 @@ INLINE void logits_tile(const struct lm_bf16_logits *l, const size_t rows, const
         EACH (j, panels) {
             const __m512 e = exp2_of(_mm512_fmadd_ps(x[j], _mm512_set1_ps(LOG2_E), shift));
             total = _mm512_add_ps(total, e);
-            store_half(l->share + r * l->share_stride + col + j * PANEL, e);
+            store_half(l->share + col / GROUP * l->share_stride + r * GROUP + j * PANEL, e);
         }
         l->top[r * l->groups + col / GROUP] = top;
         l->total[r * l->groups + col / GROUP] = _mm512_reduce_add_ps(total);
@@ -113,41 +125,66 @@ INLINE void store_transposed(uint16_t *ret, size_t ret_stride, size_t cols, __m5
         _mm512_storeu_si512(ret + i * ret_stride, r[i]);
 }
 
-/* Rows [row, row + 32) of 16 columns from j on, times their factors, less their scale at the target. */
-INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, size_t j, size_t row,
-                            __m512i ret_pairs[16])
+/* 32 shares times their factor. */
+INLINE __m512i scaled(const uint16_t *share, float factor)
 {
-    const size_t group = (first + j) / GROUP;
-    const __mmask16 lanes = first_lanes(l->columns - first - j);
+    const __m512 f = _mm512_set1_ps(factor);
+    const __m512 low = _mm512_mul_ps(widen(_mm256_loadu_si256((const void *)share)), f);
+    const __m512 high = _mm512_mul_ps(widen(_mm256_loadu_si256((const void *)(share + LANES))), f);
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+/* Rows [row, row + 32) of 32 columns from j on, without what is taken off at the targets; `cols` to the end.
+ */
+enum { FETCH_ROWS = 64 };
+INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, size_t j, size_t row,
+                            size_t cols)
+{
+    const size_t group = (first + j) / GROUP, in_group = (first + j) % GROUP;
+    const __mmask32 panels = cols > PANEL ? 0xffffffff : 0xffff;
+    __m512i low[16], high[16];
     EACH (i, 16) {
-        __m256i half[2] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+        __m512i d[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
         EACH (s, 2) {
             const size_t r = row + 2 * i + s;
             if (r >= l->m)
                 continue;
-            __m512 d = _mm512_mul_ps(load_half_n(l->share + r * l->share_stride + first + j, lanes),
-                                     _mm512_set1_ps(l->factor[r * l->groups + group]));
-            const size_t place = l->target[r] - (first + j);
-            if (place < PANEL)
-                d = _mm512_mask_sub_ps(d, (__mmask16)(1u << place), d, _mm512_set1_ps(l->scale[r]));
-            half[s] = narrow(d);
-            _mm256_storeu_si256((void *)(l->rows + r * l->rows_stride + j), half[s]);
+            const uint16_t *share = l->share + group * l->share_stride + r * GROUP + in_group;
+            _mm_prefetch((const char *)(share + FETCH_ROWS * GROUP), _MM_HINT_T0);
+            d[s] = scaled(share, l->factor[r * l->groups + group]);
+            _mm512_mask_storeu_epi16(l->rows + r * l->rows_stride + j, panels, d[s]);
         }
-        __m512i high;
-        interleave(_mm512_castsi256_si512(half[0]), _mm512_castsi256_si512(half[1]), &ret_pairs[i], &high);
+        interleave(d[0], d[1], &low[i], &high[i]);
     }
+    if (!l->transposed)
+        return;
+    uint16_t *to = l->transposed + j * l->transposed_stride + row;
+    store_transposed(to, l->transposed_stride, cols, low);
+    if (cols > PANEL)
+        store_transposed(to + PANEL * l->transposed_stride, l->transposed_stride, cols - PANEL, high);
+}
+
+/* A target's share times its factor, less its scale. */
+static void loss_back_target(const struct lm_bf16_loss_back *l, size_t first, size_t r)
+{
+    const size_t col = l->target[r], group = col / GROUP, j = col - first;
+    const uint16_t *share = l->share + group * l->share_stride + r * GROUP + col % GROUP;
+    __m512 d = _mm512_mul_ps(load_half_n(share, 1), _mm512_set1_ps(l->factor[r * l->groups + group]));
+    d = _mm512_sub_ps(d, _mm512_set1_ps(l->scale[r]));
+    store_half_n(l->rows + r * l->rows_stride + j, d, 1);
+    if (l->transposed)
+        store_half_n(l->transposed + j * l->transposed_stride + r, d, 1);
 }
 
 void lm_bf16_loss_back_avx512(const struct lm_bf16_loss_back *l, size_t first, size_t count)
 {
-    for (size_t j = 0; j < count; j += PANEL)
-        for (size_t row = 0; row < l->m; row += 32) {
-            __m512i pairs[16];
-            loss_back_block(l, first, j, row, pairs);
-            if (l->transposed)
-                store_transposed(l->transposed + j * l->transposed_stride + row, l->transposed_stride,
-                                 count - j, pairs);
-        }
+    for (size_t group = 0; group < count; group += GROUP)
+        for (size_t row = 0; row < l->m; row += 32)
+            for (size_t j = group; j < group + GROUP && j < count; j += 2 * PANEL)
+                loss_back_block(l, first, j, row, count - j);
+    for (size_t r = 0; r < l->m; r++)
+        if (l->target[r] - first < count)   // wraps when it lies before
+            loss_back_target(l, first, r);
 }
 
 /* ---- layouts ---- */

@@ -57,6 +57,11 @@ static void product(const struct lm_bf16_product *p, size_t row, size_t rows, si
         }
 }
 
+static size_t share_at(size_t stride, size_t i, size_t col)
+{
+    return col / GROUP * stride + i * GROUP + col % GROUP;
+}
+
 static void logits_group(const struct lm_bf16_logits *l, size_t i, size_t col, size_t count)
 {
     float x[GROUP], top = -INFINITY;
@@ -70,7 +75,7 @@ static void logits_group(const struct lm_bf16_logits *l, size_t i, size_t col, s
     for (size_t j = 0; j < lm_bf16_pad(count); j++) {
         const double e = j < count ? exp((double)x[j] - top) : 0;
         total += e;
-        put(l->share + i * l->share_stride + col + j, e);
+        put(l->share + share_at(l->share_stride, i, col + j), e);
     }
     l->top[i * l->groups + col / GROUP] = top;
     l->total[i * l->groups + col / GROUP] = (float)total;
@@ -90,7 +95,7 @@ static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t co
             const size_t at = first + j;
             double d = 0;
             if (i < l->m && at < l->columns)
-                d = get(l->share + i * l->share_stride + at) * l->factor[i * l->groups + at / GROUP] -
+                d = get(l->share + share_at(l->share_stride, i, at)) * l->factor[i * l->groups + at / GROUP] -
                     (at == l->target[i] ? l->scale[i] : 0);
             if (i < l->m)
                 put(l->rows + i * l->rows_stride + j, d);

@@ -212,7 +212,7 @@ static void loss_forward(struct lm_net *n, const uint32_t *rows, const uint32_t 
                                       .share = n->share,
                                       .top = n->top,
                                       .total = n->total,
-                                      .share_stride = n->v16,
+                                      .share_stride = n->loss_rows * LM_BF16_GROUP,
                                       .groups = n->groups,
                                       .target = targets,
                                       .at_target = n->at_target };
@@ -287,20 +287,21 @@ static void loss_backward(struct lm_net *n, const uint32_t *rows, const uint32_t
 #pragma omp parallel for schedule(dynamic) num_threads(lm_threads())
     for (size_t unit = 0; unit < n->loss_units; unit++) {
         uint16_t *scratch = n->loss_scratch + (size_t)omp_get_thread_num() * n->loss_scratch_count;
-        const struct lm_bf16_loss_back l = { .share = n->share,
-                                             .factor = n->top,
-                                             .target = targets,
-                                             .scale = weights,
-                                             .m = count,
-                                             .columns = n->vocab,
-                                             .share_stride = n->v16,
-                                             .groups = n->groups,
-                                             .rows = scratch,
-                                             .transposed =
-                                                 dhead ? scratch + n->loss_rows * LM_NET_LOSS_COLS : NULL,
-                                             .rows_stride = LM_NET_LOSS_COLS,
-                                             .transposed_stride = n->loss_rows };
-        loss_unit(n, &l, unit, dhead);
+        const struct lm_bf16_loss_back l = {
+            .share = n->share,
+            .factor = n->top,
+            .target = targets,
+            .scale = weights,
+            .m = count,
+            .columns = n->vocab,
+            .share_stride = n->loss_rows * LM_BF16_GROUP,
+            .groups = n->groups,
+            .rows = scratch,
+            .transposed = dhead ? scratch + n->loss_rows * (LM_NET_LOSS_COLS + LM_NET_SKEW) : NULL,
+            .rows_stride = LM_NET_LOSS_COLS + LM_NET_SKEW,
+            .transposed_stride = n->loss_rows + LM_NET_SKEW
+        };
+        loss_unit(n, &l, n->loss_units - 1 - unit, dhead);   // what was made last is still in a cache
     }
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < count; i++) {

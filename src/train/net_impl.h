@@ -9,6 +9,9 @@
 
 enum { LM_NET_UNIT_ROWS = 32, LM_NET_UNIT_COLS = 64 };     // what one thread takes; no sum crosses a unit
 enum { LM_NET_LOSS_UNITS = 16, LM_NET_LOSS_COLS = 256 };   // parts of the vocabulary, at most; block of one
+enum {
+    LM_NET_SKEW = 32
+};   // behind a row whose length is likely a power of two: a line, lest all share a set
 
 /* Matrices with the same input are one product: their outputs lie side by side, each in whole panels. */
 enum lm_net_bundle_kind { LM_NET_QKV, LM_NET_OUT, LM_NET_GATE_UP, LM_NET_DOWN, LM_NET_BUNDLES };
@@ -116,7 +119,7 @@ struct lm_net {
     float *dgain, *dbias;             // (units, C); dbias: of LayerNorm
     uint16_t *chosen;                 // (loss_rows, w16): rows that have a target
     uint16_t *chosen_panels;          // the same as panels
-    uint16_t *share;                  // (loss_rows, v16)
+    uint16_t *share;                  // (groups, loss_rows, LM_BF16_GROUP)
     float *top, *total, *at_target;   // (loss_rows, groups) twice, (loss_rows)
     float *dchosen;                   // (loss_units, loss_rows, C)
     uint16_t *loss_scratch;           // per thread: a block of logit gradients in both layouts

@@ -130,7 +130,7 @@ static void take_bf16(struct divider *d, struct lm_net *n, size_t threads)
     TAKE(d, n->dbias, n->gpt2 ? units * n->width : 0);
     TAKE(d, n->chosen, n->loss_rows * n->w16);
     TAKE(d, n->chosen_panels, n->loss_rows * n->w16);
-    TAKE(d, n->share, n->loss_rows * n->v16);
+    TAKE(d, n->share, n->groups * n->loss_rows * LM_BF16_GROUP);
     TAKE(d, n->top, n->loss_rows * n->groups);
     TAKE(d, n->total, n->loss_rows * n->groups);
     TAKE(d, n->at_target, n->loss_rows);
@@ -178,11 +178,12 @@ static void set_bf16_sizes(struct lm_net *n, const struct lm_llama_config *c)
     n->v16 = lm_bf16_pad(n->vocab);
     n->qkv16 = n->w16 + 2 * n->kv16;
     n->k16 = n->count + n->count % 2;
-    n->t16 = whole(n->count, TRANSPOSED);
+    n->t16 = whole(n->count, TRANSPOSED) + LM_NET_SKEW;
     n->groups = (n->vocab + LM_BF16_GROUP - 1) / LM_BF16_GROUP;
     n->loss_unit_cols = whole(n->groups, LM_NET_LOSS_UNITS) / LM_NET_LOSS_UNITS * LM_BF16_GROUP;
     n->loss_units = (n->vocab + n->loss_unit_cols - 1) / n->loss_unit_cols;
-    n->loss_scratch_count = 2 * n->loss_rows * LM_NET_LOSS_COLS;
+    n->loss_scratch_count =
+        n->loss_rows * (LM_NET_LOSS_COLS + LM_NET_SKEW) + LM_NET_LOSS_COLS * (n->loss_rows + LM_NET_SKEW);
     n->attention_bytes = whole(lm_bf16_attention_bytes(n->positions, n->head_dim), 64);
     lm_net_set_bundles(n, c);
 }

@@ -193,6 +193,25 @@ static double check_row_sum(const float *x, size_t vocab, float *top, const floa
     return lse;
 }
 
+/* Of the same shares the definition makes the same bits, and only gradients by rows when these are all that
+ * is asked for. */
+static void check_plain_loss_back(struct lm_bf16_loss_back l, size_t vocab)
+{
+    const size_t rows_count = l.m * l.rows_stride, t_count = vocab * l.transposed_stride;
+    const uint16_t *rows = l.rows, *transposed = l.transposed;
+    l.rows = lm_zalloc(rows_count, 2);
+    l.transposed = lm_zalloc(t_count, 2);
+    ref->loss_back(&l, 0, vocab);
+    assert_memory_equal(l.rows, rows, rows_count * 2);
+    assert_memory_equal(l.transposed, transposed, t_count * 2);
+    free(l.transposed);
+    l.transposed = NULL;
+    memset(l.rows, 0, rows_count * 2);
+    fast()->loss_back(&l, 0, vocab);
+    assert_memory_equal(l.rows, rows, rows_count * 2);
+    free(l.rows);
+}
+
 /* From logits to their gradient, beside softmax in double. */
 static void check_loss(size_t m, size_t vocab)
 {
@@ -200,7 +219,8 @@ static void check_loss(size_t m, size_t vocab)
     struct operands o = operands(m, vocab, K);
     const size_t groups = (vocab + LM_BF16_GROUP - 1) / LM_BF16_GROUP, stride = lm_bf16_pad(vocab);
     const size_t t_stride = (m + 31) / 32 * 32;
-    uint16_t *share = lm_zalloc(m * stride, 2), *rows = lm_zalloc(m * stride, 2);
+    const size_t share_stride = m * LM_BF16_GROUP;
+    uint16_t *share = lm_zalloc(groups * share_stride, 2), *rows = lm_zalloc(m * stride, 2);
     uint16_t *t = lm_zalloc(lm_bf16_pad(vocab) * t_stride, 2);
     float *top = lm_zalloc(m * groups, 4), *total = lm_zalloc(m * groups, 4), *at = lm_zalloc(m, 4);
     float *x = lm_alloc(m * vocab * sizeof *x);
@@ -210,7 +230,7 @@ static void check_loss(size_t m, size_t vocab)
     o.p.c = x;
     o.p.c_stride = vocab;
     ref->product(&o.p, 0, m, 0, vocab);
-    const struct lm_bf16_logits l = { o.p, share, top, total, stride, groups, target, at };
+    const struct lm_bf16_logits l = { o.p, share, top, total, share_stride, groups, target, at };
     fast()->logits(&l, 0, m, 0, vocab);
     double *lse = lm_alloc(m * sizeof *lse);
     for (size_t i = 0; i < m; i++) {
@@ -220,9 +240,10 @@ static void check_loss(size_t m, size_t vocab)
     float scale[64];
     for (size_t i = 0; i < m; i++)
         scale[i] = 0.25f;
-    const struct lm_bf16_loss_back back = { share,  top,    target, scale, m,      vocab,
-                                            stride, groups, rows,   t,     stride, t_stride };
+    const struct lm_bf16_loss_back back = { share,        top,    target, scale, m,      vocab,
+                                            share_stride, groups, rows,   t,     stride, t_stride };
     fast()->loss_back(&back, 0, vocab);
+    check_plain_loss_back(back, vocab);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < vocab; j++) {
             const double want = 0.25 * (exp(x[i * vocab + j] - lse[i]) - (j == target[i]));
