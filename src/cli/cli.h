@@ -111,8 +111,10 @@ enum lm_rc lm_cli_tokenizer(const char *path, struct lm_tokenizer **ret, struct 
 /* Appends the output line for one line of input, without its LF; ret comes empty. */
 typedef enum lm_rc lm_cli_line(void *user, struct lm_str line, struct lm_buf *ret, struct lm_err *err);
 
-/* Prints what `make` makes of each line of standard input, in order.  An error names the line. */
-enum lm_rc lm_cli_lines(lm_cli_line *make, void *user, uint64_t *ret_count, struct lm_err *err);
+/* Prints what `make` makes of each line of standard input, in order, with a thread for each user: what `make`
+ * gets is used by one thread at a time.  An error names the line. */
+enum lm_rc lm_cli_lines(lm_cli_line *make, void *const *users, size_t user_count, uint64_t *ret_count,
+                        struct lm_err *err);
 
 /* Decimal ids: read with anything between them that is no digit, appended; written with one separator. */
 struct lm_tokens;

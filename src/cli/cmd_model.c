@@ -82,7 +82,7 @@ static enum lm_rc score(struct lm_cli *cli, struct lm_err *err)
     LM_TRY(lm_model_open(cli->args[0], &model, err));
     enum lm_rc rc = lm_scorer_new(&model, &s.scorer, err);
     if (rc == LM_OK)
-        rc = lm_cli_lines(score_line, &s, &lines, err);
+        rc = lm_cli_lines(score_line, (void *[]){ &s }, 1, &lines, err);
     if (rc == LM_OK) {
         const double loss = s.predicted ? -s.sum / (double)s.predicted : 0;
         lm_buf_putc(&cli->result, '{');

@@ -12,7 +12,7 @@
 
 struct paths {
     const char *tokenizer, *out;
-    bool special, lines;
+    bool special, lines, files;
 };
 static const struct lm_opt path_rows[] = {
     { "tokenizer", LM_OPT_STRING, LM_OPT_AT(struct paths, tokenizer), NULL,
@@ -23,6 +23,8 @@ static const struct lm_opt path_rows[] = {
       .help = "text that spells a special token becomes it (encode)" },
     { "lines", LM_OPT_BOOL, LM_OPT_AT(struct paths, lines), "false",
       .help = "stdin line by line, each text a JSON string (encode, decode)" },
+    { "files", LM_OPT_BOOL, LM_OPT_AT(struct paths, files), "false",
+      .help = "arguments are files of any size, each a text and a line of ids (encode)" },
 };
 const struct lm_opt_table lm_tokenizer_path_options = LM_OPT_TABLE("paths", struct paths, path_rows);
 
@@ -88,37 +90,43 @@ static enum lm_rc grow(struct lm_cli *cli, struct lm_err *err)
 /* ---- encode, decode, chat: one text, or line by line ---- */
 
 struct work {
-    const struct paths *paths;
-    struct lm_tokenizer *tokenizer;
+    const struct lm_tokenizer *tokenizer;
     struct lm_encoder *encoder;
     struct lm_tokens tokens;   // of the text at hand
     struct lm_arena arena;     // what its JSON decodes to
 };
 
-static enum lm_rc work_init(struct work *w, struct lm_cli *cli, struct lm_err *err)
-{
-    *w = (struct work){ .paths = cli->config[1] };
-    LM_TRY(load(cli, &w->tokenizer, err));
-    w->encoder = lm_encoder_new(w->tokenizer);
-    return LM_OK;
-}
-
-static void work_release(struct work *w)
-{
-    lm_arena_release(&w->arena);
-    lm_tokens_release(&w->tokens);
-    lm_encoder_free(w->encoder);
-    lm_tokenizer_free(w->tokenizer);
-}
-
-static enum lm_rc by_line(struct lm_cli *cli, lm_cli_line *make, void *user, struct lm_err *err)
+static enum lm_rc by_line(struct lm_cli *cli, lm_cli_line *make, void *const *users, size_t user_count,
+                          struct lm_err *err)
 {
     uint64_t lines = 0;
-    LM_TRY(lm_cli_lines(make, user, &lines, err));
+    LM_TRY(lm_cli_lines(make, users, user_count, &lines, err));
     lm_buf_putc(&cli->result, '{');
     lm_json_key_int(&cli->result, "lines", (int64_t)lines);
     lm_buf_putc(&cli->result, '}');
     return LM_OK;
+}
+
+/* Each thread with work of its own. */
+static enum lm_rc work_by_line(struct lm_cli *cli, lm_cli_line *make, struct lm_err *err)
+{
+    struct lm_tokenizer *t = NULL;
+    LM_TRY(load(cli, &t, err));
+    const size_t threads = (size_t)lm_threads();
+    LM_FREE struct work *works = lm_zalloc(threads, sizeof(*works));
+    LM_FREE void **users = lm_zalloc(threads, sizeof(*users));
+    for (size_t i = 0; i < threads; i++) {
+        works[i] = (struct work){ .tokenizer = t, .encoder = lm_encoder_new(t) };
+        users[i] = &works[i];
+    }
+    const enum lm_rc rc = by_line(cli, make, users, threads, err);
+    for (size_t i = 0; i < threads; i++) {
+        lm_arena_release(&works[i].arena);
+        lm_tokens_release(&works[i].tokens);
+        lm_encoder_free(works[i].encoder);
+    }
+    lm_tokenizer_free(t);
+    return rc;
 }
 
 /* The argument, or standard input when there is none. */
@@ -141,18 +149,44 @@ static enum lm_rc encode_input(struct lm_cli *cli, struct lm_cli_encoding *encod
     return rc;
 }
 
+static enum lm_rc encode_lines(struct lm_cli *cli, const struct lm_tokenizer *t, struct lm_err *err)
+{
+    const struct paths *paths = cli->config[1];
+    const size_t threads = (size_t)lm_threads();
+    LM_FREE void **encodings = lm_zalloc(threads, sizeof(*encodings));
+    enum lm_rc rc = LM_OK;
+    for (size_t i = 0; rc == LM_OK && i < threads; i++)
+        rc = lm_cli_encoding_new(cli->config[3], t, paths->special, (struct lm_cli_encoding **)&encodings[i],
+                                 err);
+    if (rc == LM_OK)
+        rc = by_line(cli, lm_cli_encode_line, encodings, threads, err);
+    for (size_t i = 0; i < threads; i++)
+        lm_cli_encoding_free(encodings[i]);
+    return rc;
+}
+
+static enum lm_rc encode_one(struct lm_cli *cli, const struct lm_tokenizer *t, struct lm_err *err)
+{
+    const struct paths *paths = cli->config[1];
+    struct lm_cli_encoding *encoding = NULL;
+    enum lm_rc rc = lm_cli_encoding_new(cli->config[3], t, paths->special, &encoding, err);
+    if (rc == LM_OK)
+        rc = paths->files ? lm_cli_encode_files(cli, encoding, err) : encode_input(cli, encoding, err);
+    lm_cli_encoding_free(encoding);
+    return rc;
+}
+
 static enum lm_rc encode(struct lm_cli *cli, struct lm_err *err)
 {
     const struct paths *paths = cli->config[1];
-    struct lm_tokenizer *tokenizer = NULL;
-    struct lm_cli_encoding *encoding = NULL;
-    LM_TRY(load(cli, &tokenizer, err));
-    enum lm_rc rc = lm_cli_encoding_new(cli->config[3], tokenizer, paths->special, &encoding, err);
-    if (rc == LM_OK)
-        rc =
-            paths->lines ? by_line(cli, lm_cli_encode_line, encoding, err) : encode_input(cli, encoding, err);
-    lm_cli_encoding_free(encoding);
-    lm_tokenizer_free(tokenizer);
+    struct lm_tokenizer *t = NULL;
+    if (paths->files ? paths->lines || cli->arg_count == 0 : cli->arg_count > 1)
+        return lm_fail(err, LM_EINVAL,
+                       paths->files ? "--files needs the names of files, and goes without --lines"
+                                    : "a text is one argument: quote it, or say --files if these are files");
+    LM_TRY(load(cli, &t, err));
+    const enum lm_rc rc = paths->lines ? encode_lines(cli, t, err) : encode_one(cli, t, err);
+    lm_tokenizer_free(t);
     return rc;
 }
 
@@ -163,21 +197,28 @@ static enum lm_rc decode_ids(struct work *w, struct lm_str ids, struct lm_buf *r
     return lm_decode(w->tokenizer, w->tokens.ids, w->tokens.len, false, ret, err);
 }
 
-static enum lm_rc decode_text(struct lm_cli *cli, struct work *w, struct lm_err *err)
+static enum lm_rc decode_text(struct lm_cli *cli, struct lm_err *err)
 {
+    struct work w = { 0 };
+    struct lm_tokenizer *t = NULL;
     struct lm_buf input = { 0 }, text = { 0 };
+    LM_TRY(load(cli, &t, err));
+    w.tokenizer = t;
     enum lm_rc rc = read_input(cli, &input, err);
     if (rc == LM_OK)
-        rc = decode_ids(w, lm_buf_str(&input), &text, err);
+        rc = decode_ids(&w, lm_buf_str(&input), &text, err);
     if (rc == LM_OK) {
         lm_buf_putc(&cli->result, '{');
         lm_json_key_str(&cli->result, "text", lm_buf_str(&text));
         lm_buf_putc(&cli->result, '}');
-        if (!cli->globals.json)
-            printf("%s\n", text.ptr ? text.ptr : "");
+        lm_buf_putc(&text, '\n');
+        if (!cli->globals.json && fwrite(text.ptr, 1, text.len, stdout) != text.len)   // it may hold NULs
+            rc = lm_fail_errno(err, LM_EIO, "cannot write to standard output");
     }
+    lm_tokens_release(&w.tokens);
     lm_buf_release(&input);
     lm_buf_release(&text);
+    lm_tokenizer_free(t);
     return rc;
 }
 
@@ -193,12 +234,8 @@ static enum lm_rc decode_line(void *user, struct lm_str line, struct lm_buf *ret
 
 static enum lm_rc decode(struct lm_cli *cli, struct lm_err *err)
 {
-    struct work w;
-    enum lm_rc rc = work_init(&w, cli, err);
-    if (rc == LM_OK)
-        rc = w.paths->lines ? by_line(cli, decode_line, &w, err) : decode_text(cli, &w, err);
-    work_release(&w);
-    return rc;
+    const struct paths *paths = cli->config[1];
+    return paths->lines ? work_by_line(cli, decode_line, err) : decode_text(cli, err);
 }
 
 /* The rest of {"role":"user","content":"..."}, after its brace. */
@@ -250,12 +287,7 @@ static enum lm_rc chat_line(void *user, struct lm_str line, struct lm_buf *ret, 
 
 static enum lm_rc chat(struct lm_cli *cli, struct lm_err *err)
 {
-    struct work w;
-    enum lm_rc rc = work_init(&w, cli, err);
-    if (rc == LM_OK)
-        rc = by_line(cli, chat_line, &w, err);
-    work_release(&w);
-    return rc;
+    return work_by_line(cli, chat_line, err);
 }
 
 /* ---- compile ---- */
@@ -329,7 +361,7 @@ const struct lm_cli_action lm_tokenizer_actions[] = {
     { "train", "IN... --out=DIR", "byte-level BPE from document files", 1, LM_CLI_ARGS_MAX, train },
     { "grow", "IN... --tokenizer=T --out=DIR", "new tokens for words of new data; old ids and merges stay", 1,
       LM_CLI_ARGS_MAX, grow },
-    { "encode", "[TEXT] --tokenizer=T", "text (or stdin) to ids", 0, 1, encode },
+    { "encode", "[TEXT] --tokenizer=T", "text (or stdin), or --files, to ids", 0, LM_CLI_ARGS_MAX, encode },
     { "decode", "[IDS] --tokenizer=T", "ids (or stdin) to text", 0, 1, decode },
     { "chat", "--tokenizer=T", "lines of [{\"role\":...,\"content\":...},...] to ids of the prompt", 0, 0,
       chat },

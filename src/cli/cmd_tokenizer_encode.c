@@ -235,3 +235,75 @@ void lm_cli_encode_text(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm
         printf("%s\n", shown.ptr);
     lm_buf_release(&shown);
 }
+
+/* ---- files ---- */
+
+struct file_ids {
+    const struct lm_cli_encoding *encoding;
+    struct lm_buf line;   // what of it is not printed yet
+    uint64_t count;       // ids of the file at work
+    uint64_t files, ids;
+};
+
+static void put_id(struct file_ids *f, uint32_t id)
+{
+    char digits[16], *at = digits + sizeof(digits);
+    do
+        *--at = (char)('0' + id % 10);
+    while ((id /= 10) > 0);
+    if (f->count++ > 0)
+        *--at = ' ';
+    if (!f->encoding->shape->count)
+        lm_buf_add(&f->line, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+static void put_ids(struct file_ids *f, const uint32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        put_id(f, ids[i]);
+}
+
+static enum lm_rc print_ids(void *user, size_t file, const uint32_t *ids, size_t count, bool last,
+                            struct lm_err *err)
+{
+    (void)file;
+    struct file_ids *f = user;
+    const struct lm_cli_encoding *w = f->encoding;
+    const size_t before = w->shape->with_specials ? lm_tokenizer_starts(w->tokenizer) : 0;
+    const size_t after = w->shape->with_specials ? w->around.len - before : 0;
+    lm_buf_reset(&f->line);
+    if (f->count == 0)
+        put_ids(f, w->around.ids, before);
+    put_ids(f, ids, count);
+    if (last) {
+        put_ids(f, w->around.ids + before, after);
+        if (w->shape->count)
+            lm_buf_printf(&f->line, "%llu", (unsigned long long)f->count);
+        lm_buf_putc(&f->line, '\n');
+        f->ids += f->count;
+        f->files++;
+        f->count = 0;
+    }
+    if (fwrite(f->line.ptr, 1, f->line.len, stdout) != f->line.len)
+        return lm_fail_errno(err, LM_EIO, "cannot write to standard output");
+    return LM_OK;
+}
+
+enum lm_rc lm_cli_encode_files(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm_err *err)
+{
+    const struct shape *s = w->shape;
+    struct file_ids f = { .encoding = w };
+    if (s->offsets || s->overflow || s->max_tokens || s->pad_to || s->pad_multiple)
+        return lm_fail(
+            err, LM_EINVAL,
+            "--files gives all ids of a file or, with --count, their number: no offsets, cutting or "
+            "padding");
+    const enum lm_rc rc = lm_encode_files(w->tokenizer, (const char *const *)cli->args, cli->arg_count,
+                                          w->allow_special, print_ids, &f, err);
+    lm_buf_putc(&cli->result, '{');
+    lm_json_key_int(&cli->result, "files", (int64_t)f.files);
+    lm_json_key_int(&cli->result, "ids", (int64_t)f.ids);
+    lm_buf_putc(&cli->result, '}');
+    lm_buf_release(&f.line);
+    return rc;
+}

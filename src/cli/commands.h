@@ -48,6 +48,8 @@ enum lm_rc lm_cli_encoding_new(const void *shape, const struct lm_tokenizer *t, 
 void lm_cli_encoding_free(struct lm_cli_encoding *w);
 lm_cli_line lm_cli_encode_line;   // user: the encoding; a line is a JSON string
 void lm_cli_encode_text(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm_str text);
+/* The arguments are files: a line of ids, or of their number, for each. */
+enum lm_rc lm_cli_encode_files(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm_err *err);
 
 enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
 

@@ -1,38 +1,95 @@
-/* cli/lines.c - a command as a filter: lines of standard input to lines of standard output. */
+/* cli/lines.c - a command as a filter: lines of standard input to lines of standard output.
+ *
+ * Batches of lines are made in parallel and written in order: nothing depends on the threads. */
 
 #include "base/line.h"
 #include "cli/cli.h"
 #include "token/tokenizer.h"
 
-enum lm_rc lm_cli_lines(lm_cli_line *make, void *user, uint64_t *ret_count, struct lm_err *err)
-{
-    struct lm_line_reader *input = NULL;
-    struct lm_buf made = { 0 };
-    struct lm_str line;
-    uint64_t count = 0;
-    LM_TRY(lm_line_open("-", 0, &input, err));
+#include <omp.h>
+#include <stdlib.h>
+
+enum { BATCH_LINES = 1024, BATCH_BYTES = 4 << 20 };   // a batch ends with the line that reaches either
+
+struct line {
+    size_t at, len;   // in the bytes of the batch
+    uint64_t number;
+    struct lm_buf made;
     enum lm_rc rc;
-    while ((rc = lm_line_next(input, &line, err)) == LM_OK) {
-        lm_buf_reset(&made);
-        rc = make(user, line, &made, err);
-        if (rc != LM_OK) {
-            rc = lm_err_prefix(err, rc, "standard input, line %llu",
-                               (unsigned long long)lm_line_number(input));
-            break;
-        }
-        lm_buf_putc(&made, '\n');
-        if (fwrite(made.ptr, 1, made.len, stdout) != made.len) {
-            rc = lm_fail_errno(err, LM_EIO, "cannot write to standard output");
-            break;
-        }
-        count++;
+    struct lm_err err;
+};
+
+struct batch {
+    struct lm_line_reader *input;
+    struct lm_buf bytes;
+    struct line lines[BATCH_LINES];
+    size_t count;
+};
+
+/* LM_ENOTHING when there are no more lines behind those of the batch. */
+static enum lm_rc read_batch(struct batch *b, struct lm_err *err)
+{
+    lm_buf_reset(&b->bytes);
+    b->count = 0;
+    while (b->count < BATCH_LINES && b->bytes.len < BATCH_BYTES) {
+        struct lm_str line;
+        LM_TRY(lm_line_next(b->input, &line, err));
+        struct line *l = &b->lines[b->count++];
+        l->at = b->bytes.len;
+        l->len = line.len;
+        l->number = lm_line_number(b->input);
+        lm_buf_add_str(&b->bytes, line);
     }
-    lm_buf_release(&made);
-    lm_line_close(input);
-    if (rc != LM_ENOTHING)
-        return rc;
-    *ret_count = count;
     return LM_OK;
+}
+
+static void make_batch(struct batch *b, lm_cli_line *make, void *const *users, size_t user_count)
+{
+#pragma omp parallel for schedule(dynamic, 8) num_threads((int)user_count) if (user_count > 1)
+    for (size_t i = 0; i < b->count; i++) {
+        struct line *l = &b->lines[i];
+        lm_buf_reset(&l->made);
+        l->rc = make(users[omp_get_thread_num()], (struct lm_str){ b->bytes.ptr + l->at, l->len }, &l->made,
+                     &l->err);
+        lm_buf_putc(&l->made, '\n');
+    }
+}
+
+static enum lm_rc write_batch(const struct batch *b, struct lm_err *err)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const struct line *l = &b->lines[i];
+        if (l->rc != LM_OK)
+            return lm_fail(err, l->rc, "standard input, line %llu: %s", (unsigned long long)l->number,
+                           l->err.text);
+        if (fwrite(l->made.ptr, 1, l->made.len, stdout) != l->made.len)
+            return lm_fail_errno(err, LM_EIO, "cannot write to standard output");
+    }
+    return LM_OK;
+}
+
+enum lm_rc lm_cli_lines(lm_cli_line *make, void *const *users, size_t user_count, uint64_t *ret_count,
+                        struct lm_err *err)
+{
+    struct batch *b = lm_zalloc(1, sizeof(*b));
+    uint64_t count = 0;
+    enum lm_rc rc = lm_line_open("-", 0, &b->input, err), more = rc;
+    while (rc == LM_OK && more == LM_OK) {
+        more = read_batch(b, err);   // what is before a fault is written all the same
+        make_batch(b, make, users, user_count);
+        rc = write_batch(b, more == LM_OK || more == LM_ENOTHING ? err : NULL);
+        count += b->count;
+    }
+    for (size_t i = 0; i < BATCH_LINES; i++)
+        lm_buf_release(&b->lines[i].made);
+    lm_buf_release(&b->bytes);
+    lm_line_close(b->input);
+    free(b);
+    if (rc == LM_OK && more != LM_ENOTHING)
+        rc = more;
+    if (rc == LM_OK)
+        *ret_count = count;
+    return rc;
 }
 
 enum lm_rc lm_cli_ids_read(struct lm_str text, struct lm_tokens *ret, struct lm_err *err)

@@ -96,6 +96,8 @@ static enum lm_rc feed_records(struct feed *f, const char *path, struct lm_err *
         text.text = copy(&f->arena, doc.content);
         text.language = copy(&f->arena, doc.language);
         text.source = copy(&f->arena, doc.source);
+        text.name =
+            lm_str(lm_arena_printf(&f->arena, "%s, document %.*s", path, (int)doc.id.len, doc.id.ptr));
         if ((rc = put(f, text, err)) != LM_OK)
             break;
     }
@@ -116,11 +118,22 @@ static enum lm_rc feed_lines(struct feed *f, const char *path, struct lm_err *er
     size_t dropped = 0;   // bytes that are counted and out of memory
     for (size_t at = 0; rc == LM_OK && at < map.len;) {
         size_t end = map.len - at > CHUNK_BYTES ? at + CHUNK_BYTES : map.len;
-        const char *newline = end < map.len ? memchr(map.ptr + end, '\n', map.len - end) : NULL;
+        const size_t seen = map.len - end > LM_LINE_BYTES_MAX ? LM_LINE_BYTES_MAX : map.len - end;
+        const char *newline = memchr(map.ptr + end, '\n', seen);
+        if (!newline && end + seen < map.len) {
+            rc = lm_fail(err, LM_ELIMIT,
+                         "%s: from byte %zu on there is no line end in %d MB; break the text into lines",
+                         path, at, LM_LINE_BYTES_MAX >> 20);
+            break;
+        }
         end = newline ? (size_t)(newline - map.ptr) + 1 : map.len;
+        const char *name = lm_arena_printf(&f->arena, "%s, from byte %zu on", path, at);
         rc = put(f,
-                 (struct lm_train_text){
-                     .text = { map.ptr + at, end - at }, .source = source, .weight = 1, .lines = true },
+                 (struct lm_train_text){ .text = { map.ptr + at, end - at },
+                                         .source = source,
+                                         .weight = 1,
+                                         .lines = true,
+                                         .name = lm_str(name) },
                  err);
         at = end;
         if (f->count == 0) {
@@ -147,6 +160,13 @@ static enum lm_rc feed_all(struct feed *f, const char *const *inputs, size_t inp
     return LM_OK;
 }
 
+static enum lm_rc no_text(const char *const *inputs, size_t input_count, struct lm_err *err)
+{
+    return lm_fail(err, LM_EINVAL,
+                   "there is no text to learn from in '%s'%s: give files of documents or of text", inputs[0],
+                   input_count > 1 ? " and the other inputs" : "");
+}
+
 enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double heldout_share,
                                const char *const *inputs, size_t input_count, const char *out_dir,
                                struct lm_buf *metrics, struct lm_err *err)
@@ -157,7 +177,8 @@ enum lm_rc lm_vocabulary_build(const struct lm_tokenizer_config *config, double 
     enum lm_rc rc = feed_all(&f, inputs, input_count, err);
     lm_progress_end(&f.progress, f.bytes_done >> 20);
     if (rc == LM_OK)
-        rc = lm_trainer_end(f.trainer, out_dir, metrics, err);
+        rc = f.bytes_done > 0 ? lm_trainer_end(f.trainer, out_dir, metrics, err)
+                              : no_text(inputs, input_count, err);
     lm_trainer_free(f.trainer);
     lm_arena_release(&f.arena);
     free(f.texts);
@@ -172,6 +193,8 @@ enum lm_rc lm_vocabulary_grow(const struct lm_tokenizer *t, const struct lm_grow
     LM_TRY(lm_grower_new(t, config, out_dir, &f.grower, err));
     f.progress = lm_progress_start("count words", "MB", 0);
     enum lm_rc rc = feed_all(&f, inputs, input_count, err);
+    if (rc == LM_OK && f.bytes_done == 0)
+        rc = no_text(inputs, input_count, err);
     f.old = true;
     if (rc == LM_OK)
         rc = feed_all(&f, config->old.items, config->old.len, err);

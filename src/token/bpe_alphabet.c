@@ -205,7 +205,8 @@ static void cut_word(const struct lm_words *words, size_t i, const struct alphab
     close_segment(s, len, count);
 }
 
-static void start_characters(const struct lm_words *words, const struct lm_learn_options *o,
+/* False when there are none. */
+static bool start_characters(const struct lm_words *words, const struct lm_learn_options *o,
                              struct lm_learned *l, struct lm_sequences *s)
 {
     const bool inner = o->kind == LM_LEARN_WORDS;
@@ -230,6 +231,7 @@ static void start_characters(const struct lm_words *words, const struct lm_learn
     free(a.counts);
     free(a.within);
     free(a.letters);
+    return a.len > 0;
 }
 
 /* ---- the whole ---- */
@@ -254,8 +256,11 @@ enum lm_rc lm_alphabet_start(const struct lm_words *words, const struct lm_learn
     make_room(words, segments);
     if (options->kind == LM_LEARN_BYTES)
         start_bytes(words, ret, segments);
-    else
-        start_characters(words, options, ret, segments);
+    else if (!start_characters(words, options, ret, segments))
+        return lm_fail(
+            err, LM_EINVAL,
+            "tokenizer: the texts hold no characters to make tokens of, nothing but blanks, control "
+            "characters and bytes that are no UTF-8; give it text, in UTF-8");
     if (ret->vocab.size <= options->vocab_size)
         return LM_OK;
     return lm_fail(

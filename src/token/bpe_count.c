@@ -17,7 +17,8 @@ struct tally {
     uint32_t *hashes;   // [words.len], so that growing need not read the words
     size_t hash_cap, mask;
     struct lm_buf normal;
-    size_t too_long;   // bytes of a word, or more; 0: none was
+    size_t too_long;        // bytes of a word, or more; 0: none was
+    size_t too_long_text;   // which of the batch has it
 };
 
 struct lm_word_counter {
@@ -210,6 +211,15 @@ void lm_word_counter_free(struct lm_word_counter *c)
     free(c);
 }
 
+static enum lm_rc word_too_long(struct lm_str name, size_t len, struct lm_err *err)
+{
+    const struct lm_str shown = name.len > 0 ? name : LM_STR("a text");
+    return lm_fail(err, LM_ELIMIT,
+                   "%.*s: it has a word of %zu bytes, more than %d: this is no text, or one without blanks; "
+                   "leave it out or break it into lines",
+                   (int)shown.len, shown.ptr, len, LM_WORD_BYTES_MAX);
+}
+
 enum lm_rc lm_word_counter_add(struct lm_word_counter *c, const struct lm_word_text *texts, size_t count,
                                struct lm_err *err)
 {
@@ -220,20 +230,22 @@ enum lm_rc lm_word_counter_add(struct lm_word_counter *c, const struct lm_word_t
         struct tally *mine = &c->tallies[atomic_fetch_add(&next, 1)];
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++)
-            if (!lm_stop_asked() && texts[i].weight > 0 && mine->too_long == 0)
+            if (!lm_stop_asked() && texts[i].weight > 0 && mine->too_long == 0) {
+                mine->too_long_text = i;
                 tally_text(mine, &c->cut, &texts[i]);
+            }
     }
     if (lm_stop_asked())
         return lm_fail(err, LM_ESTOP, "stopped while counting words");
+    const struct tally *bad = NULL;
     for (int t = 0; t < c->threads; t++) {
-        if (c->tallies[t].too_long > 0)
-            return lm_fail(
-                err, LM_ELIMIT,
-                "a text has a word of %zu bytes, more than %d: it is no text, or one without blanks; "
-                "leave it out or break it into lines",
-                c->tallies[t].too_long, LM_WORD_BYTES_MAX);
-        bytes += tally_bytes(&c->tallies[t]);
+        const struct tally *tally = &c->tallies[t];
+        if (tally->too_long > 0 && (!bad || tally->too_long_text < bad->too_long_text))
+            bad = tally;
+        bytes += tally_bytes(tally);
     }
+    if (bad)
+        return word_too_long(texts[bad->too_long_text].name, bad->too_long, err);
     return c->bytes_max > 0 && bytes > c->bytes_max ? spill(c, err) : LM_OK;
 }
 

@@ -38,11 +38,13 @@ void lm_word_counter_free(struct lm_word_counter *c);   // NULL is fine
 
 struct lm_word_text {
     struct lm_str text;
-    uint64_t weight;   // it counts so many times
-    bool lines;        // each line, with its end, is a text of its own, as Hugging Face reads files
+    uint64_t weight;      // it counts so many times
+    bool lines;           // each line, with its end, is a text of its own, as Hugging Face reads files
+    struct lm_str name;   // for errors; may be empty
 };
 
-/* LM_ESTOP when asked; LM_ELIMIT for a word of more than LM_WORD_BYTES_MAX bytes. */
+/* LM_ESTOP when asked; LM_ELIMIT for a word of more than LM_WORD_BYTES_MAX bytes: of the first text that has
+ * one. */
 enum { LM_WORD_BYTES_MAX = 16 << 20 };
 enum lm_rc lm_word_counter_add(struct lm_word_counter *c, const struct lm_word_text *texts, size_t count,
                                struct lm_err *err);

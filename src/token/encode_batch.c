@@ -1,10 +1,8 @@
 /* token/encode_batch.c - many texts, or large ones, with several threads.
  *
- * Each thread has an encoder and one array of ids; a job is a text, or a part of a large one.  Texts are cut
- * before a blank between two ASCII letters: there a piece starts in every grammar, whatever stands further
- * away.  Jobs are handed out in order, and put together in order: nothing depends on the threads. */
+ * Each thread has an encoder and one array of ids; a job is a text, or a part of a large one that breaks.h
+ * has broken.  Jobs are handed out in order, and put together in order: nothing depends on the threads. */
 #include "base/sys.h"
-#include "token/cuts.h"
 #include "token/plan.h"
 
 #include <omp.h>
@@ -23,51 +21,13 @@ struct batch {
     size_t count, cap;
 };
 
-static bool is_letter(char c)
-{
-    return (unsigned)((c | 0x20) - 'a') < 26;
-}
-
-/* Added tokens that hold a blank, or take blanks beside them, could lie across a cut. */
-static bool has_blanks(const struct lm_added *a)
-{
-    for (size_t id = 0; id < a->texts.size; id++) {
-        const struct lm_token *token = &a->texts.items[id];
-        if (token->kind == LM_TOKEN_HOLE)
-            continue;
-        const struct lm_str text = lm_vocab_bytes(&a->texts, (uint32_t)id);
-        if (token->lstrip || token->rstrip || memchr(text.ptr, ' ', text.len))
-            return true;
-    }
-    return false;
-}
-
-static bool may_cut(const struct lm_tokenizer *t)
-{
-    const struct lm_token_plan *plan = lm_token_plan(t);
-    if (t->family == LM_FAMILY_CHAIN || has_blanks(&t->added) || has_blanks(&t->later))
-        return false;
-    return t->family != LM_FAMILY_PIECES || (plan->cuts && !t->pieces.trim && !t->pieces.late);
-}
-
-/* The next place to cut text at or behind `at`; its end when there is none. */
-static size_t next_cut(const struct lm_tokenizer *t, struct lm_str text, size_t at)
-{
-    const uint8_t *cuts = lm_token_plan(t)->cuts;
-    for (; at + 1 < text.len; at++)
-        if (text.ptr[at] == ' ' && is_letter(text.ptr[at - 1]) && is_letter(text.ptr[at + 1]) &&
-            (!cuts || lm_cuts_between(cuts, text.ptr[at - 1], ' ')))
-            return at;
-    return text.len;
-}
-
-static void add_jobs(struct batch *b, size_t index, bool cut)
+static void add_jobs(struct batch *b, size_t index)
 {
     const struct lm_str text = b->texts[index];
     for (size_t start = 0, end; start < text.len || start == 0; start = end) {
         end = text.len;
-        if (cut && text.len - start > JOB_BYTES + JOB_MIN)
-            end = next_cut(b->t, text, start + JOB_BYTES);
+        if (text.len - start > JOB_BYTES + JOB_MIN)
+            end = lm_breaks_next(&lm_token_plan(b->t)->breaks, text, start + JOB_BYTES);
         lm_grow(&b->jobs, &b->cap, b->count + 1, sizeof(*b->jobs));
         b->jobs[b->count++] = (struct job){ .text = index, .start = start, .end = end };
         if (end == text.len)
@@ -116,9 +76,8 @@ void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, s
         encode_alone(&b, count, allow_special, ret, ret_ends);
         return;
     }
-    const bool cut = may_cut(t);
     for (size_t i = 0; i < count; i++)
-        add_jobs(&b, i, cut);
+        add_jobs(&b, i);
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += texts[i].len;

@@ -116,9 +116,12 @@ enum lm_rc lm_grower_add(struct lm_grower *g, const struct lm_train_text *texts,
     lm_grow(&g->batch, &g->batch_cap, count, sizeof(*g->batch));
     for (size_t i = 0; i < count; i++) {
         if (texts[i].text.len > LM_TOKEN_TEXT_MAX)
-            return lm_fail(err, LM_ELIMIT, "grow: text %llu has %zu bytes, more than %zu",
-                           (unsigned long long)d->texts, texts[i].text.len, LM_TOKEN_TEXT_MAX);
-        g->batch[i] = (struct lm_word_text){ .text = texts[i].text, .weight = 1, .lines = texts[i].lines };
+            return lm_fail(err, LM_ELIMIT,
+                           "%.*s: the text has %zu bytes, more than %zu; break it into several",
+                           (int)texts[i].name.len, texts[i].name.ptr, texts[i].text.len, LM_TOKEN_TEXT_MAX);
+        g->batch[i] = (struct lm_word_text){
+            .text = texts[i].text, .weight = 1, .lines = texts[i].lines, .name = texts[i].name
+        };
         d->texts++;
         d->bytes += texts[i].text.len;
         d->spaced += count_spaced(texts[i].text);

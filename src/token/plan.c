@@ -13,6 +13,7 @@ static struct lm_token_plan *make(const struct lm_tokenizer *t)
         (void)lm_bpe_wide_init(&plan->bpe, &t->bpe);
     plan->cuts = lm_cuts_make(t);
     plan->grams = lm_grams_make(t);
+    plan->breaks = lm_breaks_make(t, plan->cuts, plan->grams);
     return plan;
 }
 

@@ -3,6 +3,7 @@
 /* token/plan.h - what encoding a vocabulary fast needs beside it; made once, when the first encoder is. */
 
 #include "token/bpe_wide.h"
+#include "token/breaks.h"
 #include "token/tokenizer_impl.h"
 
 enum { LM_SLICE_MAX = 16 };
@@ -11,6 +12,7 @@ struct lm_token_plan {
     struct lm_bpe_wide bpe;
     uint8_t *cuts;            // token/cuts.h; NULL: the grammar cuts
     struct lm_grams *grams;   // token/grams.h; NULL: long pieces stay whole
+    struct lm_breaks breaks;
 };
 
 /* What ids add to a text that has begun. */

@@ -19,6 +19,7 @@
 struct lm_split_dfa {
     uint16_t *next;     // [state][symbol]: 2 * state + (a match ends before this symbol); state 0 is the end
     uint32_t symbols;   // classes of characters, and the last: the end of the text
+    uint32_t states;    // with the end; a match starts in state 1
     uint8_t ascii[128];
     uint8_t byte[256];   // of the printable form of a byte, for stages behind ByteLevel
     uint16_t *page;      // [0x110000 / 256]

@@ -171,6 +171,7 @@ enum lm_rc lm_split_compile(struct lm_str pattern, struct lm_split_dfa *ret, str
         b.put = lm_zalloc(p->len + 1, sizeof(*b.put));
         rc = build(&b, err);
     }
+    d.states = (uint32_t)b.count;
     if (rc == LM_OK)
         rc = check(&d, b.count, err);
     for (size_t s = 0; s < b.count; s++)

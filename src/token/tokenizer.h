@@ -73,7 +73,16 @@ void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, str
 void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, size_t count,
                      bool allow_special, struct lm_tokens *ret, size_t *ret_ends);
 
-/* The same with special tokens allowed everywhere but in the ranges of `plain`, which ascend and do not
+/* Files of any size, each a text, with lm_threads() threads and in bounded memory (some megabytes a thread).
+ * The ids of lm_encode are given out in order, `file` is an index into paths, `last` comes once for each
+ * file. Needs regular files.  LM_ELIMIT for a text of more than 64 MB that can be broken nowhere:
+ * token/breaks.h; what the files before have become, and what comes before that place, is given out then. */
+typedef enum lm_rc lm_ids_sink(void *user, size_t file, const uint32_t *ids, size_t count, bool last,
+                               struct lm_err *err);
+enum lm_rc lm_encode_files(const struct lm_tokenizer *t, const char *const *paths, size_t count,
+                           bool allow_special, lm_ids_sink *put, void *user, struct lm_err *err);
+
+/* lm_encode with special tokens allowed everywhere but in the ranges of `plain`, which ascend and do not
  * overlap: what users wrote inside a chat template.  A special token that touches one is ordinary text. */
 struct lm_span {
     size_t start, end;   // in bytes
@@ -167,6 +176,7 @@ struct lm_train_text {
     struct lm_str text, language, source;   // language, source: for the report; may be empty
     double weight;                          // it counts so many times, to three decimals
     bool lines;                             // each line is a text of its own, as Hugging Face reads files
+    struct lm_str name;                     // for errors, "notes.txt, byte 512"; may be empty
 };
 
 /* Texts in batches.  The files depend on texts, weights and options alone: not on the number of threads, the

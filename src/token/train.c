@@ -126,9 +126,11 @@ static enum lm_rc check_config(const struct lm_tokenizer_config *c, struct lm_er
         LM_TRY(check_weight(c->weight.items[i], err));
     const size_t bytes = c->kind == LM_LEARN_WORDS ? 0 : 256;
     if (c->vocab_size < (int64_t)(count + bytes) || c->vocab_size > LM_VOCAB_SIZE_MAX)
-        return lm_fail(err, LM_EINVAL,
-                       "tokenizer: vocab-size %lld is too small for %zu special tokens and %zu bytes",
-                       (long long)c->vocab_size, count, bytes);
+        return lm_fail(
+            err, LM_EINVAL,
+            "tokenizer: vocab-size %lld is too small for %zu special tokens and %zu bytes; ask for "
+            "more than %zu",
+            (long long)c->vocab_size, count, bytes, count + bytes);
     return LM_OK;
 }
 
@@ -216,15 +218,18 @@ enum lm_rc lm_trainer_add(struct lm_trainer *t, const struct lm_train_text *text
     lm_grow(&t->batch, &t->batch_cap, count, sizeof(*t->batch));
     for (size_t i = 0; i < count; i++) {
         const double weight = texts[i].weight * source_weight(&t->config, texts[i].source);
+        const struct lm_str name = texts[i].name.len > 0 ? texts[i].name : LM_STR("a text");
         if (texts[i].text.len > LM_TOKEN_TEXT_MAX)
-            return lm_fail(err, LM_ELIMIT, "tokenizer: text %llu has %zu bytes, more than %zu",
-                           (unsigned long long)t->texts, texts[i].text.len, LM_TOKEN_TEXT_MAX);
+            return lm_fail(err, LM_ELIMIT,
+                           "%.*s: the text has %zu bytes, more than %zu; break it into several",
+                           (int)name.len, name.ptr, texts[i].text.len, LM_TOKEN_TEXT_MAX);
         if (!(weight >= 0 && weight <= WEIGHT_MAX))
-            return lm_fail(err, LM_EINVAL, "tokenizer: text %llu has the weight %g, outside 0..%d",
-                           (unsigned long long)t->texts, weight, WEIGHT_MAX);
+            return lm_fail(err, LM_EINVAL, "%.*s: the weight %g is outside 0..%d", (int)name.len, name.ptr,
+                           weight, WEIGHT_MAX);
         t->batch[i] = (struct lm_word_text){ .text = texts[i].text,
                                              .weight = (uint64_t)(weight * (double)t->unit + 0.5),
-                                             .lines = texts[i].lines };
+                                             .lines = texts[i].lines,
+                                             .name = texts[i].name };
         t->texts++;
         t->text_bytes += texts[i].text.len;
         lm_train_report_add(t->report, &texts[i]);
@@ -248,7 +253,7 @@ static enum lm_rc learn(const struct lm_trainer *t, struct lm_words *words, stru
         .frequency_min = (uint64_t)c->frequency_min * t->unit,
         .chars_max = (size_t)c->chars_max,
         .coverage = c->coverage,
-        .alphabet_max = (size_t)c->alphabet_max,
+        .alphabet_max = c->kind == LM_LEARN_WORDS ? (size_t)c->alphabet_max : 0,
         .digits_apart = c->digits_apart,
     };
     return lm_bpe_learn_spending(words, &options, ret, err);
