@@ -5,6 +5,7 @@
 #include "text/text.h"
 
 #include <pthread.h>
+#include <unicode/uchar.h>
 #include <unicode/unorm2.h>
 #include <unicode/uset.h>
 #include <unicode/ustring.h>
@@ -167,4 +168,14 @@ struct lm_str lm_token_form(enum lm_normal_form form, struct lm_str text, struct
 bool lm_token_form_boundary(enum lm_normal_form form, uint32_t cp)
 {
     return cp < 0x80 || unorm2_hasBoundaryBefore(normalizer(form), (UChar32)cp);
+}
+
+uint8_t lm_token_form_class(uint32_t cp)
+{
+    UVersionInfo age;
+    const uint8_t class = cp < 0x300 ? 0 : u_getCombiningClass((UChar32)cp);
+    if (class == 0)
+        return 0;
+    u_charAge((UChar32)cp, age);
+    return age[0] <= 9 ? class : 0;
 }

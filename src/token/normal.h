@@ -16,4 +16,7 @@ struct lm_str lm_token_nfc(struct lm_str text, struct lm_buf *buf);
 /* Whether text may be cut before this character and both sides normalised apart. */
 bool lm_token_form_boundary(enum lm_normal_form form, uint32_t cp);
 
+/* The combining class by which normalising puts marks in order; 0: a character keeps its place. */
+uint8_t lm_token_form_class(uint32_t cp);
+
 #endif

@@ -14,21 +14,6 @@ static size_t come_from(struct lm_span_work *w, size_t at, size_t count, struct 
     return at + count;
 }
 
-/* BertNormalizer looks at one character after the other. */
-static void align_words(struct lm_span_work *w, struct lm_str part)
-{
-    struct lm_buf one = { 0 };
-    size_t made = 0;
-    for (size_t at = 0, len; at < part.len; at += len) {
-        uint32_t cp;
-        len = lm_utf8_next(part, at, &cp);
-        const struct lm_str normal =
-            lm_words_normal(&w->t->words, (struct lm_str){ part.ptr + at, len }, &one);
-        made = come_from(w, made, normal.len, (struct lm_span){ w->part + at, w->part + at + len });
-    }
-    lm_buf_release(&one);
-}
-
 /* Blanks are left out at the ends and in rows (trim), U+2581 is written as one byte, and a blank may stand in
  * front, which came from the first character. */
 static void align_pieces(struct lm_span_work *w, struct lm_str part)
@@ -157,6 +142,80 @@ static void align_forms(struct lm_span_work *w, struct lm_str part)
                 break;
         }
         made = align_cluster(w, part, at, end, made, buf);
+    }
+    lm_buf_release(&buf[0]);
+    lm_buf_release(&buf[1]);
+}
+
+/* ---- words ----
+ *
+ * BertNormalizer looks at one character after the other, but where accents are left out marks first get their
+ * order, and then the first of them is for the first old one, whichever that was. */
+
+struct mark_part {
+    uint32_t cp;
+    bool first;   // of its old character
+    uint8_t class;
+};
+
+/* A character's parts, put among the marks before by their class. */
+static size_t add_parts(struct lm_str character, struct lm_buf *buf, struct mark_part *parts, size_t count)
+{
+    struct form_part own[CLUSTER_MAX];
+    const size_t own_count = decompose(LM_FORM_NFD, character, buf, own, 0);
+    for (size_t i = 0; i < own_count && count < CLUSTER_MAX; i++, count++) {
+        const struct mark_part part = { own[i].cp, own[i].first, lm_token_form_class(own[i].cp) };
+        size_t at = count;
+        for (; part.class > 0 && at > 0 && parts[at - 1].class > part.class; at--)
+            parts[at] = parts[at - 1];
+        parts[at] = part;
+    }
+    return count;
+}
+
+/* Part of a text: a character with the marks behind it.  Returns where its normal form ends. */
+static size_t align_marks(struct lm_span_work *w, struct lm_str part, size_t at, size_t end, size_t made,
+                          struct lm_buf buf[2])
+{
+    struct mark_part parts[CLUSTER_MAX];
+    struct lm_span olds[CLUSTER_MAX];
+    size_t count = 0, old_count = 0, old = 0, len;
+    uint32_t cp;
+    for (; at < end && count < CLUSTER_MAX; at += len) {
+        len = lm_utf8_next(part, at, &cp);
+        if (lm_words_removes(&w->t->words, cp))
+            continue;
+        olds[old_count++] = (struct lm_span){ w->part + at, w->part + at + len };
+        count = add_parts((struct lm_str){ part.ptr + at, len }, &buf[0], parts, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char bytes[4];
+        const struct lm_str character = { bytes, lm_utf8_put(parts[i].cp, bytes) };
+        old += i > 0 && parts[i].first;
+        made = come_from(w, made, lm_words_normal(&w->t->words, character, &buf[1]).len, olds[old]);
+    }
+    return made;
+}
+
+static void align_words(struct lm_span_work *w, struct lm_str part)
+{
+    const bool bare = w->t->words.strip_accents;
+    struct lm_buf buf[2] = { { 0 }, { 0 } };
+    size_t made = 0;
+    for (size_t at = 0, end; at < part.len; at = end) {
+        uint32_t cp;
+        const size_t one = lm_utf8_next(part, at, &cp);
+        end = at + one;
+        for (size_t len; bare && end < part.len; end += len) {
+            len = lm_utf8_next(part, end, &cp);
+            if (lm_token_form_class(cp) == 0 && !lm_words_removes(&w->t->words, cp))
+                break;
+        }
+        const struct lm_str character = { part.ptr + at, one };
+        const struct lm_span from = { w->part + at, w->part + at + one };
+        made = end > at + one
+                   ? align_marks(w, part, at, end, made, buf)
+                   : come_from(w, made, lm_words_normal(&w->t->words, character, &buf[0]).len, from);
     }
     lm_buf_release(&buf[0]);
     lm_buf_release(&buf[1]);

@@ -2,6 +2,7 @@
 
 #include "text/text.h"
 #include "token/bert_tables.h"
+#include "token/normal.h"
 #include "token/unicode.h"
 
 /* ---- characters ---- */
@@ -48,8 +49,7 @@ static size_t split_hangul(uint32_t cp, uint32_t ret[3])
     return tail ? 3 : 2;
 }
 
-/* Decomposed and without marks: 0 to 3 characters.  (Marks that the peer does not know stay where they are.)
- */
+/* Decomposed and without marks: 0 to 3 characters. */
 static size_t bare(uint32_t cp, uint32_t ret[3])
 {
     if (cp >= 0xac00 && cp < 0xd7a4)
@@ -86,12 +86,17 @@ static void add_marked(const struct lm_word_rules *r, uint32_t cp, struct lm_buf
         r->lowercase ? put_lower(parts[i], ret) : put(parts[i], ret);
 }
 
+bool lm_words_removes(const struct lm_word_rules *r, uint32_t cp)
+{
+    return r->clean && lm_bert_in(lm_bert_removed, lm_bert_removed_count, cp);
+}
+
 static void add_character(const struct lm_word_rules *r, uint32_t cp, struct lm_buf *ret)
 {
-    if (r->clean && is_blank(cp) && !lm_bert_in(lm_bert_removed, lm_bert_removed_count, cp))
-        cp = ' ';
-    else if (r->clean && lm_bert_in(lm_bert_removed, lm_bert_removed_count, cp))
+    if (lm_words_removes(r, cp))
         return;
+    if (r->clean && is_blank(cp))
+        cp = ' ';
     const bool han = r->han_apart && cp >= 0x80 && lm_bert_in(lm_bert_han, lm_bert_han_count, cp);
     if (han)
         lm_buf_putc(ret, ' ');
@@ -113,6 +118,68 @@ static size_t add_ascii(const struct lm_word_rules *r, struct lm_str text, size_
     return at;
 }
 
+/* Marks that are not left out: those that take room, and those that the peer's list of marks does not have
+ * but its normal forms do.  By class, which is their order. */
+static const struct {
+    uint32_t first, last;
+    uint8_t class;
+} kept_marks[] = {
+    { 0x11446, 0x11446, 7 }, { 0x1e94a, 0x1e94a, 7 },   { 0x1b44, 0x1b44, 9 },
+    { 0x1baa, 0x1baa, 9 },   { 0x1bf2, 0x1bf3, 9 },     { 0xa953, 0xa953, 9 },
+    { 0xa9c0, 0xa9c0, 9 },   { 0x111c0, 0x111c0, 9 },   { 0x11235, 0x11235, 9 },
+    { 0x1134d, 0x1134d, 9 }, { 0x11442, 0x11442, 9 },   { 0x116b6, 0x116b6, 9 },
+    { 0x11c3f, 0x11c3f, 9 }, { 0x1d165, 0x1d166, 216 }, { 0x1d16e, 0x1d172, 216 },
+    { 0x302e, 0x302f, 224 }, { 0x1d16d, 0x1d16d, 226 }, { 0x8d4, 0x8e1, 230 },
+    { 0x1dfb, 0x1dfb, 230 }, { 0x1e000, 0x1e02a, 230 }, { 0x1e944, 0x1e949, 230 },
+};
+enum { KEPT_MARKS = sizeof(kept_marks) / sizeof(kept_marks[0]) };
+
+static uint8_t kept_class(uint32_t cp)
+{
+    if (cp < 0x8d4 || (cp > 0x302f && cp < 0xa953) || (cp > 0xa9c0 && cp < 0x111c0))   // most texts
+        return 0;
+    for (size_t i = 0; i < KEPT_MARKS; i++)
+        if (cp >= kept_marks[i].first && cp <= kept_marks[i].last)
+            return kept_marks[i].class;
+    return 0;
+}
+
+/* A note of music comes apart into marks, the only character that does. */
+static bool is_note(uint32_t cp)
+{
+    return (cp >= 0x1d15e && cp <= 0x1d164) || (cp >= 0x1d1bb && cp <= 0x1d1c0);
+}
+
+static void put_class(uint32_t cp, uint8_t class, struct lm_buf *ret)
+{
+    uint32_t parts[3];
+    const size_t count = bare(cp, parts);
+    for (size_t i = 0; i < count; i++)
+        if (kept_class(parts[i]) == class)
+            put(parts[i], ret);
+}
+
+/* A note or a mark at `at` and the marks behind it, in their order; returns where they end. */
+static size_t add_marks(const struct lm_word_rules *r, struct lm_str text, size_t at, struct lm_buf *ret)
+{
+    uint32_t cp;
+    size_t end = at + lm_utf8_next(text, at, &cp);
+    put_class(cp, 0, ret);
+    for (size_t len; end < text.len; end += len) {
+        len = lm_utf8_next(text, end, &cp);
+        if (lm_token_form_class(cp) == 0 && !lm_words_removes(r, cp))
+            break;
+    }
+    for (size_t i = 0; i < KEPT_MARKS; i++)
+        if (i == 0 || kept_marks[i].class != kept_marks[i - 1].class)
+            for (size_t k = at; k < end;) {
+                k += lm_utf8_next(text, k, &cp);
+                if (!lm_words_removes(r, cp))
+                    put_class(cp, kept_marks[i].class, ret);
+            }
+    return end;
+}
+
 struct lm_str lm_words_normal(const struct lm_word_rules *r, struct lm_str text, struct lm_buf *buf)
 {
     lm_buf_reset(buf);
@@ -121,7 +188,12 @@ struct lm_str lm_words_normal(const struct lm_word_rules *r, struct lm_str text,
         if (at == text.len)
             break;
         uint32_t cp;
-        at += lm_utf8_next(text, at, &cp);
+        const size_t len = lm_utf8_next(text, at, &cp);
+        if (r->strip_accents && (kept_class(cp) || is_note(cp)) && !lm_words_removes(r, cp)) {
+            at = add_marks(r, text, at, buf);
+            continue;
+        }
+        at += len;
         add_character(r, cp, buf);
     }
     return lm_buf_str(buf);

@@ -11,6 +11,9 @@ enum { LM_WORDS_CHARS_MAX = 100 };   // of a word, when nothing else is said
 /* Text as BertNormalizer leaves it: itself or what is written into buf. */
 struct lm_str lm_words_normal(const struct lm_word_rules *r, struct lm_str text, struct lm_buf *buf);
 
+/* Whether cleaning leaves a character out. */
+bool lm_words_removes(const struct lm_word_rules *r, uint32_t cp);
+
 /* Blanks with the word or the punctuation character behind them; at the end perhaps only blanks. */
 extern const struct lm_grammar lm_grammar_bert;
 

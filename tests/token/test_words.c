@@ -3,6 +3,8 @@
 
 #include "base/hash.h"
 #include "parts_file.h"
+#include "text/text.h"
+#include "token/normal.h"
 #include "token/words.h"
 
 /* The options of BertNormalizer that the golden files have vectors for. */
@@ -138,6 +140,32 @@ static void every_code_point_is_normalised_as_hugging_face_does(void **state)
     }
     lm_buf_release(&buf);
     json_decref(sums);
+}
+
+/* Of marks that stay and of notes, which come apart into such, the decomposed form leaves nothing out. */
+static void marks_have_the_order_of_the_decomposed_form(void **state)
+{
+    (void)state;
+    static const uint32_t pool[] = { 'x',    0x11446, 0x1e94a, 0x1b44, 0xa953,  0x1134d, 0x1d165, 0x1d172,
+                                     0x302e, 0x1d16d, 0x8d4,   0x1dfb, 0x1e02a, 0x1d15e, 0x1d1c0, 0x4e2d };
+    const struct lm_word_rules rules = { .strip_accents = true };
+    struct lm_buf text = { 0 }, one = { 0 }, two = { 0 };
+    uint64_t seed = 7;
+    for (size_t n = 0; n < 20000; n++) {
+        lm_buf_reset(&text);
+        for (size_t len = n % 9; len > 0; len--) {
+            char bytes[4];
+            seed = seed * 6364136223846793005U + 1442695040888963407U;
+            lm_buf_add(&text, bytes, lm_utf8_put(pool[seed >> 60], bytes));
+        }
+        const struct lm_str bare = lm_words_normal(&rules, lm_buf_str(&text), &one);
+        const struct lm_str form = lm_token_form(LM_FORM_NFD, lm_buf_str(&text), &two);
+        assert_int_equal(bare.len, form.len);
+        assert_int_equal(bare.len ? memcmp(bare.ptr, form.ptr, bare.len) : 0, 0);
+    }
+    lm_buf_release(&text);
+    lm_buf_release(&one);
+    lm_buf_release(&two);
 }
 
 static void every_code_point_cuts_as_hugging_face_does(void **state)
@@ -455,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_and_texts_are_those_of_hugging_face),
         cmocka_unit_test(every_code_point_is_normalised_as_hugging_face_does),
+        cmocka_unit_test(marks_have_the_order_of_the_decomposed_form),
         cmocka_unit_test(every_code_point_cuts_as_hugging_face_does),
         cmocka_unit_test(words_follow_the_rule),
         cmocka_unit_test(a_folder_with_vocab_txt_means_the_same),

@@ -14,6 +14,7 @@ TEXTS = ["Hello, world", " two  blanks ", "na\u00efve caf\u00e9", "e\u0301\u0323
          "ABC \u0130 \u00df",
          "1234567", "<|endoftext|> x<|im_end|>", "[CLS] x [SEP]", "it's \u2019s 'S", "\u0915\u093c\u0301 z",
          "tab\tx\r\n\u3000y",
+         "x\u1dea\U0001d172b", "\u302e\U0001d172 a\u0301\u1b44b", "\U0001d160\u1b44 a",
          "q" * 120 + " w", "\u1e69\u0307s\u0323\u0307", "\u0000a", "x\u0300\u0300\u0300\u0327y"]
 
 
