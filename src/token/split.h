@@ -7,8 +7,12 @@
  * refused by name.  Of several ways to match, that of a backtracking engine is taken: alternatives in order,
  * repetitions as greedy as written.
  *
- * What is understood: | ( ) (?: ) (?i: ) * + ? {m,n} and their lazy forms, [ ] with ranges and ^, \p{..} of
- * general categories, \s \S \d \D \w \W, literals and escapes, . and $; (?!x) and (?=x) of one character. */
+ * Patterns mean what Oniguruma, Hugging Face's engine, makes of them.  What is understood: | ( ) (?: ) (?<x>
+ * )
+ * (?i: ) (?i) (?m: ) and their reverse, * + ? {m,n} and their lazy forms, [ ] with ranges, ^, sets inside, &&
+ * and [:digit:], \p{..} of general categories and scripts, \s \S \d \D \w \W \h, literals and escapes, . and
+ * $ (the end of a line) and \z; (?!x) and (?=x) of one character or the end; possessive *+ ++ ?+ of one
+ * character, those of groups and (?> ) at the end of a pattern. */
 
 #include "base/err.h"
 #include "base/mem.h"

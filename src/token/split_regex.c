@@ -27,9 +27,7 @@ struct builder {
 static bool holds(const struct builder *b, const struct split_inst *i, uint32_t symbol)
 {
     const bool end = symbol == b->d->symbols - 1;
-    if (i->end)
-        return end;
-    const bool in = !end && (b->members[symbol] >> i->set & 1);
+    const bool in = end ? i->end : b->members[symbol] >> i->set & 1;
     return in != i->negated;
 }
 
@@ -180,6 +178,7 @@ enum lm_rc lm_split_compile(struct lm_str pattern, struct lm_split_dfa *ret, str
     free(b.out);
     free(b.seen);
     free(b.put);
+    lm_split_program_release(p);
     free(p);
     if (rc == LM_OK)
         *ret = d;

@@ -7,23 +7,28 @@
 
 enum {
     SPLIT_SETS_MAX = 64,
-    SPLIT_RANGES_MAX = 64,   // of one set
+    SPLIT_INSIDE_MAX = 12,   // sets of one set
     SPLIT_PROGRAM_MAX = 4096,
     SPLIT_STATES_MAX = 2048,
     SPLIT_REPEAT_MAX = 255,
     SPLIT_DEPTH_MAX = 32,
 };
 
-/* Characters by general category (a bit of ICU's numbering each), by range, or \s. */
+struct split_range {
+    uint32_t first, last;
+};
+
+/* Characters by general category (a bit of ICU's numbering each), by range, by \s or \w, or of another set.
+ */
 struct split_set {
-    uint32_t categories, not_categories;   // \p, \P
-    bool space, not_space;                 // \s, \S
-    bool word, not_word;                   // \w, \W
+    uint32_t categories;
+    bool space, not_space, word, not_word;
     bool negated;
-    struct {
-        uint32_t first, last;
-    } ranges[SPLIT_RANGES_MAX];
-    size_t range_count;
+    uint16_t inside[SPLIT_INSIDE_MAX];   // sets whose characters are of it too
+    size_t inside_count;
+    uint16_t both;                // 1 + a set that they must be of as well; 0: none
+    struct split_range *ranges;   // ascending
+    size_t range_count, range_cap;
 };
 
 enum split_op { SPLIT_CHAR, SPLIT_FORK, SPLIT_LOOK, SPLIT_MATCH };
@@ -32,8 +37,8 @@ struct split_inst {
     enum split_op op;
     uint16_t set;         // CHAR, LOOK
     uint16_t to, other;   // FORK: `to` is tried first
-    bool negated;         // LOOK: the next character is not of the set; the end of the text is of no set
-    bool end;             // LOOK: the text ends here, whatever the set
+    bool end;             // LOOK: the end of the text is of the set
+    bool negated;         // LOOK: what comes is not of the set
 };
 
 struct split_program {
@@ -44,7 +49,16 @@ struct split_program {
     uint16_t start;
 };
 
+/* Categories of Unicode 16.0, which Hugging Face's patterns know, where they are not those of 14.0. */
+struct split_newer {
+    uint32_t first, last;
+    uint8_t category;
+};
+extern const struct split_newer split_newer[];   // ascending
+extern const size_t split_newer_count;
+
 enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err);
+void lm_split_program_release(struct split_program *p);   // what is in it
 
 /* Fills classes and pages of ret; members[class] has a bit for each set that its characters are of. LM_EINVAL
  * when there are more than 254 classes. */

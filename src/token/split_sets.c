@@ -8,32 +8,36 @@
 
 enum { CATEGORIES = 32, PAGES = 0x110000 / 256 };
 
-/* Letters, numbers and blanks by the tables of the tokenizers' Unicode version; finer kinds by ICU's. */
+/* Whichever version ICU has. */
 static unsigned category_of(uint32_t cp)
 {
-    const int8_t type = u_charType((UChar32)cp);
-    const enum lm_uclass class = lm_unicode_class(cp);
-    const bool letter = (U_MASK(type) & U_GC_L_MASK) != 0, number = (U_MASK(type) & U_GC_N_MASK) != 0;
-    if (class == LM_UCLASS_LETTER && !letter)
-        return U_OTHER_LETTER;
-    if (class == LM_UCLASS_NUMBER && !number)
-        return U_OTHER_NUMBER;
-    return (class != LM_UCLASS_LETTER && letter) || (class != LM_UCLASS_NUMBER && number) ? U_UNASSIGNED
-                                                                                          : (unsigned)type;
+    enum { TABLED = 14 };   // what came later is in split_newer
+    UVersionInfo age;
+    size_t low = 0, high = split_newer_count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (split_newer[mid].last < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low < split_newer_count && split_newer[low].first <= cp)
+        return split_newer[low].category;
+    u_charAge((UChar32)cp, age);
+    return age[0] > TABLED ? U_UNASSIGNED : (unsigned)u_charType((UChar32)cp);
 }
 
 static bool in_ranges(const struct split_set *s, uint32_t cp)
 {
-    for (size_t i = 0; i < s->range_count; i++)
-        if (cp >= s->ranges[i].first && cp <= s->ranges[i].last)
-            return true;
-    return false;
-}
-
-/* \w as Oniguruma has it: some numbers of Latin-1 too. */
-static bool is_word(uint32_t cp)
-{
-    return lm_unicode_is_word(cp) || cp == 0xb2 || cp == 0xb3 || cp == 0xb9 || (cp >= 0xbc && cp <= 0xbe);
+    size_t low = 0, high = s->range_count;   // the first that does not end before it
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (s->ranges[mid].last < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < s->range_count && s->ranges[low].first <= cp;
 }
 
 /* What a set asks of a character beside its place. */
@@ -42,12 +46,15 @@ struct kind {
     bool space, word;
 };
 
-static bool has(const struct split_set *s, uint32_t cp, struct kind k)
+static bool has(const struct split_program *p, size_t set, uint32_t cp, struct kind k)
 {
-    const uint32_t bit = (uint32_t)1 << k.category;
-    const bool in = (s->categories & bit) || (s->not_categories && !(s->not_categories & bit)) ||
-                    (s->space && k.space) || (s->not_space && !k.space) || (s->word && k.word) ||
-                    (s->not_word && !k.word) || in_ranges(s, cp);
+    const struct split_set *s = &p->sets[set];
+    bool in = (s->categories >> k.category & 1) || (s->space && k.space) || (s->not_space && !k.space) ||
+              (s->word && k.word) || (s->not_word && !k.word) || in_ranges(s, cp);
+    for (size_t i = 0; !in && i < s->inside_count; i++)
+        in = has(p, s->inside[i], cp, k);
+    if (s->both)
+        in = in && has(p, s->both - 1U, cp, k);
     return in != s->negated;
 }
 
@@ -55,7 +62,7 @@ static uint64_t signature(const struct split_program *p, uint32_t cp, struct kin
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < p->set_count; i++)
-        bits |= (uint64_t)has(&p->sets[i], cp, k) << i;
+        bits |= (uint64_t)has(p, i, cp, k) << i;
     return bits;
 }
 
@@ -90,21 +97,35 @@ static uint8_t class_of(struct classes *c, uint64_t bits)
     return (uint8_t)c->count++;
 }
 
+static uint8_t class_by_category(const struct split_program *p, uint32_t cp, struct kind k, struct classes *c)
+{
+    if (!c->known[k.category][k.space][k.word]) {
+        c->by_category[k.category][k.space][k.word] = signature(p, cp, k);
+        c->known[k.category][k.space][k.word] = true;
+    }
+    return class_of(c, c->by_category[k.category][k.space][k.word]);
+}
+
+/* Whole planes have one kind of character: most of the pages. */
+static bool is_uniform(uint32_t page, struct kind *ret)
+{
+    const bool private = page >= 0xf00 && (page & 0xff) != 0xff;   // the end of a plane is no character
+    *ret = (struct kind){ private ? U_PRIVATE_USE_CHAR : U_UNASSIGNED, false, false };
+    return private || (page >= 0x324 && page < 0xe00) || (page >= 0xe02 && page < 0xf00);
+}
+
 static void fill_page(const struct split_program *p, uint32_t page, struct classes *c, uint8_t ret[256])
 {
     const bool edges = has_edges(p, page);
+    struct kind k;
+    if (!edges && is_uniform(page, &k)) {
+        memset(ret, class_by_category(p, page << 8, k, c), 256);
+        return;
+    }
     for (uint32_t i = 0; i < 256; i++) {
         const uint32_t cp = page << 8 | i;
-        const struct kind k = { category_of(cp), lm_unicode_class(cp) == LM_UCLASS_SPACE, is_word(cp) };
-        if (edges) {
-            ret[i] = class_of(c, signature(p, cp, k));
-            continue;
-        }
-        if (!c->known[k.category][k.space][k.word]) {
-            c->by_category[k.category][k.space][k.word] = signature(p, cp, k);
-            c->known[k.category][k.space][k.word] = true;
-        }
-        ret[i] = class_of(c, c->by_category[k.category][k.space][k.word]);
+        k = (struct kind){ category_of(cp), lm_unicode_class(cp) == LM_UCLASS_SPACE, lm_unicode_is_word(cp) };
+        ret[i] = edges ? class_of(c, signature(p, cp, k)) : class_by_category(p, cp, k, c);
     }
 }
 
