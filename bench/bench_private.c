@@ -68,7 +68,9 @@ static void plain_step(void)
 static void private_step(void)
 {
     lm_net_refresh(net);
-    LM_ASSERT(lm_dp_step(&dp, net, &batch, 0, &gradient, noisy.slab, NULL) == LM_OK);
+    memset(noisy.slab, 0, noisy.count * sizeof(float));
+    LM_ASSERT(lm_dp_add(&dp, net, &batch, 0, 0, 1, &gradient, noisy.slab, NULL) == LM_OK);
+    lm_dp_finish(&dp, 0, noisy.slab, 0, noisy.count);
     update(&noisy);
 }
 

@@ -99,6 +99,7 @@ const char *lm_cli_who(void);
 struct lm_cli_out {
     const char *final_dir, *out_dir, *work_dir;
 };
+struct lm_cli_out lm_cli_out_of(struct lm_cli *cli, const char *out);   // only the names
 enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err);
 enum lm_rc lm_cli_out_commit(const struct lm_cli_out *out, struct lm_err *err);
 

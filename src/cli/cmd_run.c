@@ -7,6 +7,7 @@
 #include "cli/track.h"
 #include "flow/registry.h"
 #include "flow/stage.h"
+#include "train/ranks.h"
 
 /* ---- init ---- */
 
@@ -119,11 +120,28 @@ static enum lm_rc load_plan(struct lm_cli *cli, struct lm_project *project, stru
     return lm_plan_make(project, &cli->arena, plan, err);
 }
 
+/* Several processes would each make the whole project. */
+static enum lm_rc check_alone(struct lm_cli *cli, struct lm_err *err)
+{
+    struct lm_ranks ranks;
+    LM_TRY(lm_cli_join(cli, &ranks, err));
+    const enum lm_rc rc =
+        ranks.count == 1
+            ? LM_OK
+            : lm_fail(
+                  err, LM_EINVAL,
+                  "run: a project is made by one process, and %d were started; start it without mpirun or "
+                  "srun (pretrain, finetune and tune share their work among several)",
+                  ranks.count);
+    return lm_ranks_close(&ranks, rc, err);
+}
+
 enum lm_rc lm_cmd_run(struct lm_cli *cli, struct lm_err *err)
 {
     struct lm_project project;
     struct lm_plan plan;
     struct lm_run_options options = *(const struct lm_run_options *)cli->config[0];
+    LM_TRY(check_alone(cli, err));
     LM_TRY(load_plan(cli, &project, &plan, err));
     options.only = cli->args;
     options.only_count = cli->arg_count;

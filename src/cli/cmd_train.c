@@ -44,8 +44,7 @@ static const struct lm_opt finetune_rows[] = {
 const struct lm_opt_table lm_finetune_path_options =
     LM_OPT_TABLE("paths", struct finetune_paths, finetune_rows);
 
-/* Ranks that share a run are one command: rank 0 speaks and writes. */
-static enum lm_rc join(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
+enum lm_rc lm_cli_join(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     LM_TRY(lm_ranks_open(ranks, err));
     if (ranks->rank > 0) {
@@ -107,7 +106,7 @@ static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
 enum lm_rc lm_cmd_pretrain(struct lm_cli *cli, struct lm_err *err)
 {
     struct lm_ranks ranks;
-    LM_TRY(join(cli, &ranks, err));
+    LM_TRY(lm_cli_join(cli, &ranks, err));
     const enum lm_rc rc = pretrain(cli, &ranks, err);
     return lm_ranks_close(&ranks, rc, err);
 }
@@ -156,7 +155,7 @@ enum lm_rc lm_cmd_finetune(struct lm_cli *cli, struct lm_err *err)
     struct lm_ranks ranks;
     if (p->show > 0)
         return show_samples(cli, p, err);
-    LM_TRY(join(cli, &ranks, err));
+    LM_TRY(lm_cli_join(cli, &ranks, err));
     const enum lm_rc rc = finetune(cli, &ranks, err);
     return lm_ranks_close(&ranks, rc, err);
 }

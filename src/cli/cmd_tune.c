@@ -8,6 +8,7 @@
 #include "cli/track.h"
 #include "flow/stage.h"
 #include "review/tune_page.h"
+#include "train/ranks.h"
 #include "train/train.h"
 #include "train/tune.h"
 
@@ -39,7 +40,7 @@ struct job {
     const struct tune_paths *paths;
     struct lm_space space;
     struct lm_tune_target target;
-    struct lm_trackers *trackers;
+    struct lm_trackers *trackers;   // NULL: nobody follows, or another rank tells
     char data[LM_SHA256_HEX];
 };
 
@@ -51,13 +52,14 @@ static const struct lm_track *follow(const struct job *job, const void *config, 
 {
     char name[32];
     snprintf(name, sizeof name, "trial-%.16s", lm_path_base(work_dir));
-    return rung ? lm_tracking_open(lm_trackers_tracking(job->trackers), name, job->target.options, config)
-                : NULL;   // the best again, to write it
+    return rung && job->trackers
+               ? lm_tracking_open(lm_trackers_tracking(job->trackers), name, job->target.options, config)
+               : NULL;   // the best again, to write it
 }
 
 static void follow_end(const struct job *job, const struct lm_rung *rung, enum lm_rc rc)
 {
-    if (rung)
+    if (rung && job->trackers)
         lm_tracking_close(lm_trackers_tracking(job->trackers), rung->reached ? LM_ENOTHING : rc);
 }
 
@@ -67,6 +69,7 @@ static enum lm_rc train_pretrain(void *state, const void *config, struct lm_rung
     const struct job *job = state;
     struct lm_pretrain_config c = *(const struct lm_pretrain_config *)config;
     c.rung = rung;
+    c.ranks = job->target.ranks;
     c.track = follow(job, config, rung, work_dir);
     const enum lm_rc rc =
         lm_pretrain(&c, job->paths->tokens, job->paths->tokenizer, work_dir, out_dir, metrics, err);
@@ -80,6 +83,7 @@ static enum lm_rc train_finetune(void *state, const void *config, struct lm_rung
     const struct job *job = state;
     struct lm_finetune_config c = *(const struct lm_finetune_config *)config;
     c.rung = rung;
+    c.ranks = job->target.ranks;
     c.track = follow(job, config, rung, work_dir);
     const enum lm_rc rc =
         lm_finetune(&c, job->paths->model, job->paths->pairs, work_dir, out_dir, metrics, err);
@@ -128,23 +132,41 @@ static enum lm_rc read_space(struct job *job, const char *action, struct lm_err 
                               &cli->arena, err);
 }
 
-/* Makes two stages of the project, if need be, and says where their folders are. */
-static enum lm_rc project_stages(struct lm_cli *cli, const char *const names[2], const char *ret_dirs[2],
-                                 struct lm_project *project, struct lm_err *err)
+/* Makes two stages of the project, if need be, and says where their folders are, a line each. */
+static enum lm_rc make_stages(struct lm_cli *cli, const struct lm_project *project,
+                              const char *const names[2], struct lm_buf *ret, struct lm_err *err)
 {
     struct lm_plan plan;
-    LM_TRY(lm_project_load(cli->globals.project, &cli->arena, project, err));
     LM_TRY(lm_plan_make(project, &cli->arena, &plan, err));
     struct lm_stage_result *results = lm_arena_alloc(&cli->arena, plan.count * sizeof *results);
     const struct lm_run_options options = { .only = names, .only_count = 2 };
     const enum lm_rc rc = lm_plan_run(&plan, &options, &cli->arena, results, err);
     if (rc != LM_OK && rc != LM_ENOTHING)
         return rc;
-    for (size_t i = 0; i < plan.count; i++)
-        for (size_t k = 0; k < 2; k++)
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < plan.count; i++)
             if (strcmp(plan.stages[i].name, names[k]) == 0)
-                ret_dirs[k] = results[i].artifact.dir;
+                lm_buf_printf(ret, "%s\n", results[i].artifact.dir);
     return LM_OK;
+}
+
+/* By the first rank for all. */
+static enum lm_rc project_stages(struct job *job, const char *const names[2], const char *ret_dirs[2],
+                                 struct lm_project *project, struct lm_err *err)
+{
+    struct lm_cli *cli = job->cli;
+    struct lm_ranks *ranks = job->target.ranks;
+    struct lm_buf dirs = { 0 };
+    LM_TRY(lm_project_load(cli->globals.project, &cli->arena, project, err));
+    enum lm_rc rc = ranks->rank == 0 ? make_stages(cli, project, names, &dirs, err) : LM_OK;
+    rc = lm_ranks_agree(ranks, rc, err);
+    if (rc == LM_OK)
+        rc = lm_ranks_share_text(ranks, &dirs, err);
+    struct lm_str left = lm_buf_str(&dirs), line;
+    for (size_t k = 0; rc == LM_OK && k < 2 && lm_str_split(&left, '\n', &line); k++)
+        ret_dirs[k] = lm_arena_strndup(&cli->arena, line.ptr, line.len);
+    lm_buf_release(&dirs);
+    return rc;
 }
 
 static enum lm_rc missing(const char *a, const char *b, struct lm_err *err)
@@ -177,25 +199,28 @@ static void tell(struct job *job, const struct lm_tune_result *r, const char *ou
            r->failed);
 }
 
-static enum lm_rc search(struct job *job, const char *action, struct lm_err *err)
+static enum lm_rc train_and_write(struct job *job, const struct lm_cli_out *out, struct lm_tune_result *ret,
+                                  struct lm_err *err)
 {
     struct lm_cli *cli = job->cli;
     const struct lm_tune_config *c = cli->config[TUNE];
+    LM_TRY(lm_tune(c, &job->space, &job->target, out->work_dir, &cli->arena, ret, err));
+    return lm_tune_write(c, &job->space, &job->target, ret, out->work_dir, out->out_dir, &cli->arena,
+                         &cli->result, err);
+}
+
+/* The first rank's: whoever else takes part only trains. */
+static enum lm_rc search_first(struct job *job, struct lm_err *err)
+{
+    struct lm_cli *cli = job->cli;
     struct lm_cli_out out;
     struct lm_tune_result result;
-    LM_TRY(read_space(job, action, err));
     LM_TRACKERS struct lm_trackers *trackers = NULL;
     LM_TRY(lm_trackers_new(cli, &((const struct lm_track_options *)cli->config[TRACKING])->targets, &trackers,
                            err));
     LM_TRY(lm_cli_out_begin(cli, job->paths->out, &out, err));
     job->trackers = trackers;
-    job->target.state = job;
-    job->target.told = show_page;
-    job->target.data = job->data;
-    enum lm_rc rc = lm_tune(c, &job->space, &job->target, out.work_dir, &cli->arena, &result, err);
-    if (rc == LM_OK)
-        rc = lm_tune_write(c, &job->space, &job->target, &result, out.work_dir, out.out_dir, &cli->arena,
-                           &cli->result, err);
+    enum lm_rc rc = train_and_write(job, &out, &result, err);
     if (rc == LM_OK)
         rc = lm_tune_page(out.out_dir, err);
     if (rc == LM_OK)
@@ -207,13 +232,27 @@ static enum lm_rc search(struct job *job, const char *action, struct lm_err *err
     return rc;
 }
 
-static enum lm_rc tune_pretrain(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc search(struct job *job, const char *action, struct lm_err *err)
+{
+    struct lm_tune_result result;
+    LM_TRY(read_space(job, action, err));
+    job->target.state = job;
+    job->target.told = show_page;
+    job->target.data = job->data;
+    if (job->target.ranks->rank == 0)
+        return search_first(job, err);
+    const struct lm_cli_out out = lm_cli_out_of(job->cli, job->paths->out);
+    return train_and_write(job, &out, &result, err);
+}
+
+static enum lm_rc tune_pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     struct tune_paths *p = cli->config[PATHS];
     const struct lm_pretrain_config *c = cli->config[SETTINGS];
     struct job job = { .cli = cli, .paths = p, .space = { .table = &lm_pretrain_options } };
-    job.target =
-        (struct lm_tune_target){ .options = &lm_pretrain_options, .base = c, .train = train_pretrain };
+    job.target = (struct lm_tune_target){
+        .options = &lm_pretrain_options, .base = c, .train = train_pretrain, .ranks = ranks
+    };
     LM_TRY(refuse_private(&c->dp, err));
     if (!p->tokens != !p->tokenizer || (!p->tokens && !cli->config_file))
         return missing("tokens", "tokenizer", err);
@@ -221,7 +260,7 @@ static enum lm_rc tune_pretrain(struct lm_cli *cli, struct lm_err *err)
         static const char *const names[2] = { "tokens", "tokenizer" };
         const char *dirs[2];
         struct lm_project project;
-        LM_TRY(project_stages(cli, names, dirs, &project, err));
+        LM_TRY(project_stages(&job, names, dirs, &project, err));
         p->tokens = dirs[0];
         p->tokenizer = dirs[1];
     }
@@ -267,20 +306,21 @@ static enum lm_rc snapshot_settings(struct lm_cli *cli, const struct lm_project 
     return LM_OK;
 }
 
-static enum lm_rc tune_finetune(struct lm_cli *cli, struct lm_err *err)
+static enum lm_rc tune_finetune(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err)
 {
     struct tune_paths *p = cli->config[PATHS];
     const struct lm_finetune_config *c = cli->config[SETTINGS];
     struct job job = { .cli = cli, .paths = p, .space = { .table = &lm_finetune_options } };
-    job.target =
-        (struct lm_tune_target){ .options = &lm_finetune_options, .base = c, .train = train_finetune };
+    job.target = (struct lm_tune_target){
+        .options = &lm_finetune_options, .base = c, .train = train_finetune, .ranks = ranks
+    };
     if ((!p->model || !p->pairs) && !cli->config_file)
         return missing("model", "pairs", err);
     if (!p->pairs || !p->model) {
         static const char *const names[2] = { "pretrain", "pairs" };
         const char *dirs[2] = { 0 };
         struct lm_project project;
-        LM_TRY(project_stages(cli, names, dirs, &project, err));
+        LM_TRY(project_stages(&job, names, dirs, &project, err));
         p->model = p->model ? p->model : dirs[0];
         p->pairs = p->pairs ? p->pairs : lm_arena_printf(&cli->arena, "%s/pairs.jsonl", dirs[1]);
         LM_TRY(snapshot_settings(cli, &project, err));
@@ -295,10 +335,30 @@ static enum lm_rc tune_finetune(struct lm_cli *cli, struct lm_err *err)
     return search(&job, "finetune", err);
 }
 
+static enum lm_rc together(struct lm_cli *cli,
+                           enum lm_rc (*action)(struct lm_cli *cli, struct lm_ranks *ranks,
+                                                struct lm_err *err),
+                           struct lm_err *err)
+{
+    struct lm_ranks ranks;
+    LM_TRY(lm_cli_join(cli, &ranks, err));
+    return lm_ranks_close(&ranks, action(cli, &ranks, err), err);
+}
+
+static enum lm_rc run_pretrain(struct lm_cli *cli, struct lm_err *err)
+{
+    return together(cli, tune_pretrain, err);
+}
+
+static enum lm_rc run_finetune(struct lm_cli *cli, struct lm_err *err)
+{
+    return together(cli, tune_finetune, err);
+}
+
 const struct lm_cli_action lm_tune_actions[] = {
     { "pretrain", "[--tokens=DIR --tokenizer=DIR] --out=DIR", "search for the settings of pre-training", 0, 0,
-      .run = tune_pretrain, .table = &lm_pretrain_options },
+      .run = run_pretrain, .table = &lm_pretrain_options },
     { "finetune", "[--model=DIR --pairs=FILE] --out=DIR", "search for the settings of fine-tuning", 0, 0,
-      .run = tune_finetune, .table = &lm_finetune_options },
+      .run = run_finetune, .table = &lm_finetune_options },
     { 0 },
 };

@@ -45,11 +45,14 @@ const struct lm_command lm_commands[] = {
       "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.\n"
       "mpirun -n N loom pretrain ... shares the work among N processes; the bytes are those of one.",
       { &lm_pretrain_options, &lm_pretrain_path_options, &lm_track_options_table }, 0, 0, NULL, lm_cmd_pretrain },
-    { "finetune", "--model=DIR --pairs=FILE --out=DIR", "fine-tune a model on question-answer pairs", NULL,
+    { "finetune", "--model=DIR --pairs=FILE --out=DIR", "fine-tune a model on question-answer pairs",
+      "Stopped or killed, the same command goes on from the newest checkpoint (in OUT.work) to the same bytes.\n"
+      "mpirun -n N loom finetune ... shares the work among N processes; the bytes are those of one.",
       { &lm_finetune_options, &lm_finetune_path_options, &lm_track_options_table }, 0, 0, NULL, lm_cmd_finetune },
     { "tune", "pretrain|finetune --try NAME=VALUES... --out=DIR", "search for settings: many trials, the best go on",
       "Successive halving on the held-out loss.  What is not searched is as loom.yaml and the flags of the stage say.\n"
-      "Writes trials.jsonl, tune.html, best.yaml and model/.  Stopped or killed, the same command goes on.",
+      "Writes trials.jsonl, tune.html, best.yaml and model/.  Stopped or killed, the same command goes on.\n"
+      "mpirun -n N loom tune ... shares every trial among N processes.",
       { &lm_tune_options, &lm_tune_path_options, &lm_track_options_table }, 1, 1, lm_tune_actions, .takes_project = true },
     { "track", "", "send to trackers what a run could not", "Exit 99 when nothing is missing.",
       { NULL }, 0, 0, NULL, lm_cmd_track },

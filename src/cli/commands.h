@@ -51,6 +51,11 @@ void lm_cli_encode_text(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm
 /* The arguments are files: a line of ids, or of their number, for each. */
 enum lm_rc lm_cli_encode_files(struct lm_cli *cli, struct lm_cli_encoding *w, struct lm_err *err);
 
+/* cmd_train.c.  Ranks that share a run are one command: rank 0 speaks and writes.  To be ended by
+ * lm_ranks_close. */
+struct lm_ranks;
+enum lm_rc lm_cli_join(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err *err);
+
 enum lm_rc lm_bench_tokenizer(struct lm_cli *cli, struct lm_err *err);   // cmd_bench_tokenizer.c
 
 #endif

@@ -61,6 +61,13 @@ static const struct lm_opt out_rows[] = {
 };
 const struct lm_opt_table lm_cli_out_options = LM_OPT_TABLE("output", struct lm_cli_out_config, out_rows);
 
+struct lm_cli_out lm_cli_out_of(struct lm_cli *cli, const char *out)
+{
+    return (struct lm_cli_out){ .final_dir = lm_arena_strdup(&cli->arena, out),
+                                .out_dir = lm_arena_printf(&cli->arena, "%s.tmp", out),
+                                .work_dir = lm_arena_printf(&cli->arena, "%s.work", out) };
+}
+
 enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err)
 {
     if (!out)
@@ -69,9 +76,7 @@ enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_o
     if (lm_path_exists(out) && rmdir(out) != 0)
         return lm_fail(err, LM_EEXIST,
                        "'%s' exists and is not an empty folder; give another --out or remove it", out);
-    ret->final_dir = lm_arena_strdup(&cli->arena, out);
-    ret->out_dir = lm_arena_printf(&cli->arena, "%s.tmp", out);
-    ret->work_dir = lm_arena_printf(&cli->arena, "%s.work", out);
+    *ret = lm_cli_out_of(cli, out);
     LM_TRY(lm_path_remove(ret->out_dir, err));
     return lm_dir_make(ret->out_dir, err);
 }

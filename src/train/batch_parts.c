@@ -25,18 +25,18 @@ static bool power_of_two(size_t n)
     return n > 0 && (n & (n - 1)) == 0;
 }
 
-enum lm_rc lm_batch_parts_check(size_t parts, size_t rows, int ranks, struct lm_err *err)
+enum lm_rc lm_batch_parts_check(size_t parts, size_t items, const char *what, int ranks, struct lm_err *err)
 {
     const size_t n = (size_t)ranks;
-    if (parts > rows)
+    if (parts > items)
         return lm_fail(err, LM_EINVAL,
-                       "a batch of %zu rows cannot be cut into %zu parts: make batch-parts smaller or "
+                       "a batch of %zu %s cannot be cut into %zu parts: make batch-parts smaller or "
                        "batch-tokens larger",
-                       rows, parts);
+                       items, what, parts);
     if (n == 1 || (parts % n == 0 && power_of_two(parts / n)))
         return LM_OK;
     return lm_fail(
-        err, LM_EINVAL,
+        err, LM_ELIMIT,
         "%d ranks cannot share a batch of %zu parts: set batch-parts to %zu (or %zu, %zu, ...), which "
         "gives the same bytes with every number of ranks it allows, or start as many ranks as there "
         "are parts",
@@ -72,7 +72,7 @@ void lm_batch_parts_init(struct lm_batch_parts *p, size_t count, const struct lm
     p->spare = lm_zalloc(p->spare_count + 1, sizeof *p->spare);
     for (size_t i = 0; i < p->spare_count; i++)
         lm_gradient_init(&p->spare[i], model, lora);
-    p->losses = lm_zalloc(count + 1, sizeof *p->losses);
+    p->told = lm_zalloc(count * LM_PART_TOLD + 1, sizeof *p->told);
 }
 
 void lm_batch_parts_release(struct lm_batch_parts *p)
@@ -80,7 +80,7 @@ void lm_batch_parts_release(struct lm_batch_parts *p)
     for (size_t i = 0; i < p->spare_count; i++)
         lm_gradient_release(&p->spare[i]);
     free(p->spare);
-    free(p->losses);
+    free(p->told);
     *p = (struct lm_batch_parts){ 0 };
 }
 
@@ -105,6 +105,14 @@ static struct lm_batch rows_of(const struct lm_batch *b, size_t parts, size_t pa
     view.start += first * b->positions;
     view.first_row += first;
     return view;
+}
+
+enum lm_rc lm_part_rows_train(void *rows, size_t part, size_t parts, struct lm_gradient *gradient,
+                              double told[LM_PART_TOLD], struct lm_err *err)
+{
+    const struct lm_part_rows *all = rows;
+    const struct lm_batch own = rows_of(all->batch, parts, part);
+    return lm_net_train(all->net, &own, gradient, &told[0], err);
 }
 
 /* Its own memory is added to, and keeps the sum. */
@@ -167,18 +175,20 @@ static void layer_done(void *state, size_t layer)
 }
 
 /* Number `i` of this rank's parts, to gradient or aside. */
-static enum lm_rc train_part(struct lm_batch_parts *p, size_t i, struct lm_net *net,
-                             const struct lm_batch *batch, struct lm_gradient *gradient, struct lm_err *err)
+static enum lm_rc train_part(struct lm_batch_parts *p, size_t i, const struct lm_part_work *work,
+                             struct lm_gradient *gradient, struct lm_err *err)
 {
     const struct lm_ranks *ranks = p->slices->ranks;
     const size_t part = (size_t)ranks->rank * p->own + i;
-    const struct lm_batch rows = rows_of(batch, p->count, part);
     struct last_part last = { p, gradient, p->layers };
     const bool sends = ranks->count > 1 && i == p->own - 1;
     memset(gradient->slab, 0, gradient->count * sizeof *gradient->slab);
-    lm_net_watch(net, sends ? layer_done : NULL, &last);
-    const enum lm_rc rc = lm_net_train(net, &rows, gradient, &p->losses[part], err);
-    lm_net_watch(net, NULL, NULL);
+    if (work->net)
+        lm_net_watch(work->net, sends ? layer_done : NULL, &last);
+    const enum lm_rc rc =
+        work->train(work->state, part, p->count, gradient, p->told + part * LM_PART_TOLD, err);
+    if (work->net)
+        lm_net_watch(work->net, NULL, NULL);
     LM_TRY(rc);
     if (sends)
         send_ready(&last, SIZE_MAX);
@@ -187,23 +197,21 @@ static enum lm_rc train_part(struct lm_batch_parts *p, size_t i, struct lm_net *
     return LM_OK;
 }
 
-enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, struct lm_net *net, const struct lm_batch *batch,
-                                struct lm_gradient *gradient, double *ret_loss, bool *ret_stop,
+enum lm_rc lm_batch_parts_train(struct lm_batch_parts *p, const struct lm_part_work *work,
+                                struct lm_gradient *gradient, double ret_told[LM_PART_TOLD], bool *ret_stop,
                                 struct lm_err *err)
 {
-    LM_ASSERT(batch->trained > 0);
-
-    memset(p->losses, 0, (p->count + 1) * sizeof *p->losses);
+    const size_t numbers = p->count * LM_PART_TOLD;
+    memset(p->told, 0, (numbers + 1) * sizeof *p->told);
     for (size_t i = 0; i < p->own; i++)
-        LM_TRY(train_part(p, i, net, batch, gradient, err));
+        LM_TRY(train_part(p, i, work, gradient, err));
     if (p->spare_count > p->levels)
         swap(gradient, &p->spare[p->levels]);
-    p->losses[p->count] = lm_stop_asked();
-    LM_TRY(lm_ranks_sum(p->slices->ranks, p->losses, p->count + 1, err));   // of each loss all but one are 0
-    double loss = 0;
-    for (size_t i = 0; i < p->count; i++)
-        loss += p->losses[i];
-    *ret_loss = loss;
-    *ret_stop = p->losses[p->count] > 0;
+    p->told[numbers] = lm_stop_asked();
+    LM_TRY(lm_ranks_sum(p->slices->ranks, p->told, numbers + 1, err));   // of each all but one are 0
+    memset(ret_told, 0, LM_PART_TOLD * sizeof *ret_told);
+    for (size_t i = 0; i < numbers; i++)
+        ret_told[i % LM_PART_TOLD] += p->told[i];
+    *ret_stop = p->told[numbers] > 0;
     return LM_OK;
 }

@@ -57,8 +57,7 @@ static void digest(const char *purpose, const void *bytes, size_t len, const cha
     lm_sha256_end_hex(&hash, ret);
 }
 
-static enum lm_rc key_find(struct lm_dp *dp, const char *work_dir, char recipe[LM_SHA256_HEX],
-                           struct lm_err *err)
+static enum lm_rc key_find(struct lm_dp *dp, const char *work_dir, const char *recipe, struct lm_err *err)
 {
     enum { RECIPE_CHARS = 12 };
     char name[RECIPE_CHARS + 16];
@@ -67,7 +66,15 @@ static enum lm_rc key_find(struct lm_dp *dp, const char *work_dir, char recipe[L
     if (sodium_init() < 0)
         return lm_fail(err, LM_EIO, "privacy: the cryptographic library does not start");
     LM_TRY(lm_dir_make(work_dir, err));
-    LM_TRY(lm_path_exists(path) ? key_read(path, dp->key, err) : key_make(path, dp->key, err));
+    return lm_path_exists(path) ? key_read(path, dp->key, err) : key_make(path, dp->key, err);
+}
+
+static enum lm_rc key_share(struct lm_dp *dp, const char *work_dir, struct lm_ranks *ranks,
+                            char recipe[LM_SHA256_HEX], struct lm_err *err)
+{
+    const enum lm_rc rc = ranks->rank == 0 ? key_find(dp, work_dir, recipe, err) : LM_OK;
+    LM_TRY(lm_ranks_agree(ranks, rc, err));
+    LM_TRY(lm_ranks_share(ranks, dp->key, sizeof dp->key, err));
     digest("loom noise key", dp->key, sizeof dp->key, "", dp->run);
     digest("loom private recipe", recipe, strlen(recipe), dp->run, recipe);
     return LM_OK;
@@ -90,7 +97,7 @@ static enum lm_rc check(const struct lm_dp_options *o, uint64_t units, struct lm
 
 enum lm_rc lm_dp_init(struct lm_dp *dp, const struct lm_dp_options *options,
                       const struct lm_dp_source *source, size_t rows, uint64_t steps, const char *work_dir,
-                      char recipe[LM_SHA256_HEX], struct lm_err *err)
+                      struct lm_ranks *ranks, char recipe[LM_SHA256_HEX], struct lm_err *err)
 {
     LM_ASSERT(rows > 0 && steps > 0);
 
@@ -103,7 +110,7 @@ enum lm_rc lm_dp_init(struct lm_dp *dp, const struct lm_dp_options *options,
         const struct lm_dp_goal goal = { LM_DP_BEST, options->epsilon, options->delta, dp->phase.q, steps };
         LM_TRY(lm_dp_noise(&goal, NULL, 0, &dp->phase.sigma, err));
     }
-    LM_TRY(key_find(dp, work_dir, recipe, err));
+    LM_TRY(key_share(dp, work_dir, ranks, recipe, err));
     lm_say("privacy: %llu %ss, each in a step with probability %.6g (%.1f expected), %llu steps, noise %.4g "
            "times the clipping norm %g",
            (unsigned long long)source->units, lm_dp_units[options->unit], dp->phase.q, dp->expected,
@@ -186,20 +193,32 @@ static enum lm_rc add_unit(const struct lm_dp *dp, struct lm_net *net, struct lm
     return LM_OK;
 }
 
-enum lm_rc lm_dp_step(const struct lm_dp *dp, struct lm_net *net, struct lm_batch *batch, uint64_t step,
-                      struct lm_gradient *unit, float *ret, struct lm_err *err)
+/* The first unit of a part; units * part may be more than 64 bits hold. */
+static uint64_t first_of(uint64_t units, size_t part, size_t parts)
+{
+    return units / parts * part + units % parts * part / parts;
+}
+
+enum lm_rc lm_dp_add(const struct lm_dp *dp, struct lm_net *net, struct lm_batch *batch, uint64_t step,
+                     size_t part, size_t parts, struct lm_gradient *unit, float *sum, struct lm_err *err)
 {
     LM_ASSERT(batch->rows == 1);
+    LM_ASSERT(part < parts);
 
+    const uint64_t first = first_of(dp->source->units, part, parts);
+    const uint64_t end = first_of(dp->source->units, part + 1, parts);
     struct draw block[DRAWS];
     batch->step = step;
-    memset(ret, 0, unit->count * sizeof *ret);
-    for (uint64_t u = 0; u < dp->source->units; u++) {
-        if (u % DRAWS == 0)
+    for (uint64_t u = first; u < end; u++) {
+        if (u == first || u % DRAWS == 0)
             lm_dp_stream(dp->key, LM_DP_SAMPLING, step, u / DRAWS, block, sizeof block);
         if (joins(dp, &block[u % DRAWS]))
-            LM_TRY(add_unit(dp, net, batch, u, block[u % DRAWS].place, unit, ret, err));
+            LM_TRY(add_unit(dp, net, batch, u, block[u % DRAWS].place, unit, sum, err));
     }
-    lm_dp_noise_add(dp->key, step, ret, unit->count, dp->phase.sigma * dp->options.clip, 1 / dp->expected);
     return LM_OK;
+}
+
+void lm_dp_finish(const struct lm_dp *dp, uint64_t step, float *sum, size_t first, size_t count)
+{
+    lm_dp_noise_add(dp->key, step, sum, first, count, dp->phase.sigma * dp->options.clip, 1 / dp->expected);
 }

@@ -18,6 +18,7 @@
 #include "train/account.h"
 #include "train/dp_noise.h"
 #include "train/net.h"
+#include "train/ranks.h"
 
 #include "base/hash.h"
 
@@ -55,16 +56,21 @@ struct lm_dp {
 };
 
 /* Finds rate and noise; reads the key of this recipe from work_dir or makes one; puts its name into the
- * recipe, so that checkpoints under another key are not taken.  LM_EINVAL for options that promise nothing.
- */
+ * recipe, so that checkpoints under another key are not taken.  Of several ranks the first finds the key, in
+ * its work_dir, and sends it to the others.  LM_EINVAL for options that promise nothing. */
 enum lm_rc lm_dp_init(struct lm_dp *dp, const struct lm_dp_options *options,
                       const struct lm_dp_source *source, size_t rows, uint64_t steps, const char *work_dir,
-                      char recipe[LM_SHA256_HEX], struct lm_err *err);
+                      struct lm_ranks *ranks, char recipe[LM_SHA256_HEX], struct lm_err *err);
 
-/* One step's noisy mean gradient, into ret (laid out like `unit`, the scratch for one unit's, which must be
- * zero and is zero again afterwards).  batch has one row. */
-enum lm_rc lm_dp_step(const struct lm_dp *dp, struct lm_net *net, struct lm_batch *batch, uint64_t step,
-                      struct lm_gradient *unit, float *ret, struct lm_err *err);
+/* A step, first half: adds the clipped gradients of those units of part `part` of `parts` that take part in
+ * it to sum (laid out like `unit`, the scratch for one unit's, which must be zero and is zero again
+ * afterwards).  Parts are neighbouring units, and each is added up from its first to its last.  batch has one
+ * row. */
+enum lm_rc lm_dp_add(const struct lm_dp *dp, struct lm_net *net, struct lm_batch *batch, uint64_t step,
+                     size_t part, size_t parts, struct lm_gradient *unit, float *sum, struct lm_err *err);
+/* Second half: the sum over all units becomes the step's noisy mean, at first..first + count - 1.  Every
+ * place gets its noise once: where ranks share the sum, from the one that has the whole of it. */
+void lm_dp_finish(const struct lm_dp *dp, uint64_t step, float *sum, size_t first, size_t count);
 
 /* Whether a unit takes part in a step, and the draw for its sequence; exposed for tests. */
 bool lm_dp_takes_part(const struct lm_dp *dp, uint64_t step, uint64_t unit, uint64_t *ret_draw);

@@ -102,18 +102,19 @@ static double normal(struct bits *b)
     }
 }
 
-void lm_dp_noise_add(const uint8_t key[LM_DP_KEY_BYTES], uint64_t step, float *values, size_t count,
-                     double deviation, double scale)
+void lm_dp_noise_add(const uint8_t key[LM_DP_KEY_BYTES], uint64_t step, float *values, size_t first,
+                     size_t count, double deviation, double scale)
 {
+    const size_t end = first + count;
     pthread_once(&once, start);
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t first = 0; first < count; first += STRETCH) {
-        const size_t end = count - first < STRETCH ? count : first + STRETCH;
-        struct bits bits = { .key = key,
-                             .step = step,
-                             .block = (uint64_t)(first / STRETCH) << REGION_BLOCKS_BITS };
+    for (size_t stretch = first / STRETCH; stretch < (end + STRETCH - 1) / STRETCH; stretch++) {
+        const size_t start_at = stretch * STRETCH;
+        struct bits bits = { .key = key, .step = step, .block = (uint64_t)stretch << REGION_BLOCKS_BITS };
         refill(&bits);
-        for (size_t i = first; i < end; i++)
+        for (size_t i = start_at; i < first; i++)   // the range begins within the stretch
+            (void)normal(&bits);
+        for (size_t i = start_at > first ? start_at : first; i < end && i < start_at + STRETCH; i++)
             values[i] = (float)(((double)values[i] + deviation * normal(&bits)) * scale);
     }
 }

@@ -169,6 +169,12 @@ enum lm_rc lm_dpo_freeze(struct lm_dpo *d, struct lm_net *net, struct lm_err *er
 enum lm_rc lm_dpo_step(struct lm_dpo *d, struct lm_net *net, uint64_t step, struct lm_gradient *gradient,
                        struct lm_dpo_told *ret, struct lm_err *err)
 {
+    return lm_dpo_part(d, net, step, 0, 1, gradient, ret, err);
+}
+
+enum lm_rc lm_dpo_part(struct lm_dpo *d, struct lm_net *net, uint64_t step, size_t part, size_t parts,
+                       struct lm_gradient *gradient, struct lm_dpo_told *ret, struct lm_err *err)
+{
     const size_t pairs = d->set->count / 2;
     const uint64_t epoch = step / steps_of_epoch(d);
     if (epoch != d->epoch)
@@ -178,8 +184,9 @@ enum lm_rc lm_dpo_step(struct lm_dpo *d, struct lm_net *net, uint64_t step, stru
     struct lm_dpo_told told = { 0 };
     struct weighing weighing = { d, 1 / (double)count, &told };
     const struct lm_net_weigher weigher = { weigh, &weighing };
-    for (size_t done = 0; done < count;) {
-        done += fill(d, d->order + first + done, count - done);
+    const size_t end = count * (part + 1) / parts;
+    for (size_t done = count * part / parts; done < end;) {
+        done += fill(d, d->order + first + done, end - done);
         LM_TRY(lm_net_train_weighted(net, &d->batch, gradient, &weigher, err));
     }
     *ret = told;

@@ -51,5 +51,9 @@ struct lm_dpo_told {
 /* Adds the gradient of the step's mean loss; gradient NULL: only measures. */
 enum lm_rc lm_dpo_step(struct lm_dpo *d, struct lm_net *net, uint64_t step, struct lm_gradient *gradient,
                        struct lm_dpo_told *ret, struct lm_err *err);
+/* The same of part `part` of `parts`, neighbouring pairs of the step (none, when there are fewer pairs than
+ * parts): their shares of its means. */
+enum lm_rc lm_dpo_part(struct lm_dpo *d, struct lm_net *net, uint64_t step, size_t part, size_t parts,
+                       struct lm_gradient *gradient, struct lm_dpo_told *ret, struct lm_err *err);
 
 #endif

@@ -176,6 +176,7 @@ enum lm_rc lm_net_next(struct lm_net *n, const struct lm_batch *batch, size_t po
     const size_t rows_full = n->rows;
     n->rows = 1;
     n->count = n->positions;
+    n->drop = n->low_drop = 0;   // of the last batch
     const enum lm_rc rc = n->way->forward(n, batch, 0, err);
     n->rows = rows_full;
     n->count = rows_full * n->positions;

@@ -70,16 +70,20 @@ size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llam
     return 2 * bytes + inbox + (muon ? lm_muon_bytes(model, bf16) : 0);
 }
 
-/* Names the tensor. */
+void lm_optim_slice_name(const struct lm_optim *o, const struct lm_slice *slice, char ret[LM_LLAMA_NAME_MAX])
+{
+    snprintf(ret, LM_LLAMA_NAME_MAX, "the adapter");
+    if (slice->kind < 0)
+        return;
+    const float *at = o->params + slice->at, *first = o->model->tensor[slice->kind];
+    lm_llama_name(&o->model->config, slice->kind, (size_t)(at - first) / (slice->rows * slice->cols), ret);
+}
+
 static enum lm_rc fail_not_finite(const struct lm_optim *o, const struct lm_slice *slice, uint64_t step,
                                   struct lm_err *err)
 {
-    char name[LM_LLAMA_NAME_MAX] = "the adapter";
-    if (slice->kind >= 0) {
-        const float *at = o->params + slice->at, *first = o->model->tensor[slice->kind];
-        const size_t layer = (size_t)(at - first) / (slice->rows * slice->cols);
-        lm_llama_name(&o->model->config, slice->kind, layer, name);
-    }
+    char name[LM_LLAMA_NAME_MAX];
+    lm_optim_slice_name(o, slice, name);
     return lm_fail(err, LM_EFORMAT,
                    "step %llu: the gradient of %s is not finite; lower the learning rate, or go on from an "
                    "earlier checkpoint",
@@ -140,10 +144,16 @@ static enum lm_rc update(struct lm_optim *o, const struct lm_slice *slice, const
 enum lm_rc lm_optim_step(struct lm_optim *o, struct lm_gradient *g, uint64_t step, double *ret_norm,
                          struct lm_err *err)
 {
+    LM_TRY(lm_slices_reduce(&o->slices, g->slab, err));
+    return lm_optim_update(o, g, step, ret_norm, err);
+}
+
+enum lm_rc lm_optim_update(struct lm_optim *o, const struct lm_gradient *g, uint64_t step, double *ret_norm,
+                           struct lm_err *err)
+{
     const double clip = o->config.clip;
     const struct lm_slice *not_finite;
     double norm;
-    LM_TRY(lm_slices_reduce(&o->slices, g->slab, err));
     LM_TRY(lm_slices_norm(&o->slices, g->slab, &norm, &not_finite, err));
     if (not_finite)
         return fail_not_finite(o, not_finite, step, err);

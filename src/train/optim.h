@@ -69,6 +69,12 @@ size_t lm_optim_bytes(const struct lm_optim_config *config, const struct lm_llam
  * gradient is not finite; nothing is changed then. */
 enum lm_rc lm_optim_step(struct lm_optim *o, struct lm_gradient *gradient, uint64_t step, double *ret_norm,
                          struct lm_err *err);
+/* The same of a gradient that lm_slices_reduce has summed already. */
+enum lm_rc lm_optim_update(struct lm_optim *o, const struct lm_gradient *sum, uint64_t step, double *ret_norm,
+                           struct lm_err *err);
+
+/* "model.layers.3.mlp.up_proj.weight" or "the adapter": where a slice lies. */
+void lm_optim_slice_name(const struct lm_optim *o, const struct lm_slice *slice, char ret[LM_LLAMA_NAME_MAX]);
 
 /* ---- train/muon.c: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks" ---- */
 

@@ -113,6 +113,19 @@ enum lm_rc lm_ranks_share(struct lm_ranks *r, void *data, size_t bytes, struct l
     return LM_OK;
 }
 
+enum lm_rc lm_ranks_share_text(struct lm_ranks *r, struct lm_buf *text, struct lm_err *err)
+{
+    size_t len = text->len;
+    LM_TRY(lm_ranks_share(r, &len, sizeof len, err));
+    if (r->rank == 0)
+        return lm_ranks_share(r, text->ptr, len, err);
+    LM_FREE char *got = lm_alloc(len + 1);
+    LM_TRY(lm_ranks_share(r, got, len, err));
+    lm_buf_reset(text);
+    lm_buf_add(text, got, len);
+    return LM_OK;
+}
+
 /* Every rank's `own` at its place in all. */
 static enum lm_rc collect(struct lm_ranks *r, const void *own, size_t bytes, void *all, struct lm_err *err)
 {
@@ -139,14 +152,21 @@ enum lm_rc lm_ranks_sum(struct lm_ranks *r, double *values, size_t count, struct
     return lm_ranks_share(r, values, count * sizeof *values, err);
 }
 
+static bool all_say_the_same(const struct lm_err *all, int count)
+{
+    for (int i = 1; i < count; i++)
+        if (all[i].rc != all[0].rc || strcmp(all[i].text, all[0].text) != 0)
+            return false;
+    return true;
+}
+
 enum lm_rc lm_ranks_agree(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err)
 {
     if (r->count == 1)
         return rc;
     struct lm_err own = { .rc = rc };
-    if (rc != LM_OK)
-        snprintf(own.text, sizeof own.text, "rank %d: %.*s", r->rank, LM_ERR_TEXT_MAX - 32,
-                 err ? err->text : "");
+    if (rc != LM_OK && err)
+        memcpy(own.text, err->text, sizeof own.text);
     LM_FREE struct lm_err *all = lm_zalloc((size_t)r->count, sizeof *all);
     LM_TRY(collect(r, &own, sizeof own, all, err));
     for (int i = 0; i < r->count; i++)
@@ -155,9 +175,19 @@ enum lm_rc lm_ranks_agree(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err)
             r->speaker = i;
             if (err)
                 *err = all[i];
+            if (err && !all_say_the_same(all, r->count))
+                snprintf(err->text, sizeof err->text, "rank %d: %.*s", i, LM_ERR_TEXT_MAX - 32, all[i].text);
             return all[i].rc;
         }
     return LM_OK;
+}
+
+enum lm_rc lm_ranks_settle(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err)
+{
+    if (r->count > 1 && !r->broken && !r->agreed)
+        rc = lm_ranks_agree(r, rc, err);
+    r->agreed = false;
+    return rc;
 }
 
 enum lm_rc lm_ranks_same(struct lm_ranks *r, const char *what, const char *text, struct lm_err *err)

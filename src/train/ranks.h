@@ -12,6 +12,7 @@
  * that a failure of one is the failure of all.  With one rank they all return at once. */
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,11 +65,17 @@ enum lm_rc lm_ranks_close(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err)
 /* Waits for one transfer.  LM_EIO when it failed or a rank has ended; the run cannot go on then. */
 enum lm_rc lm_ranks_wait(struct lm_ranks *r, union lm_ranks_request *request, struct lm_err *err);
 
-/* LM_OK if all bring LM_OK; else the rc of the first rank that failed, and its text. */
+/* LM_OK if all bring LM_OK; else the rc of the first rank that failed, and its text, which begins with its
+ * number unless all say the same. */
 enum lm_rc lm_ranks_agree(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err);
 
-/* Rank 0's bytes to all. */
+/* The outcome of a part of the work that may fail, and the work go on: as lm_ranks_agree, also after a
+ * failure that was agreed on. */
+enum lm_rc lm_ranks_settle(struct lm_ranks *r, enum lm_rc rc, struct lm_err *err);
+
+/* Rank 0's bytes to all; its text in place of the others'. */
 enum lm_rc lm_ranks_share(struct lm_ranks *r, void *data, size_t bytes, struct lm_err *err);
+enum lm_rc lm_ranks_share_text(struct lm_ranks *r, struct lm_buf *text, struct lm_err *err);
 
 /* values[i] of all ranks added in the order of ranks, to all. */
 enum lm_rc lm_ranks_sum(struct lm_ranks *r, double *values, size_t count, struct lm_err *err);

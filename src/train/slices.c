@@ -251,6 +251,33 @@ enum lm_rc lm_slices_norm(struct lm_slices *s, const float *gradient, double *re
     return LM_OK;
 }
 
+/* Slices of one tensor are neighbours, and begin where the one before ends. */
+static bool goes_on(const struct lm_slice *before, const struct lm_slice *slice)
+{
+    return slice->kind == before->kind && slice->ready == before->ready &&
+           slice->at == before->at + before->count;
+}
+
+const struct lm_slice *lm_slices_largest(const struct lm_slices *s)
+{
+    const struct lm_slice *ret = s->items, *first = s->items;
+    double most = -1, sum = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const size_t end = i + 1 < s->count ? s->items[i + 1].unit : s->units;
+        if (i > 0 && !goes_on(&s->items[i - 1], &s->items[i])) {
+            first = &s->items[i];
+            sum = 0;
+        }
+        for (size_t u = s->items[i].unit; u < end; u++)
+            sum += s->squares[u] / (double)(first->rows * first->cols);
+        if (sum > most) {
+            most = sum;
+            ret = first;
+        }
+    }
+    return ret;
+}
+
 /* ---- parameters and moments ---- */
 
 enum lm_rc lm_slices_spread(struct lm_slices *s, float *params, struct lm_err *err)

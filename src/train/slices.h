@@ -57,6 +57,9 @@ enum lm_rc lm_slices_reduce(struct lm_slices *s, float *gradient, struct lm_err 
 enum lm_rc lm_slices_norm(struct lm_slices *s, const float *gradient, double *ret_norm,
                           const struct lm_slice **ret_slice, struct lm_err *err);
 
+/* The tensor of a layer, by its first slice, whose gradient had the largest mean square in lm_slices_norm. */
+const struct lm_slice *lm_slices_largest(const struct lm_slices *s);
+
 /* The owners' parameters to all. */
 enum lm_rc lm_slices_spread(struct lm_slices *s, float *params, struct lm_err *err);
 

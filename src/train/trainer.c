@@ -133,8 +133,7 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     lm_optim_init_shared(&t->optim, &c->optim, t->model, c->lora, bf16 ? NULL : t->gemm, lm_trainer_ranks(c));
     if (c->dp)
         lm_gradient_init(&t->noisy, t->model, c->lora);
-    if (!c->dp && !c->dpo)
-        lm_batch_parts_init(&t->parts, lm_trainer_parts(c, t->feed), t->model, c->lora, &t->optim.slices);
+    lm_batch_parts_init(&t->parts, lm_trainer_parts(c, t->feed), t->model, c->lora, &t->optim.slices);
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
 
@@ -197,6 +196,7 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
     if (rc == LM_OK)
         rc = loop(&t, err);
     if (rc == LM_OK) {
+        const bool writes = lm_trainer_ranks(config)->rank == 0;
         lm_trainer_tell_memory(&t);
         const uint64_t steps = t.state.best.step ? t.state.best.step : t.state.step;
         *ret = (struct lm_trainer_result){
@@ -207,7 +207,7 @@ enum lm_rc lm_trainer_run(const struct lm_trainer_config *config, struct lm_llam
             .loss = t.state.loss,
             .heldout_loss = t.state.heldout_loss,
             .heldout_bits_per_byte = t.state.heldout_bits_per_byte,
-            .snapshots = config->loop.snapshot_every > 0 ? lm_trainer_snapshots_dir(&t) : NULL,
+            .snapshots = writes && config->loop.snapshot_every > 0 ? lm_trainer_snapshots_dir(&t) : NULL,
             .samples = t.state.samples,
             .log = t.state.log,
         };
@@ -221,13 +221,11 @@ enum lm_rc lm_private_run(struct lm_trainer_config *config, const struct lm_dp_o
                           struct lm_db *ledger, const struct lm_dp_source *source, size_t rows,
                           struct lm_dp *dp, struct lm_err *err)
 {
-    if (config->ranks && config->ranks->count > 1)
-        return lm_fail(err, LM_EINVAL,
-                       "%s: a run with privacy (dp-...) is one rank's; start it without mpirun",
-                       config->what);
-    LM_TRY(lm_dp_init(dp, options, source, rows, config->optim.steps, config->work_dir, config->recipe, err));
+    struct lm_ranks *ranks = lm_trainer_ranks(config);
+    LM_TRY(lm_dp_init(dp, options, source, rows, config->optim.steps, config->work_dir, ranks, config->recipe,
+                      err));
     config->optim.clip = 0;
     config->dp = dp;
     const struct lm_ledger_run run = { options->partition, dp->run, config->what, dp->phase, options->delta };
-    return ledger ? lm_ledger_enter(ledger, &run, err) : LM_OK;
+    return lm_ranks_agree(ranks, ledger ? lm_ledger_enter(ledger, &run, err) : LM_OK, err);
 }

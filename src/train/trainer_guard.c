@@ -64,16 +64,20 @@ enum lm_rc lm_trainer_check_params(const struct lm_training *t, struct lm_err *e
         (unsigned long long)t->state.step, name);
 }
 
-enum lm_rc lm_trainer_check_loss(const struct lm_training *t, double loss, struct lm_err *err)
+enum lm_rc lm_trainer_check_loss(struct lm_training *t, double loss, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
+    struct lm_slices *slices = &t->optim.slices;
     const double guess = log((double)t->model->config.vocab_size);
     const bool ran_away = !c->dpo && t->state.step > 0 && loss > GUESSES_MAX * guess;
-    char name[128] = "the adapter";
+    const struct lm_slice *not_finite;
+    char name[LM_LLAMA_NAME_MAX];
+    double norm;
     if (isfinite(loss) && !ran_away)
         return LM_OK;
-    if (!c->lora)
-        largest(t->model, t->gradient.tensor, name);
+    LM_TRY(lm_slices_reduce(slices, t->gradient.slab, err));
+    LM_TRY(lm_slices_norm(slices, t->gradient.slab, &norm, &not_finite, err));
+    lm_optim_slice_name(&t->optim, not_finite ? not_finite : lm_slices_largest(slices), name);
     return lm_fail(
         err, LM_EFORMAT,
         "step %llu: the loss is %g, and guessing costs %.1f: training has diverged, most of all in %s; "

@@ -20,7 +20,7 @@ struct lm_training {
     struct lm_gradient gradient;
     struct lm_gradient noisy;   // of a private step; gradient is one unit's then
     struct lm_optim optim;
-    struct lm_batch_parts parts;   // of a batch; none in a private step or one of preferences
+    struct lm_batch_parts parts;   // of a batch
     bool stop;                     // all ranks know that the run is to stop here
     struct lm_batch batch, eval_batch;
     struct lm_checkpoint_place place;
@@ -56,7 +56,7 @@ enum lm_rc lm_trainer_stop_at_rung(struct lm_training *t, bool saved, struct lm_
 
 struct lm_ranks *lm_trainer_ranks(const struct lm_trainer_config *config);
 size_t lm_trainer_parts(const struct lm_trainer_config *config, const struct lm_feed *feed);
-/* LM_EINVAL when the ranks cannot share this run, or do not have the same one. */
+/* LM_ELIMIT or LM_EINVAL when the ranks cannot share this run, or do not have the same one. */
 enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err);
 enum lm_rc lm_trainer_load(struct lm_training *t, struct lm_err *err);
@@ -83,7 +83,8 @@ enum lm_rc lm_trainer_roll_back(struct lm_training *t, double loss, struct lm_er
 
 enum lm_rc lm_trainer_check_model(const struct lm_training *t, struct lm_err *err);   // before the first step
 enum lm_rc lm_trainer_check_params(const struct lm_training *t, struct lm_err *err);   // before a checkpoint
-enum lm_rc lm_trainer_check_loss(const struct lm_training *t, double loss, struct lm_err *err);
+/* By all ranks; t->gradient is of the step that has this loss, and used up when it fails. */
+enum lm_rc lm_trainer_check_loss(struct lm_training *t, double loss, struct lm_err *err);
 
 /* ---- trainer_leave.c ---- */
 

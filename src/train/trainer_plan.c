@@ -49,9 +49,8 @@ enum lm_rc lm_trainer_plan(struct lm_training *t, bool bf16, struct lm_err *err)
         { "weights", weights },
         { "adapter", adapter },
         { "gradient", lora ? lora->count * sizeof(float) : weights },
-        { "sum of gradients", config->dp
-                                  ? count * sizeof(float)
-                                  : lm_batch_parts_bytes(lm_trainer_parts(config, feed), ranks, count) },
+        { "sum of gradients", (config->dp ? count * sizeof(float) : 0) +
+                                  lm_batch_parts_bytes(lm_trainer_parts(config, feed), ranks, count) },
         { "optimiser", lm_optim_bytes(&config->optim, &model->config, lora, ranks, bf16) },
         { "activations and scratch", lm_net_bytes(&model->config, &net, lm_threads()) },
         { "batches", lm_batch_bytes(feed->rows + lm_net_rows(feed->positions), feed->positions) },

@@ -1,10 +1,7 @@
 /* What one rank does for all: checkpoints and measurements. */
 #include "train/trainer_impl.h"
 
-#include "base/mem.h"
 #include "base/sys.h"
-
-#include <stdlib.h>
 
 struct lm_ranks *lm_trainer_ranks(const struct lm_trainer_config *config)
 {
@@ -13,21 +10,28 @@ struct lm_ranks *lm_trainer_ranks(const struct lm_trainer_config *config)
 
 size_t lm_trainer_parts(const struct lm_trainer_config *c, const struct lm_feed *feed)
 {
-    return c->dp || c->dpo ? 1 : lm_batch_parts_count((size_t)c->batch_parts, feed->rows, feed->positions);
+    if (c->dp || c->dpo)   // whose batches are not of rows: one part without a wish
+        return c->batch_parts > 0 ? (size_t)c->batch_parts : 1;
+    return lm_batch_parts_count((size_t)c->batch_parts, feed->rows, feed->positions);
+}
+
+/* What a batch is cut into parts by, and how many there are. */
+static enum lm_rc check_parts(const struct lm_training *t, int ranks, struct lm_err *err)
+{
+    const struct lm_trainer_config *c = t->config;
+    const size_t parts = lm_trainer_parts(c, t->feed);
+    if (c->dp)
+        return lm_batch_parts_check(parts, (size_t)c->dp->source->units, "units of privacy", ranks, err);
+    if (c->dpo)
+        return lm_batch_parts_check(parts, c->dpo->pairs_per_step, "pairs", ranks, err);
+    return lm_batch_parts_check(parts, t->feed->rows, "rows", ranks, err);
 }
 
 enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err)
 {
     const struct lm_trainer_config *c = t->config;
     struct lm_ranks *r = lm_trainer_ranks(c);
-    enum lm_rc rc = LM_OK;
-    if (c->dpo && r->count > 1)
-        rc = lm_fail(err, LM_EINVAL,
-                     "%s: a run on preferences (dpo-beta) is one rank's; start it without mpirun", c->what);
-    else
-        rc = lm_batch_parts_check(lm_trainer_parts(c, t->feed), c->dp || c->dpo ? 1 : t->feed->rows, r->count,
-                                  err);
-    LM_TRY(lm_ranks_agree(r, rc, err));
+    LM_TRY(lm_ranks_agree(r, check_parts(t, r->count, err), err));
     char kind[LM_SHA256_HEX + 16];   // the kernels too: ranks that round differently would not be one run
     snprintf(kind, sizeof kind, "%s %s", c->recipe, lm_isa_name(lm_isa()));
     return lm_ranks_same(r, "the recipe (options, data, program, instruction set)", kind, err);
@@ -50,23 +54,14 @@ static enum lm_rc share_state(struct lm_training *t, struct lm_err *err)
     struct lm_checkpoint from = *s;   // of its fields only those that are no pointers
     LM_TRY(lm_ranks_share(r, &from, sizeof from, err));
     LM_TRY(lm_ranks_share(r, s->params, s->count * sizeof *s->params, err));
-    if (r->rank > 0) {
-        lm_buf_reset(&s->log);
-        char *text = lm_alloc(from.log.len + 1);
-        const enum lm_rc rc = lm_ranks_share(r, text, from.log.len, err);
-        if (rc == LM_OK)
-            lm_buf_add(&s->log, text, from.log.len);
-        free(text);
-        LM_TRY(rc);
-        from.log = s->log;
-        from.samples = s->samples;   // rank 0's alone
-        from.params = s->params;
-        from.m = s->m;
-        from.v = s->v;
-        *s = from;
-        return LM_OK;
-    }
-    return lm_ranks_share(r, s->log.ptr, s->log.len, err);
+    LM_TRY(lm_ranks_share_text(r, &s->log, err));
+    from.log = s->log;
+    from.samples = s->samples;   // rank 0's alone
+    from.params = s->params;
+    from.m = s->m;
+    from.v = s->v;
+    *s = from;
+    return LM_OK;
 }
 
 /* What rank 0 has read, to all. */

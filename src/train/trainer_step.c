@@ -6,14 +6,40 @@
 #include <math.h>
 #include <string.h>
 
-/* The log of a private step holds nothing that depends on raw losses or gradients. */
+/* ---- of a private run: its log holds nothing that depends on raw losses or gradients ---- */
+
+static enum lm_rc private_part(void *state, size_t part, size_t parts, struct lm_gradient *gradient,
+                               double told[LM_PART_TOLD], struct lm_err *err)
+{
+    struct lm_training *t = state;
+    (void)told;
+    return lm_dp_add(t->config->dp, t->net, &t->batch, t->state.step, part, parts, &t->gradient,
+                     gradient->slab, err);
+}
+
+/* Noise goes on what is summed, where it is updated. */
+static void finish_own(struct lm_training *t)
+{
+    const struct lm_slices *s = &t->optim.slices;
+    if (s->ranks->count == 1) {
+        lm_dp_finish(t->config->dp, t->state.step, t->noisy.slab, 0, t->noisy.count);
+        return;
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].owner == s->ranks->rank)
+            lm_dp_finish(t->config->dp, t->state.step, t->noisy.slab, s->items[i].at, s->items[i].count);
+}
+
 static enum lm_rc private_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
-    double norm;
+    const struct lm_part_work work = { .train = private_part, .state = t };
+    double norm, told[LM_PART_TOLD];
     lm_net_refresh(t->net);
-    LM_TRY(lm_dp_step(t->config->dp, t->net, &t->batch, s->step, &t->gradient, t->noisy.slab, err));
-    LM_TRY(lm_optim_step(&t->optim, &t->noisy, s->step, &norm, err));
+    LM_TRY(lm_batch_parts_train(&t->parts, &work, &t->noisy, told, &t->stop, err));
+    LM_TRY(lm_slices_reduce(&t->optim.slices, t->noisy.slab, err));
+    finish_own(t);
+    LM_TRY(lm_optim_update(&t->optim, &t->noisy, s->step, &norm, err));
     const double lr = t->config->optim.lr * lm_lr_share(&t->config->optim, s->step);
     s->step++;
     s->loss = NAN;
@@ -28,14 +54,17 @@ static enum lm_rc private_step(struct lm_training *t, struct lm_err *err)
 static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
-    double norm, loss;
+    struct lm_part_rows rows = { t->net, &t->batch };
+    const struct lm_part_work work = { lm_part_rows_train, &rows, t->net };
+    double norm, told[LM_PART_TOLD];
     t->batch.step = lm_trainer_batch_number(t);
     t->feed->fill(t->feed->state, t->batch.step, &t->batch);
     if (t->batch.trained == 0)
         return lm_fail(err, LM_EFORMAT, "%s: step %llu has no token to learn from", t->config->what,
                        (unsigned long long)s->step + 1);
     lm_net_refresh(t->net);
-    LM_TRY(lm_batch_parts_train(&t->parts, t->net, &t->batch, &t->gradient, &loss, &t->stop, err));
+    LM_TRY(lm_batch_parts_train(&t->parts, &work, &t->gradient, told, &t->stop, err));
+    const double loss = told[0];
     if (lm_trainer_is_spike(t, loss))
         return lm_trainer_roll_back(t, loss, err);
     LM_TRY(lm_trainer_check_loss(t, loss, err));
@@ -54,14 +83,29 @@ static enum lm_rc train_step(struct lm_training *t, struct lm_err *err)
     return LM_OK;
 }
 
+enum { TOLD_LOSS, TOLD_MARGIN, TOLD_ACCURACY };
+
+static enum lm_rc preference_part(void *state, size_t part, size_t parts, struct lm_gradient *gradient,
+                                  double told[LM_PART_TOLD], struct lm_err *err)
+{
+    const struct lm_training *t = state;
+    struct lm_dpo_told of_part;
+    LM_TRY(lm_dpo_part(t->config->dpo, t->net, lm_trainer_batch_number(t), part, parts, gradient, &of_part,
+                       err));
+    told[TOLD_LOSS] = of_part.loss;
+    told[TOLD_MARGIN] = of_part.margin;
+    told[TOLD_ACCURACY] = of_part.accuracy;
+    return LM_OK;
+}
+
 static enum lm_rc preference_step(struct lm_training *t, struct lm_err *err)
 {
     struct lm_checkpoint *s = &t->state;
-    struct lm_dpo_told told;
-    double norm;
-    memset(t->gradient.slab, 0, t->gradient.count * sizeof *t->gradient.slab);
+    const struct lm_part_work work = { .train = preference_part, .state = t };
+    double norm, sums[LM_PART_TOLD];
     lm_net_refresh(t->net);
-    LM_TRY(lm_dpo_step(t->config->dpo, t->net, lm_trainer_batch_number(t), &t->gradient, &told, err));
+    LM_TRY(lm_batch_parts_train(&t->parts, &work, &t->gradient, sums, &t->stop, err));
+    const struct lm_dpo_told told = { sums[TOLD_LOSS], sums[TOLD_MARGIN], sums[TOLD_ACCURACY] };
     if (lm_trainer_is_spike(t, told.loss))
         return lm_trainer_roll_back(t, told.loss, err);
     LM_TRY(lm_trainer_check_loss(t, told.loss, err));

@@ -48,6 +48,16 @@ struct search {
     struct lm_trial_record baseline;
 };
 
+struct lm_ranks *lm_tune_ranks(const struct lm_tune_target *target)
+{
+    return target->ranks ? target->ranks : &lm_ranks_alone;
+}
+
+static bool is_first(const struct search *s)
+{
+    return lm_tune_ranks(s->target)->rank == 0;
+}
+
 /* ---- which trials there are ---- */
 
 /* Bracket b gets so many that all cost about the same. */
@@ -141,32 +151,38 @@ static const char *path_in(const struct search *s, const char *name)
     return lm_arena_printf(s->arena, "%s/%s", s->work_dir, name);
 }
 
-/* Reads what an earlier run left; what is of no record would not fit the trials of this one. */
+/* The record as an earlier run left it, or a new one; what is of no record would not fit the trials of this
+ * run. */
+static enum lm_rc open_record(const struct search *s, const char *path, struct lm_str head,
+                              struct lm_buf *ret, struct lm_err *err)
+{
+    if (lm_path_exists(path))
+        return lm_file_read(path, LM_TRIAL_LOG_BYTES_MAX, ret, err);
+    lm_buf_add_str(ret, head);
+    lm_buf_putc(ret, '\n');
+    LM_TRY(lm_path_remove(s->work_dir, err));
+    LM_TRY(lm_dir_make(path_in(s, "curves"), err));
+    return lm_file_write(path, lm_buf_str(ret), err);
+}
+
 static enum lm_rc read_before(struct search *s, struct lm_err *err)
 {
     const char *path = path_in(s, "trials.jsonl");
+    struct lm_ranks *ranks = lm_tune_ranks(s->target);
     struct lm_buf head = { 0 }, old = { 0 };
     write_head(s, &head);
-    enum lm_rc rc = LM_OK;
-    if (!lm_path_exists(path)) {
-        lm_buf_add_str(&old, lm_buf_str(&head));
-        lm_buf_putc(&old, '\n');
-        rc = lm_path_remove(s->work_dir, err);
-        if (rc == LM_OK)
-            rc = lm_dir_make(path_in(s, "curves"), err);
-        if (rc == LM_OK)
-            rc = lm_file_write(path, lm_buf_str(&old), err);
-    } else {
-        rc = lm_file_read(path, LM_TRIAL_LOG_BYTES_MAX, &old, err);
-        if (rc == LM_OK)
-            rc = lm_trial_log_parse((struct lm_str){ lm_arena_strndup(s->arena, old.ptr, old.len), old.len },
-                                    path, s->arena, &s->before, err);
-        if (rc == LM_OK && !lm_str_eq(s->before.head, lm_buf_str(&head)))
-            rc = lm_fail(err, LM_EINVAL,
-                         "'%s' is of a search with other settings or data; give the same ones to go on with "
-                         "it, or remove '%s'",
-                         path, s->work_dir);
-    }
+    enum lm_rc rc = is_first(s) ? open_record(s, path, lm_buf_str(&head), &old, err) : LM_OK;
+    rc = lm_ranks_agree(ranks, rc, err);
+    if (rc == LM_OK)
+        rc = lm_ranks_share_text(ranks, &old, err);
+    if (rc == LM_OK)
+        rc = lm_trial_log_parse((struct lm_str){ lm_arena_strndup(s->arena, old.ptr, old.len), old.len },
+                                path, s->arena, &s->before, err);
+    if (rc == LM_OK && !lm_str_eq(s->before.head, lm_buf_str(&head)))
+        rc = lm_fail(err, LM_EINVAL,
+                     "'%s' is of a search with other settings or data; give the same ones to go on with it, "
+                     "or remove '%s'",
+                     path, s->work_dir);
     if (rc == LM_OK && s->before.len > 0)
         lm_say("tune: goes on after %zu measurements", s->before.len);
     lm_buf_add_str(&s->text, lm_buf_str(&head));
@@ -238,7 +254,8 @@ static enum lm_rc train(struct search *s, uint64_t trial, struct lm_rung *rung, 
     struct lm_buf metrics = { 0 };
     const char *dir = trial_dir(s, trial);
     LM_TRY(apply(s, &s->trials[trial].setting, &config, err));
-    const enum lm_rc rc = s->target->train(s->target->state, config, rung, dir, dir, &metrics, err);
+    enum lm_rc rc = s->target->train(s->target->state, config, rung, dir, dir, &metrics, err);
+    rc = lm_ranks_settle(lm_tune_ranks(s->target), rc, err);   // a trial that fails does not end the search
     lm_buf_release(&metrics);
     if (rc == LM_OK)
         return lm_fail(err, LM_EIO, "tune: the checkpoints in '%s' are ahead of trials.jsonl; remove '%s'",
@@ -247,17 +264,24 @@ static enum lm_rc train(struct search *s, uint64_t trial, struct lm_rung *rung, 
 }
 
 /* Adds a line; the file is the old one or the new one at every moment. */
-static enum lm_rc record(struct search *s, const struct lm_trial_record *r, const struct lm_rung *rung,
-                         struct lm_err *err)
+static enum lm_rc write_record(const struct search *s, const struct lm_trial_record *r,
+                               const struct lm_rung *rung, struct lm_err *err)
 {
     if (!r->failed)
         LM_TRY(lm_file_write(
             path_in(s, lm_arena_printf(s->arena, "curves/%04llu.jsonl", (unsigned long long)r->trial)),
             lm_buf_str(&rung->log), err));
+    return lm_file_write(path_in(s, "trials.jsonl"), lm_buf_str(&s->text), err);
+}
+
+static enum lm_rc record(struct search *s, const struct lm_trial_record *r, const struct lm_rung *rung,
+                         struct lm_err *err)
+{
     lm_trial_record_write(r, &s->text);
-    LM_TRY(lm_file_write(path_in(s, "trials.jsonl"), lm_buf_str(&s->text), err));
+    const enum lm_rc rc = is_first(s) ? write_record(s, r, rung, err) : LM_OK;
+    LM_TRY(lm_ranks_agree(lm_tune_ranks(s->target), rc, err));
     take_record(s, r);
-    if (s->target->told)
+    if (s->target->told && is_first(s))
         s->target->told(s->target->state, s->work_dir);
     return LM_OK;
 }
@@ -349,11 +373,24 @@ static enum lm_rc halve(struct search *s, uint64_t bracket, size_t cohort, struc
         if (s->trials[t].bracket == bracket && !s->trials[t].out)
             ranks[len++] = (struct rank){ s->trials[t].heldout_loss, t };
     qsort(ranks, len, sizeof *ranks, by_loss);
+    enum lm_rc rc = LM_OK;
     for (size_t i = keep; i < len; i++) {
         s->trials[ranks[i].trial].out = true;
-        LM_TRY(lm_path_remove(trial_dir(s, ranks[i].trial), err));
+        if (rc == LM_OK && is_first(s))
+            rc = lm_path_remove(trial_dir(s, ranks[i].trial), err);
     }
-    return LM_OK;
+    return lm_ranks_agree(lm_tune_ranks(s->target), rc, err);
+}
+
+/* Of any rank: they all stop before the same trial. */
+static enum lm_rc ask_to_stop(const struct search *s, uint64_t trial, struct lm_err *err)
+{
+    double asked = lm_stop_asked();
+    LM_TRY(lm_ranks_sum(lm_tune_ranks(s->target), &asked, 1, err));
+    if (asked == 0)
+        return LM_OK;
+    return lm_fail(err, LM_ESTOP, "tune: stopped before trial %llu; the same command goes on there",
+                   (unsigned long long)trial);
 }
 
 static enum lm_rc run_bracket(struct search *s, uint64_t bracket, struct lm_err *err)
@@ -370,10 +407,7 @@ static enum lm_rc run_bracket(struct search *s, uint64_t bracket, struct lm_err 
         for (uint64_t t = 0; t < s->count; t++) {
             if (s->trials[t].bracket != bracket || s->trials[t].out)
                 continue;
-            if (lm_stop_asked())
-                return lm_fail(err, LM_ESTOP,
-                               "tune: stopped before trial %llu; the same command goes on there",
-                               (unsigned long long)t);
+            LM_TRY(ask_to_stop(s, t, err));
             LM_TRY(measure(s, t, at, err));
         }
         if (at + 1 < rungs)

@@ -17,6 +17,7 @@
  * recorded as failed.  Killed or stopped at any moment, the same search goes on in the same work_dir and ends
  * with the same bytes. */
 
+#include "train/ranks.h"
 #include "train/rung.h"
 #include "train/tune_log.h"
 #include "train/tune_space.h"
@@ -31,7 +32,8 @@ struct lm_tune_config {
 };
 extern const struct lm_opt_table lm_tune_options;
 
-/* What is trained. */
+/* What is trained.  With several ranks all of them search in step: each trains its share of every trial, the
+ * first one alone reads and writes. */
 struct lm_tune_target {
     const struct lm_opt_table *options;   // its name is the section of a configuration file
     const void *base;                     // settings that are not searched
@@ -40,9 +42,10 @@ struct lm_tune_target {
      */
     enum lm_rc (*train)(void *state, const void *config, struct lm_rung *rung, const char *work_dir,
                         const char *out_dir, struct lm_buf *metrics, struct lm_err *err);
-    /* After every new line of trials.jsonl; NULL: nobody is told. */
+    /* After every new line of trials.jsonl, on the first rank; NULL: nobody is told. */
     void (*told)(void *state, const char *work_dir);
     void *state;
+    struct lm_ranks *ranks;   // who share the search; NULL: it is alone
 };
 
 struct lm_tune_result {
@@ -60,13 +63,15 @@ enum lm_rc lm_tune(const struct lm_tune_config *config, const struct lm_space *s
                    const struct lm_tune_target *target, const char *work_dir, struct lm_arena *arena,
                    struct lm_tune_result *ret, struct lm_err *err);
 
-/* After lm_tune: the record, the curves, best.yaml and, if it is to be kept, model/ into out_dir. */
+/* After lm_tune, by all ranks: the record, the curves, best.yaml and, if it is to be kept, model/ into
+ * out_dir. */
 enum lm_rc lm_tune_write(const struct lm_tune_config *config, const struct lm_space *space,
                          const struct lm_tune_target *target, const struct lm_tune_result *result,
                          const char *work_dir, const char *out_dir, struct lm_arena *arena,
                          struct lm_buf *metrics, struct lm_err *err);
 
 /* The best settings as a section of loom.yaml: what was searched, then what else is not at its default. */
+struct lm_ranks *lm_tune_ranks(const struct lm_tune_target *target);   // never NULL
 void lm_tune_yaml(const struct lm_space *space, const struct lm_tune_target *target,
                   const struct lm_tune_result *result, struct lm_buf *ret);
 

@@ -112,9 +112,15 @@ enum lm_rc lm_tune_write(const struct lm_tune_config *config, const struct lm_sp
                          const char *work_dir, const char *out_dir, struct lm_arena *arena,
                          struct lm_buf *metrics, struct lm_err *err)
 {
-    LM_TRY(lm_dir_make(out_dir, err));
-    LM_TRY(copy_record(work_dir, out_dir, err));
-    LM_TRY(write_yaml(space, target, result, out_dir, err));
+    struct lm_ranks *ranks = lm_tune_ranks(target);
+    enum lm_rc rc = LM_OK;
+    if (ranks->rank == 0)
+        rc = lm_dir_make(out_dir, err);
+    if (ranks->rank == 0 && rc == LM_OK)
+        rc = copy_record(work_dir, out_dir, err);
+    if (ranks->rank == 0 && rc == LM_OK)
+        rc = write_yaml(space, target, result, out_dir, err);
+    LM_TRY(lm_ranks_agree(ranks, rc, err));
     if (config->keep_model)
         LM_TRY(write_model(space, target, result, work_dir, out_dir, arena, err));
     lm_buf_putc(metrics, '{');

@@ -44,7 +44,6 @@ refused '3 ranks cannot share a batch of 4 parts: set batch-parts to 3' \
     ranks 3 "$loom" "${train[@]}" --batch-parts=4 --out=refused
 refused '2 ranks cannot share a batch of 1 parts' ranks 2 "$loom" "${train[@]}" --out=refused
 refused 'a batch of 16 rows cannot be cut into 17 parts' "$loom" "${train[@]}" --batch-parts=17 --out=refused
-refused 'a run with privacy (dp-...) is one rank.s' ranks 2 "$loom" "${train[@]}" --dp-noise=1 --dp-delta=1e-3 --out=refused
 refused 'rank 0: .*exists and is not an empty folder' ranks 2 "$loom" "${train[@]}" --batch-parts=2 --out=three-1
 
 # Ranks whose data or options are not the same.

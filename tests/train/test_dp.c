@@ -44,7 +44,7 @@ static struct lm_dp make_dp(double noise, double clip, size_t rows)
     struct lm_dp dp;
     struct lm_err err = { 0 };
     assert_ok(lm_path_remove("work", NULL));
-    if (lm_dp_init(&dp, &o, &source, rows, 50, "work", recipe, &err) != LM_OK)
+    if (lm_dp_init(&dp, &o, &source, rows, 50, "work", &lm_ranks_alone, recipe, &err) != LM_OK)
         fail_msg("%s", err.text);
     return dp;
 }
@@ -81,6 +81,13 @@ static void teardown(struct setup *s)
     lm_llama_release(&s->model);
 }
 
+static void step(const struct lm_dp *dp, struct setup *s, uint64_t number)
+{
+    memset(s->sum, 0, s->count * sizeof *s->sum);
+    assert_ok(lm_dp_add(dp, s->net, &s->batch, number, 0, 1, &s->unit, s->sum, NULL));
+    lm_dp_finish(dp, number, s->sum, 0, s->count);
+}
+
 /* The step by its definition: units one by one, clipped in double, no noise to speak of. */
 static void a_step_is_the_mean_of_clipped_units(void **state)
 {
@@ -109,12 +116,36 @@ static void a_step_is_the_mean_of_clipped_units(void **state)
         memset(s.unit.slab, 0, s.count * sizeof(float));
     }
     assert_true(came > 10 && came < 60 && cut > 0);
-    assert_ok(lm_dp_step(&dp, s.net, &s.batch, 3, &s.unit, s.sum, NULL));
+    step(&dp, &s, 3);
     for (size_t i = 0; i < s.count; i++)
         assert_true(fabs(s.sum[i] - want[i]) < 1e-6 + 1e-4 * fabs(want[i]));
     for (size_t i = 0; i < s.count; i++)
         assert_true(s.unit.slab[i] == 0);
     free(want);
+    teardown(&s);
+}
+
+/* Parts are the units of a step, each in one of them. */
+static void parts_add_up_to_the_step(void **state)
+{
+    (void)state;
+    struct setup s;
+    setup(&s);
+    const struct lm_dp dp = make_dp(1e-12, 0.5, 30);
+    filled = 0;
+    step(&dp, &s, 3);
+    float *whole = lm_memdup(s.sum, s.count * sizeof *s.sum);
+    const size_t came = filled;
+    for (size_t parts = 2; parts <= UNITS; parts = parts * 3 + 1) {
+        filled = 0;
+        memset(s.sum, 0, s.count * sizeof *s.sum);
+        for (size_t part = 0; part < parts; part++)   // one after the other: the order of units, and the bits
+            assert_ok(lm_dp_add(&dp, s.net, &s.batch, 3, part, parts, &s.unit, s.sum, NULL));
+        lm_dp_finish(&dp, 3, s.sum, 0, s.count);
+        assert_memory_equal(s.sum, whole, s.count * sizeof *s.sum);
+        assert_int_equal(filled, came);
+    }
+    free(whole);
     teardown(&s);
 }
 
@@ -172,7 +203,7 @@ static void a_step_without_units_is_noise(void **state)
     dp.phase.q = 1e-9;   // nobody comes
     dp.expected = 0.25;
     filled = 0;
-    assert_ok(lm_dp_step(&dp, s.net, &s.batch, 0, &s.unit, s.sum, NULL));
+    step(&dp, &s, 0);
     assert_int_equal(filled, 0);
     double square = 0;
     for (size_t i = 0; i < s.count; i++)
@@ -189,12 +220,16 @@ static void noise_is_normal_and_its_own_for_every_step(void **state)
     const uint8_t key[LM_DP_KEY_BYTES] = { 1, 2, 3 };
     float *a = lm_slab_alloc(COUNT * sizeof *a), *b = lm_slab_alloc(COUNT * sizeof *b);
     lm_threads_set(2);
-    lm_dp_noise_add(key, 7, a, COUNT, 1, 1);
+    lm_dp_noise_add(key, 7, a, 0, COUNT, 1, 1);
     lm_threads_set(1);
-    lm_dp_noise_add(key, 7, b, COUNT, 1, 1);
+    lm_dp_noise_add(key, 7, b, 0, COUNT, 1, 1);
     assert_memory_equal(a, b, COUNT * sizeof *a);   // again, on another number of threads
     memset(b, 0, COUNT * sizeof *b);
-    lm_dp_noise_add(key, 8, b, COUNT, 1, 1);
+    for (size_t first = 0, n = 1; first < COUNT; first += n, n = n * 3 + 1)   // and piece by piece
+        lm_dp_noise_add(key, 7, b, first, n < COUNT - first ? n : COUNT - first, 1, 1);
+    assert_memory_equal(a, b, COUNT * sizeof *a);
+    memset(b, 0, COUNT * sizeof *b);
+    lm_dp_noise_add(key, 8, b, 0, COUNT, 1, 1);
     double moment[5] = { 0 }, product = 0, beyond = 0, tail = 0, below[65] = { 0 };
     for (size_t i = 0; i < COUNT; i++) {
         for (int k = 1; k <= 4; k++)
@@ -226,11 +261,11 @@ static void the_key_is_found_again_and_stays_private(void **state)
     const struct lm_dp_options o = first.options;
     char recipe[LM_SHA256_HEX] = "0123456789abcdef", other[LM_SHA256_HEX] = "0123456789abcdef";
     struct lm_dp again;
-    assert_ok(lm_dp_init(&again, &o, &source, 10, 50, "work", recipe, NULL));
+    assert_ok(lm_dp_init(&again, &o, &source, 10, 50, "work", &lm_ranks_alone, recipe, NULL));
     assert_memory_equal(first.key, again.key, LM_DP_KEY_BYTES);
     assert_string_equal(first.run, again.run);
     assert_ok(lm_path_remove("work", NULL));   // another key: other checkpoints, another entry
-    assert_ok(lm_dp_init(&again, &o, &source, 10, 50, "work", other, NULL));
+    assert_ok(lm_dp_init(&again, &o, &source, 10, 50, "work", &lm_ranks_alone, other, NULL));
     assert_string_not_equal(first.run, again.run);
     assert_string_not_equal(recipe, other);
 }
@@ -249,7 +284,9 @@ static void promises_that_mean_nothing_are_refused(void **state)
         struct lm_dp dp;
         struct lm_err err = { 0 };
         char recipe[LM_SHA256_HEX] = "0123";
-        assert_int_equal(lm_dp_init(&dp, &rows[i].options, &source, 10, 50, "work", recipe, &err), LM_EINVAL);
+        assert_int_equal(
+            lm_dp_init(&dp, &rows[i].options, &source, 10, 50, "work", &lm_ranks_alone, recipe, &err),
+            LM_EINVAL);
         assert_contains(err.text, rows[i].message);
     }
 }
@@ -291,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_the_mean_of_clipped_units),
+        cmocka_unit_test(parts_add_up_to_the_step),
         cmocka_unit_test(no_unit_moves_the_sum_by_more_than_clip),
         cmocka_unit_test(units_come_with_their_probability),
         cmocka_unit_test(a_step_without_units_is_noise),

@@ -61,9 +61,9 @@ static void ranks_share_parts_evenly_or_are_refused(void **state)
             bool fits = ranks == 1;
             for (size_t own = 1; own <= parts; own *= 2)
                 fits = fits || own * (size_t)ranks == parts;
-            assert_int_equal(lm_batch_parts_check(parts, 24, ranks, NULL), fits ? LM_OK : LM_EINVAL);
+            assert_int_equal(lm_batch_parts_check(parts, 24, "rows", ranks, NULL), fits ? LM_OK : LM_ELIMIT);
         }
-    assert_int_equal(lm_batch_parts_check(5, 4, 1, NULL), LM_EINVAL);
+    assert_int_equal(lm_batch_parts_check(5, 4, "rows", 1, NULL), LM_EINVAL);
     assert_int_equal(lm_batch_parts_count(0, 8, 256), 1);    // one micro-batch
     assert_int_equal(lm_batch_parts_count(0, 16, 256), 2);   // two, and no more without being told
     assert_int_equal(lm_batch_parts_count(0, 64, 256), 2);
