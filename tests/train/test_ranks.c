@@ -408,8 +408,8 @@ static void a_refusal_is_said_once(void **state)
     c.batch_parts = 3;
     struct shared_run run = { &c, "work.refused", "out.refused" };
     assert_true(run_ranks(2, train_rank, &run, jobs));
-    assert_int_equal(jobs[0].rc, LM_EINVAL);
-    assert_int_equal(jobs[1].rc, LM_EINVAL);
+    assert_int_equal(jobs[0].rc, LM_ELIMIT);
+    assert_int_equal(jobs[1].rc, LM_ELIMIT);
     assert_non_null(strstr(jobs[0].err.text, "2 ranks cannot share a batch of 3 parts"));
     assert_string_equal(jobs[1].err.text, "");
 }
