@@ -48,7 +48,8 @@ static enum lm_rc add_documents(struct lm_ngram *m, const struct lm_tokenizer *t
     enum lm_rc rc;
     while ((rc = lm_document_next(reader, &doc, err)) == LM_OK) {
         tokens_of(e, end, doc.content, &tokens);
-        lm_ngram_add(m, tokens.ids, tokens.len);
+        if ((rc = lm_ngram_add(m, tokens.ids, tokens.len, err)) != LM_OK)
+            break;
         totals->documents++;
         totals->tokens += tokens.len - 1;
         totals->bytes += doc.content.len;

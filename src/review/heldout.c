@@ -102,13 +102,17 @@ static enum lm_rc train_baseline(const struct lm_shard *train, int order, uint32
     const struct choice all = { .shard = train, .step = 1, .count = train->document_count };
     struct lm_tokens tokens = { 0 };
     LM_TRY(lm_ngram_new(order, train->vocab_size, ret, err));
-    for (size_t i = 0; i < all.count; i++) {
+    enum lm_rc rc = LM_OK;
+    for (size_t i = 0; i < all.count && rc == LM_OK; i++) {
         document_tokens(&all, i, end_of_text, &tokens);
-        lm_ngram_add(*ret, tokens.ids, tokens.len);
+        rc = lm_ngram_add(*ret, tokens.ids, tokens.len, err);
     }
-    lm_ngram_end(*ret);
     lm_tokens_release(&tokens);
-    return LM_OK;
+    if (rc == LM_OK)
+        lm_ngram_end(*ret);
+    else
+        lm_ngram_free(*ret);
+    return rc;
 }
 
 static enum lm_rc score_baseline(const struct choice *c, const struct lm_shard *train, int order,

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const uint64_t context_empty = 0x9e3779b97f4a7c15;
 
@@ -18,50 +19,58 @@ static uint64_t chain(uint64_t hash, uint32_t token)
 
 /* ---- tables ---- */
 
-static void *slot(const struct ngram_table *t, size_t bytes, uint64_t key)
+/* Where the key is, or the free slot where it would be. */
+static size_t slot(const struct ngram_table *t, uint64_t key)
 {
-    size_t i = key & (t->size - 1);
-    for (;; i = (i + 1) & (t->size - 1)) {
-        char *at = (char *)t->slots + i * bytes;
-        const uint64_t there = *(const uint64_t *)at;   // the first member of both kinds
-        if (there == 0 || there == key)
-            return at;
-    }
+    size_t i = (size_t)((unsigned __int128)key * t->size >> 64);   // keys are spread over all 64 bits
+    while (t->keys[i] != 0 && t->keys[i] != key)
+        i = i + 1 < t->size ? i + 1 : 0;
+    return i;
 }
 
-static const void *find(const struct ngram_table *t, size_t bytes, uint64_t key)
+static const uint32_t *find(const struct ngram_table *t, enum ngram_columns columns, uint64_t key)
 {
-    if (!t->slots)
+    if (t->size == 0)
         return NULL;
-    const uint64_t *at = slot(t, bytes, key);
-    return *at ? at : NULL;
+    const size_t i = slot(t, key);
+    return t->keys[i] ? t->values + i * columns : NULL;
 }
 
-static void grow(struct ngram_table *t, size_t bytes)
+static void resize(struct ngram_table *t, enum ngram_columns columns, size_t size)
 {
-    enum { START = 16 };
     const struct ngram_table old = *t;
-    t->size = old.size ? 2 * old.size : START;
-    t->slots = lm_zalloc(t->size, bytes);
-    for (size_t i = 0; i < old.size; i++) {
-        const char *from = (const char *)old.slots + i * bytes;
-        if (*(const uint64_t *)from)
-            memcpy(slot(t, bytes, *(const uint64_t *)from), from, bytes);
-    }
-    free(old.slots);
+    t->size = size;
+    t->keys = lm_zalloc(size, sizeof *t->keys);
+    t->values = lm_zalloc(size * columns, sizeof *t->values);
+    for (size_t i = 0; i < old.size; i++)
+        if (old.keys[i]) {
+            const size_t to = slot(t, old.keys[i]);
+            t->keys[to] = old.keys[i];
+            memcpy(t->values + to * columns, old.values + i * columns, columns * sizeof *t->values);
+        }
+    free(old.keys);
+    free(old.values);
 }
 
 /* Valid until the next call for this table. */
-static void *add(struct ngram_table *t, size_t bytes, uint64_t key)
+static uint32_t *add(struct ngram_table *t, enum ngram_columns columns, uint64_t key)
 {
-    if (2 * (t->used + 1) > t->size)
-        grow(t, bytes);
-    uint64_t *at = slot(t, bytes, key);
-    if (*at == 0) {
-        *at = key;
+    enum { START = 16 };
+    if (4 * (t->used + 1) > 3 * t->size)
+        resize(t, columns, t->size ? t->size + t->size / 2 : START);
+    const size_t i = slot(t, key);
+    if (t->keys[i] == 0) {
+        t->keys[i] = key;
         t->used++;
     }
-    return at;
+    return t->values + i * columns;
+}
+
+/* As small as a table of these keys may be. */
+static void shrink(struct ngram_table *t, enum ngram_columns columns)
+{
+    if (t->used > 0)
+        resize(t, columns, (4 * t->used + 2) / 3);
 }
 
 /* ---- training ---- */
@@ -78,7 +87,7 @@ enum lm_rc lm_ngram_new(int order, uint32_t vocab_size, struct lm_ngram **ret, s
     return LM_OK;
 }
 
-static int class_of(uint64_t count)
+static int class_of(uint32_t count)
 {
     return (int)(count < NGRAM_CLASSES ? count : NGRAM_CLASSES) - 1;
 }
@@ -86,22 +95,26 @@ static int class_of(uint64_t count)
 /* One more of an n-gram; true when it was seen before. */
 static bool count_up(struct lm_ngram *m, int n, uint64_t hash, uint32_t token)
 {
-    struct ngram_gram *gram = add(&m->grams[n], sizeof *gram, chain(hash, token));
-    struct ngram_context *context = add(&m->contexts[n], sizeof *context, hash);
-    if (gram->count > 0)
-        context->classes[class_of(gram->count)]--;
-    gram->count++;
-    context->classes[class_of(gram->count)]++;
-    context->total++;
-    return gram->count > 1;
+    uint32_t *count = add(&m->grams[n], NGRAM_COUNT, chain(hash, token));
+    uint32_t *totals = add(&m->contexts[n], NGRAM_TOTALS, hash), *classes = totals + 1;
+    if (*count > 0)
+        classes[class_of(*count)]--;
+    ++*count;
+    classes[class_of(*count)]++;
+    ++*totals;
+    return *count > 1;
 }
 
 /* An n-gram seen for the first time is one more token before the (n-1)-gram behind its first token: that is
  * what the lower orders count.  N-grams that begin the document have nothing before them and are counted as
  * they are. */
-void lm_ngram_add(struct lm_ngram *m, const uint32_t *tokens, size_t count)
+enum lm_rc lm_ngram_add(struct lm_ngram *m, const uint32_t *tokens, size_t count, struct lm_err *err)
 {
     LM_ASSERT(!m->map.ptr);
+    if (count > UINT32_MAX - m->tokens)
+        return lm_fail(err, LM_EINVAL, "n-gram: more than %u tokens; train it on a part of the documents",
+                       UINT32_MAX);
+    m->tokens += count;
     for (size_t i = 1; i < count; i++) {
         const int top = i + 1 < (size_t)m->order ? (int)i + 1 : m->order;
         bool seen = false;
@@ -112,6 +125,7 @@ void lm_ngram_add(struct lm_ngram *m, const uint32_t *tokens, size_t count)
             seen = count_up(m, n, hash, tokens[i]);   // then the lower orders know this token before them
         }
     }
+    return LM_OK;
 }
 
 /* Chen & Goodman 1998, equation 26: discounts from how many n-grams have count 1 to 4.  Where a small corpus
@@ -120,10 +134,10 @@ void lm_ngram_add(struct lm_ngram *m, const uint32_t *tokens, size_t count)
 static void find_discounts(struct lm_ngram *m, int n)
 {
     double with[NGRAM_CLASSES + 2] = { 0 };
-    const struct ngram_gram *grams = m->grams[n].slots;
-    for (size_t i = 0; i < m->grams[n].size; i++)
-        if (grams[i].key != 0 && grams[i].count <= NGRAM_CLASSES + 1)
-            with[grams[i].count]++;
+    const struct ngram_table *grams = &m->grams[n];
+    for (size_t i = 0; i < grams->size; i++)
+        if (grams->keys[i] != 0 && grams->values[i] <= NGRAM_CLASSES + 1)
+            with[grams->values[i]]++;
     const double y = with[1] > 0 ? with[1] / (with[1] + 2 * with[2]) : 0.5;
     for (int c = 1; c <= NGRAM_CLASSES; c++) {
         const double d = with[c] > 0 ? c - (c + 1) * y * with[c + 1] / with[c] : 0;
@@ -133,8 +147,11 @@ static void find_discounts(struct lm_ngram *m, int n)
 
 void lm_ngram_end(struct lm_ngram *m)
 {
-    for (int n = 1; n <= m->order; n++)
+    for (int n = 1; n <= m->order; n++) {
         find_discounts(m, n);
+        shrink(&m->grams[n], NGRAM_COUNT);
+        shrink(&m->contexts[n], NGRAM_TOTALS);
+    }
 }
 
 void lm_ngram_free(struct lm_ngram *m)
@@ -142,8 +159,10 @@ void lm_ngram_free(struct lm_ngram *m)
     if (!m)
         return;
     for (int n = 1; n <= LM_NGRAM_ORDER_MAX && !m->map.ptr; n++) {
-        free(m->grams[n].slots);
-        free(m->contexts[n].slots);
+        free(m->grams[n].keys);
+        free(m->grams[n].values);
+        free(m->contexts[n].keys);
+        free(m->contexts[n].values);
     }
     lm_map_close(&m->map);
     free(m);
@@ -162,17 +181,15 @@ double lm_ngram_logprob(const struct lm_ngram *m, const uint32_t *context, size_
         for (size_t j = count - used; j < count; j++)
             hash = chain(hash, context[j]);
         const size_t n = used + 1;
-        const struct ngram_context *total = find(&m->contexts[n], sizeof *total, hash);
+        const uint32_t *total = find(&m->contexts[n], NGRAM_TOTALS, hash);
         if (!total)
             break;   // a longer context that ends in this one was not seen either
-        const struct ngram_gram *gram = find(&m->grams[n], sizeof *gram, chain(hash, token));
+        const uint32_t *own = find(&m->grams[n], NGRAM_COUNT, chain(hash, token)), *classes = total + 1;
         const double *discount = m->discount[n];
-        double spare = 0, own = 0;
+        double share = own ? (double)*own - discount[1 + class_of(*own)] : 0, spare = 0;
         for (int c = 1; c <= NGRAM_CLASSES; c++)
-            spare += discount[c] * (double)total->classes[c - 1];
-        if (gram)
-            own = (double)gram->count - discount[1 + class_of(gram->count)];
-        p = (own + spare * p) / (double)total->total;
+            spare += discount[c] * (double)classes[c - 1];
+        p = (share + spare * p) / (double)*total;
     }
     return log(p);
 }

@@ -10,7 +10,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "models are read in place");
 
-#define MAGIC "LOOMNGR1"
+#define MAGIC "LOOMNGR2"
 
 struct header {
     char magic[8];
@@ -37,11 +37,19 @@ static void put(struct out *o, const void *bytes, size_t len)
     fwrite(bytes, 1, len, o->writer.stream);   // stdio errors are reported by commit
 }
 
-static void put_table(struct out *o, const struct ngram_table *t, size_t bytes)
+static size_t values_bytes(size_t slots, enum ngram_columns columns)
 {
-    const uint64_t counts[] = { t->size, t->used };
+    return (slots * columns * sizeof(uint32_t) + 7) / 8 * 8;
+}
+
+static void put_table(struct out *o, const struct ngram_table *t, enum ngram_columns columns)
+{
+    const uint64_t counts[] = { t->size, t->used }, padding = 0;
+    const size_t bytes = t->size * columns * sizeof *t->values;
     put(o, counts, sizeof counts);
-    put(o, t->slots, t->size * bytes);
+    put(o, t->keys, t->size * sizeof *t->keys);
+    put(o, t->values, bytes);
+    put(o, &padding, values_bytes(t->size, columns) - bytes);
 }
 
 enum lm_rc lm_ngram_save(const struct lm_ngram *m, const uint8_t tokenizer_sha256[32], const char *path,
@@ -57,8 +65,8 @@ enum lm_rc lm_ngram_save(const struct lm_ngram *m, const uint8_t tokenizer_sha25
     for (int n = 1; n <= m->order; n++)
         put(&o, &m->discount[n][1], NGRAM_CLASSES * sizeof(double));
     for (int n = 1; n <= m->order; n++) {
-        put_table(&o, &m->grams[n], sizeof(struct ngram_gram));
-        put_table(&o, &m->contexts[n], sizeof(struct ngram_context));
+        put_table(&o, &m->grams[n], NGRAM_COUNT);
+        put_table(&o, &m->contexts[n], NGRAM_TOTALS);
     }
     h.hash = lm_hash64_value(o.hash);
     lm_hash64_free(o.hash);
@@ -104,48 +112,47 @@ static enum lm_rc take_discounts(struct in *in, struct lm_ngram *m, struct lm_er
     return LM_OK;
 }
 
-static bool gram_is_sound(const void *slot)
+static bool gram_is_sound(const uint32_t *value)
 {
-    const struct ngram_gram *g = slot;
-    return g->count > 0 && g->count < UINT32_MAX;
+    return *value > 0;
 }
 
 /* Something is left for what was not seen, and what was seen is in the total. */
-static bool context_is_sound(const void *slot)
+static bool context_is_sound(const uint32_t *value)
 {
-    const struct ngram_context *c = slot;
     uint64_t least = 0, grams = 0;
-    for (int i = 0; i < NGRAM_CLASSES; i++) {
-        if (c->classes[i] > UINT32_MAX)
-            return false;
-        least += c->classes[i] * (uint64_t)(i + 1);
-        grams += c->classes[i];
+    for (int i = 1; i <= NGRAM_CLASSES; i++) {
+        least += value[i] * (uint64_t)i;
+        grams += value[i];
     }
-    return grams > 0 && c->total >= least && c->total < UINT64_MAX / 2;
+    return grams > 0 && value[0] >= least;
 }
 
-static enum lm_rc take_table(struct in *in, int n, const char *what, size_t bytes,
-                             bool (*sound)(const void *), struct ngram_table *ret, struct lm_err *err)
+static enum lm_rc take_table(struct in *in, int n, const char *what, enum ngram_columns columns,
+                             bool (*sound)(const uint32_t *), struct ngram_table *ret, struct lm_err *err)
 {
-    const char *from;
+    const char *keys, *values;
     uint64_t counts[2], used = 0;
-    LM_TRY(take(in, sizeof counts, &from, err));
-    memcpy(counts, from, sizeof counts);
-    if ((counts[0] & (counts[0] - 1)) != 0 || counts[1] > counts[0] / 2 || counts[0] > in->left / bytes)
+    LM_TRY(take(in, sizeof counts, &keys, err));
+    memcpy(counts, keys, sizeof counts);
+    if (counts[1] + (counts[0] > 0) > counts[0] || counts[0] > in->left / sizeof(uint64_t))
         return lm_fail(err, LM_EFORMAT, "%s: %s of order %d: %llu of %llu slots", in->path, what, n,
                        (unsigned long long)counts[1], (unsigned long long)counts[0]);
-    LM_TRY(take(in, counts[0] * bytes, &from, err));
-    for (uint64_t i = 0; i < counts[0]; i++)
-        if (*(const uint64_t *)(from + i * bytes)) {
+    LM_TRY(take(in, counts[0] * sizeof(uint64_t), &keys, err));
+    LM_TRY(take(in, values_bytes(counts[0], columns), &values, err));
+    const struct ngram_table t = { (uint64_t *)(uintptr_t)keys, (uint32_t *)(uintptr_t)values, counts[0],
+                                   counts[1] };
+    for (size_t i = 0; i < t.size; i++)
+        if (t.keys[i]) {
             used++;
-            if (!sound(from + i * bytes))
-                return lm_fail(err, LM_EFORMAT, "%s: %s of order %d: slot %llu cannot be", in->path, what, n,
-                               (unsigned long long)i);
+            if (!sound(t.values + i * columns))
+                return lm_fail(err, LM_EFORMAT, "%s: %s of order %d: slot %zu cannot be", in->path, what, n,
+                               i);
         }
-    if (used != counts[1])
-        return lm_fail(err, LM_EFORMAT, "%s: %s of order %d: %llu slots are used, not %llu", in->path, what,
-                       n, (unsigned long long)used, (unsigned long long)counts[1]);
-    *ret = (struct ngram_table){ counts[0] ? (void *)(uintptr_t)from : NULL, counts[0], counts[1] };
+    if (used != t.used)
+        return lm_fail(err, LM_EFORMAT, "%s: %s of order %d: %llu slots are used, not %zu", in->path, what, n,
+                       (unsigned long long)used, t.used);
+    *ret = t;
     return LM_OK;
 }
 
@@ -154,7 +161,9 @@ static enum lm_rc read_model(struct lm_ngram *m, const char *path, uint8_t ret_s
     struct header h;
     LM_TRY(lm_map_open(&m->map, path, err));
     if (m->map.len < sizeof h || memcmp(m->map.ptr, MAGIC, sizeof h.magic) != 0)
-        return lm_fail(err, LM_EFORMAT, "%s: not an n-gram model of version 1", path);
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: not an n-gram model of version 2; train it again if an older loom wrote it",
+                       path);
     memcpy(&h, m->map.ptr, sizeof h);
     struct in in = { path, m->map.ptr + sizeof h, m->map.len - sizeof h };
     if (h.order < 1 || h.order > LM_NGRAM_ORDER_MAX || h.vocab_size == 0)
@@ -164,9 +173,8 @@ static enum lm_rc read_model(struct lm_ngram *m, const char *path, uint8_t ret_s
     memcpy(ret_sha256, h.tokenizer_sha256, sizeof h.tokenizer_sha256);
     LM_TRY(take_discounts(&in, m, err));
     for (int n = 1; n <= m->order; n++) {
-        LM_TRY(take_table(&in, n, "n-grams", sizeof(struct ngram_gram), gram_is_sound, &m->grams[n], err));
-        LM_TRY(take_table(&in, n, "contexts", sizeof(struct ngram_context), context_is_sound, &m->contexts[n],
-                          err));
+        LM_TRY(take_table(&in, n, "n-grams", NGRAM_COUNT, gram_is_sound, &m->grams[n], err));
+        LM_TRY(take_table(&in, n, "contexts", NGRAM_TOTALS, context_is_sound, &m->contexts[n], err));
     }
     if (in.left != 0)
         return lm_fail(err, LM_EFORMAT, "%s: %zu bytes behind the model", path, in.left);

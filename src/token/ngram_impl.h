@@ -15,24 +15,23 @@
 
 enum { NGRAM_CLASSES = 3 };
 
-/* Open addressing, linear probing, at most half full; key 0 is empty. */
-struct ngram_gram {
-    uint64_t key, count;
-};
-struct ngram_context {
-    uint64_t key;
-    uint64_t total;
-    uint64_t classes[NGRAM_CLASSES];   // n-grams with count 1, 2, 3 or more
+/* What a key is mapped to. */
+enum ngram_columns {
+    NGRAM_COUNT = 1,                    // an n-gram: {count}
+    NGRAM_TOTALS = 1 + NGRAM_CLASSES,   // a context: {total, n-grams with count 1, 2, 3 or more}
 };
 
+/* Open addressing, linear probing, at least a quarter free; key 0 is empty. */
 struct ngram_table {
-    void *slots;   // of one of the two; NULL: none
+    uint64_t *keys;     // (size)
+    uint32_t *values;   // (size, columns)
     size_t size, used;
 };
 
 struct lm_ngram {
     int order;
     uint32_t vocab_size;
+    uint64_t tokens;                                       // added so far
     struct ngram_table grams[LM_NGRAM_ORDER_MAX + 1];      // [n]: n-grams
     struct ngram_table contexts[LM_NGRAM_ORDER_MAX + 1];   // [n]: contexts of n-grams, n - 1 tokens long
     double discount[LM_NGRAM_ORDER_MAX + 1][NGRAM_CLASSES + 1];

@@ -162,7 +162,7 @@ static void bits_per_byte_is_the_sum_over_all_documents(void **state)
         LM_FREE uint32_t *ids = lm_alloc((count + 1) * sizeof(*ids));
         ids[0] = end;
         lm_shard_get(&train, first, count, ids + 1);
-        lm_ngram_add(ngram, ids, count + 1);
+        assert_ok(lm_ngram_add(ngram, ids, count + 1, NULL));
     }
     lm_ngram_end(ngram);
     double model = 0, baseline = 0;

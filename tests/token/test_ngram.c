@@ -37,7 +37,7 @@ static struct lm_ngram *train(const struct corpus *c, int order)
     struct lm_ngram *m;
     assert_int_equal(lm_ngram_new(order, VOCAB, &m, NULL), LM_OK);
     for (size_t d = 0; d < DOCUMENTS; d++)
-        lm_ngram_add(m, c->tokens[d], c->len[d]);
+        assert_int_equal(lm_ngram_add(m, c->tokens[d], c->len[d], NULL), LM_OK);
     lm_ngram_end(m);
     return m;
 }
@@ -182,7 +182,7 @@ static void an_unseen_token_has_a_probability_in_the_poorest_corpus(void **state
     struct lm_ngram *m;
     assert_int_equal(lm_ngram_new(4, VOCAB, &m, NULL), LM_OK);
     for (size_t d = 0; d < DOCUMENTS; d++)
-        lm_ngram_add(m, text, sizeof text / sizeof *text);
+        assert_int_equal(lm_ngram_add(m, text, sizeof text / sizeof *text, NULL), LM_OK);
     lm_ngram_end(m);
     double sum = 0;
     for (uint32_t token = 0; token < VOCAB; token++) {
@@ -237,7 +237,7 @@ static void damage_is_refused(void **state)
     struct lm_buf file = { 0 };
     uint8_t got[32];
     assert_int_equal(lm_ngram_new(2, VOCAB, &m, NULL), LM_OK);
-    lm_ngram_add(m, text, sizeof text / sizeof *text);
+    assert_int_equal(lm_ngram_add(m, text, sizeof text / sizeof *text, NULL), LM_OK);
     lm_ngram_end(m);
     assert_int_equal(lm_ngram_save(m, sha, "d.ngram", NULL), LM_OK);
     lm_ngram_free(m);
