@@ -103,6 +103,11 @@ struct lm_cli_out lm_cli_out_of(struct lm_cli *cli, const char *out);   // only 
 enum lm_rc lm_cli_out_begin(struct lm_cli *cli, const char *out, struct lm_cli_out *ret, struct lm_err *err);
 enum lm_rc lm_cli_out_commit(const struct lm_cli_out *out, struct lm_err *err);
 
+/* The folder of a snapshot of the run that has made, or is making, the model: `wanted` is a step, the name of
+ * its folder, or "newest".  LM_ENOENT says which there are. */
+enum lm_rc lm_cli_snapshot(struct lm_cli *cli, const char *model, const char *wanted, const char **ret,
+                           struct lm_err *err);
+
 /* The tokenizer of a tokenizer.json, of the folder that holds it, or of a GGUF file. */
 struct lm_tokenizer;
 enum lm_rc lm_cli_tokenizer(const char *path, struct lm_tokenizer **ret, struct lm_err *err);

@@ -19,6 +19,7 @@ struct generate_config {
     struct lm_opt_list stop, logit_bias;
     int kv_type;
     const char *json_schema, *grammar, *regex;
+    const char *snapshot;
 };
 #define ROW(f) LM_OPT_AT(struct generate_config, f)
 static const struct lm_opt generate_rows[] = {
@@ -47,6 +48,9 @@ static const struct lm_opt generate_rows[] = {
       .help = "file: the answer is JSON of this schema" },
     { "grammar", LM_OPT_STRING, ROW(grammar), NULL, .help = "file: the answer follows this grammar (GBNF)" },
     { "regex", LM_OPT_STRING, ROW(regex), NULL, .help = "the whole answer matches this expression" },
+    { "snapshot", LM_OPT_STRING, ROW(snapshot), NULL,
+      .help = "step: the model as it was then, of a run with --snapshot-every, also of one that goes on; "
+              "newest" },
 };
 const struct lm_opt_table lm_generate_options =
     LM_OPT_TABLE("generate", struct generate_config, generate_rows);
@@ -275,10 +279,14 @@ enum lm_rc lm_cmd_generate(struct lm_cli *cli, struct lm_err *err)
     struct lm_model model = { 0 };
     struct lm_tokenizer *tokenizer = NULL;
     struct form form = { 0 };
-    LM_TRY(lm_model_open(cli->args[0], &model, err));
-    enum lm_rc rc = lm_model_tokenizer(cli->args[0], &tokenizer, err);
+    const struct generate_config *g = cli->config[0];
+    const char *path = cli->args[0];
+    if (g->snapshot)
+        LM_TRY(lm_cli_snapshot(cli, path, g->snapshot, &path, err));
+    LM_TRY(lm_model_open(path, &model, err));
+    enum lm_rc rc = lm_model_tokenizer(path, &tokenizer, err);
     if (rc == LM_OK)
-        rc = form_init(&form, cli->config[0], tokenizer, err);
+        rc = form_init(&form, g, tokenizer, err);
     if (rc == LM_OK)
         rc = speak(cli, &model, tokenizer, form.constraint, err);
     form_release(&form);

@@ -53,6 +53,7 @@ struct lm_checkpoint_place {
     const char *recipe;
     const char *isa;
     uint64_t anchor_every;   // steps; 0: there are no anchors
+    uint64_t steps;          // of the whole run: a checkpoint cannot be beyond; 0: any
 };
 
 enum lm_rc lm_checkpoint_save(const struct lm_checkpoint_place *place, const struct lm_checkpoint *c,

@@ -53,6 +53,8 @@ void lm_manifest_write(const struct lm_checkpoint_place *place, const struct lm_
     lm_buf_puts(ret, "}\n");
 }
 
+static const uint64_t batches_max = 1ull << 56;
+
 /* Whole numbers from 0 on; false for anything else. */
 static bool take_count(const json_t *value, uint64_t *ret)
 {
@@ -64,7 +66,9 @@ static bool take_count(const json_t *value, uint64_t *ret)
 
 static bool take_hash(const json_t *value, char ret[LM_SHA256_HEX])
 {
-    if (!json_is_string(value) || json_string_length(value) != LM_SHA256_HEX - 1)
+    static const size_t digits = LM_SHA256_HEX - 1;
+    if (!json_is_string(value) || json_string_length(value) != digits ||
+        strspn(json_string_value(value), "0123456789abcdef") != digits)
         return false;
     memcpy(ret, json_string_value(value), LM_SHA256_HEX);
     return true;
@@ -86,6 +90,8 @@ static bool take_spikes(const json_t *o, struct lm_spikes *ret)
         struct lm_skip *s = &ret->skipped[ret->rollbacks];
         if (!take_count(json_array_get(skipped, 2 * ret->rollbacks), &s->first) ||
             !take_count(json_array_get(skipped, 2 * ret->rollbacks + 1), &s->count))
+            return false;
+        if (s->first > batches_max || s->count > batches_max)   // so that sums of them are numbers
             return false;
     }
     return true;
@@ -111,12 +117,15 @@ static enum lm_rc take(const struct lm_checkpoint_place *place, const json_t *o,
     if (!recipe || !isa || !take_hash(json_object_get(o, "sha256"), ret_sha256) ||
         !take_count(json_object_get(o, "step"), &c->step) || c->step == 0 ||
         !take_count(json_object_get(o, "evaluated"), &c->evaluated) ||
-        !take_count(json_object_get(o, "sampled"), &c->sampled) ||
-        !take_spikes(json_object_get(o, "spikes"), &c->spikes) ||
+        !take_count(json_object_get(o, "sampled"), &c->sampled) || c->evaluated > c->step ||
+        c->sampled > c->step || !take_spikes(json_object_get(o, "spikes"), &c->spikes) ||
         !take_best(json_object_get(o, "best"), &c->best))
         return lm_fail(err, LM_EFORMAT, "'%s' is not a checkpoint's manifest", name);
     if (strcmp(recipe, place->recipe) != 0)
         return lm_fail(err, LM_EFORMAT, "'%s' belongs to another configuration", name);
+    if (place->steps > 0 && c->step > place->steps)
+        return lm_fail(err, LM_EFORMAT, "'%s' says step %llu, of a run of %llu: it was changed", name,
+                       (unsigned long long)c->step, (unsigned long long)place->steps);
     if (strcmp(isa, place->isa) != 0)
         lm_warn("'%s' was made with %s kernels; with %s the last bits of the result may differ", name, isa,
                 place->isa);

@@ -137,9 +137,9 @@ static enum lm_rc start(struct lm_training *t, struct lm_err *err)
     lm_batch_init(&t->batch, c->dp || c->dpo ? 1 : t->feed->rows, t->feed->positions);
     lm_batch_init(&t->eval_batch, lm_net_rows(t->feed->positions), t->feed->positions);
 
-    t->place =
-        (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()),
-                                      c->loop.spike_deviations > 0 ? (uint64_t)c->loop.spike_back : 0 };
+    t->place = (struct lm_checkpoint_place){ c->work_dir, c->recipe, bf16 ? "bf16" : lm_isa_name(lm_isa()),
+                                             c->loop.spike_deviations > 0 ? (uint64_t)c->loop.spike_back : 0,
+                                             c->optim.steps };
     t->state.params = t->optim.params;
     t->state.m = t->optim.m;
     t->state.v = t->optim.v;

@@ -124,6 +124,26 @@ static void damaged_files_are_passed_over(void **state)
     }
 }
 
+/* A manifest that says a step beyond the end would keep its run going for ever. */
+static void a_step_beyond_the_run_is_passed_over(void **state)
+{
+    (void)state;
+    struct lm_checkpoint_place short_run = place;
+    struct lm_checkpoint c;
+    save(6);
+    save(7);
+    make(&c, 3);
+    short_run.steps = 7;
+    assert_int_equal(lm_checkpoint_load(&short_run, &c, NULL), LM_OK);
+    assert_int_equal(c.step, 7);
+    short_run.steps = 6;
+    assert_int_equal(lm_checkpoint_load(&short_run, &c, NULL), LM_OK);
+    assert_int_equal(c.step, 6);
+    short_run.steps = 5;
+    assert_int_equal(lm_checkpoint_load(&short_run, &c, NULL), LM_ENOTHING);
+    release(&c);
+}
+
 static void other_recipes_are_left_alone(void **state)
 {
     (void)state;
@@ -145,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_newest_comes_back_and_two_are_kept, start_empty),
         cmocka_unit_test_setup(damaged_files_are_passed_over, start_empty),
+        cmocka_unit_test_setup(a_step_beyond_the_run_is_passed_over, start_empty),
         cmocka_unit_test_setup(other_recipes_are_left_alone, start_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
