@@ -63,7 +63,7 @@ struct lm_bf16_logits {
 };
 
 /* The part [first, first + count) of the columns, first a multiple of the group, back to logit gradients:
- *     d[i, j] = share[i, j] * factor[i, j / group] - (j == target[i]) * scale[i]
+ *     d[i, j] = share[i, j] * (factor[i, j / group] * scale[i]) - (j == target[i]) * scale[i]
  * in both ways that products want: rows (m, count), written in whole panels, and transposed (count, m), whose
  * stride is a multiple of 32 and which is written in whole 32; the padding is 0.  transposed NULL: only rows.
  */

@@ -151,7 +151,7 @@ INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, siz
                 continue;
             const uint16_t *share = l->share + group * l->share_stride + r * GROUP + in_group;
             _mm_prefetch((const char *)(share + FETCH_ROWS * GROUP), _MM_HINT_T0);
-            d[s] = scaled(share, l->factor[r * l->groups + group]);
+            d[s] = scaled(share, l->factor[r * l->groups + group] * l->scale[r]);
             _mm512_mask_storeu_epi16(l->rows + r * l->rows_stride + j, panels, d[s]);
         }
         interleave(d[0], d[1], &low[i], &high[i]);
@@ -169,7 +169,8 @@ static void loss_back_target(const struct lm_bf16_loss_back *l, size_t first, si
 {
     const size_t col = l->target[r], group = col / GROUP, j = col - first;
     const uint16_t *share = l->share + group * l->share_stride + r * GROUP + col % GROUP;
-    __m512 d = _mm512_mul_ps(load_half_n(share, 1), _mm512_set1_ps(l->factor[r * l->groups + group]));
+    __m512 d =
+        _mm512_mul_ps(load_half_n(share, 1), _mm512_set1_ps(l->factor[r * l->groups + group] * l->scale[r]));
     d = _mm512_sub_ps(d, _mm512_set1_ps(l->scale[r]));
     store_half_n(l->rows + r * l->rows_stride + j, d, 1);
     if (l->transposed)

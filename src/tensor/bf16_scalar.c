@@ -95,7 +95,8 @@ static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t co
             const size_t at = first + j;
             double d = 0;
             if (i < l->m && at < l->columns)
-                d = get(l->share + share_at(l->share_stride, i, at)) * l->factor[i * l->groups + at / GROUP] -
+                d = get(l->share + share_at(l->share_stride, i, at)) *
+                        (l->factor[i * l->groups + at / GROUP] * l->scale[i]) -
                     (at == l->target[i] ? l->scale[i] : 0);
             if (i < l->m)
                 put(l->rows + i * l->rows_stride + j, d);

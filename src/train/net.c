@@ -69,7 +69,8 @@ void lm_net_embed_back(const struct lm_net *n, const struct lm_batch *b, size_t 
     }
 }
 
-size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
+/* Positions with a target from *from on, at most loss_rows; returns how many, moves *from on. */
+static size_t next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
                            uint32_t *ret)
 {
     size_t count = 0;
@@ -77,6 +78,48 @@ size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, siz
         if (b->target[first + *from] != LM_TARGET_NONE)
             ret[count++] = (uint32_t)*from;
     return count;
+}
+
+/* The way back of all losses, by weights that follow from them: the last positions' logits are still there,
+ * those before them are computed again. */
+static enum lm_rc loss_weighed(struct lm_net *n, const struct lm_batch *b, size_t first, size_t last,
+                               const struct lm_gradient *g, struct lm_err *err)
+{
+    uint32_t rows[LM_LOSS_ROWS];
+    size_t from = last, count = next_targets(n, b, first, &from, rows);
+    if (count > 0)
+        LM_TRY(n->way->loss_back(n, b, first, rows, count, g, err));
+    for (from = 0; from < last;) {
+        count = next_targets(n, b, first, &from, rows);
+        LM_TRY(n->way->loss(n, b, first, rows, count, err));
+        LM_TRY(n->way->loss_back(n, b, first, rows, count, g, err));
+    }
+    return LM_OK;
+}
+
+/* All losses, loss_rows at a time, and with a gradient the way back to the normed end. */
+static enum lm_rc run_loss(struct lm_net *n, const struct lm_batch *b, size_t first,
+                           const struct lm_gradient *g, const struct lm_net_weigher *weigher,
+                           struct lm_err *err)
+{
+    uint32_t rows[LM_LOSS_ROWS];
+    size_t last = 0;
+    memset(n->losses, 0, n->count * sizeof *n->losses);
+    if (g && n->config.bf16)
+        memset(n->dnormed16, 0, n->count * n->w16 * sizeof *n->dnormed16);
+    else if (g)
+        memset(n->dnormed, 0, n->count * n->width * sizeof *n->dnormed);
+    for (size_t from = 0, start = 0, count; (count = next_targets(n, b, first, &from, rows)) > 0;
+         start = from) {
+        LM_TRY(n->way->loss(n, b, first, rows, count, err));
+        if (g && !weigher)
+            LM_TRY(n->way->loss_back(n, b, first, rows, count, g, err));
+        last = start;
+    }
+    if (!weigher)
+        return LM_OK;
+    weigher->weigh(weigher->state, first, n->count, n->losses, n->weights);
+    return g ? loss_weighed(n, b, first, last, g, err) : LM_OK;
 }
 
 /* A micro-batch: losses into n->losses and, with a gradient, the way back by n->weights. */
@@ -89,12 +132,7 @@ static enum lm_rc run_micro_batch(struct lm_net *n, const struct lm_batch *b, si
     n->low_drop = g && lora ? (float)lora->config.dropout : 0;
     lm_net_start_masks(n, b, first);
     LM_TRY(n->way->forward(n, b, first, err));
-    if (weigher) {
-        LM_TRY(n->way->loss(n, b, first, NULL, err));
-        weigher->weigh(weigher->state, first, n->count, n->losses, n->weights);
-    }
-    if (g || !weigher)
-        LM_TRY(n->way->loss(n, b, first, g, err));
+    LM_TRY(run_loss(n, b, first, g, weigher, err));
     return g ? n->way->backward(n, b, first, g, err) : LM_OK;
 }
 

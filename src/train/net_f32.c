@@ -53,34 +53,6 @@ static void norm_back(const struct lm_net *n, const struct lm_gradient *g, float
     }
 }
 
-/* ---- biases: of GPT-2 only ---- */
-
-static void add_bias(const struct lm_net *n, float *y, enum lm_llama_tensor matrix, size_t layer, size_t cols)
-{
-    if (!n->gpt2 || !lm_net_bias_of(matrix))
-        return;
-    const float *bias = lm_llama_at(n->model, lm_net_bias_of(matrix), layer);
-    LM_NET_FOR_UNITS(n, r, len)
-    {
-        for (size_t i = r; i < r + len; i++)
-            n->kernels->add(y + i * cols, bias, cols);
-    }
-}
-
-/* dbias += the rows of dy, in order. */
-static void bias_back(const struct lm_net *n, const struct lm_gradient *g, enum lm_llama_tensor matrix,
-                      size_t layer, const float *dy, size_t cols)
-{
-    if (!n->gpt2 || !lm_net_bias_of(matrix))
-        return;
-    float *dbias = lm_net_gradient_at(n, g, lm_net_bias_of(matrix), layer);
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < cols; i += LM_NET_UNIT_COLS)
-        for (size_t r = 0; r < n->count; r++)
-            n->kernels->add(dbias + i, dy + r * cols + i,
-                            cols - i < LM_NET_UNIT_COLS ? cols - i : LM_NET_UNIT_COLS);
-}
-
 /* y = a + b, or y += b when a is y. */
 static void add_rows(const struct lm_net *n, float *y, const float *a, const float *b)
 {
@@ -155,171 +127,6 @@ static void attend(const struct lm_net *n, const struct lm_batch *b, size_t firs
     }
 }
 
-/* ---- products ---- */
-
-static const struct lm_lora *adapter_of(const struct lm_net *n, enum lm_llama_tensor kind)
-{
-    const struct lm_lora *lora = n->config.lora;
-    return lora && lm_lora_has(lora, kind) ? lora : NULL;
-}
-
-/* low (rows, r) = scale x A^T, or scale dy B */
-static enum lm_rc to_low(const struct lm_net *n, const struct lm_lora *lora, struct lm_product p,
-                         struct lm_err *err)
-{
-    LM_TRY(lm_gemm_run(n->gemm, &p, err));
-    for (size_t i = 0; i < p.m * p.n; i++)
-        p.c[i] *= lora->scale;
-    return LM_OK;
-}
-
-/* What an adapter reads: x, or x with dropout. */
-static const float *low_input(const struct lm_net *n, enum lm_llama_tensor kind, size_t layer, const float *x,
-                              size_t rows, size_t in)
-{
-    if (n->low_drop == 0)
-        return x;
-    memcpy(n->dropped, x, rows * in * sizeof *x);
-    lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_LOW + lm_net_bundle_of(kind)), n->low_drop, n->dropped, in);
-    return n->dropped;
-}
-
-/* y (N, out) = x (N, in) w^T, and what the adapter adds */
-static enum lm_rc forward(const struct lm_net *n, float *y, const float *x, enum lm_llama_tensor kind,
-                          size_t layer, struct lm_err *err)
-{
-    const struct lm_lora *lora = adapter_of(n, kind);
-    size_t out, in;
-    lm_llama_shape(&n->model->config, kind, &out, &in);
-    const struct lm_product p = {
-        .c = y, .a = x, .b = lm_llama_at(n->model, kind, layer), .m = n->count, .n = out, .k = in, .b_t = true
-    };
-    LM_TRY(lm_gemm_run(n->gemm, &p, err));
-    add_bias(n, y, kind, layer, out);
-    if (!lora)
-        return LM_OK;
-    const size_t rank = (size_t)lora->config.rank;
-    const struct lm_product low = { .c = n->low,
-                                    .a = low_input(n, kind, layer, x, n->count, in),
-                                    .b = lm_lora_a(lora, kind, layer),
-                                    .m = n->count,
-                                    .n = rank,
-                                    .k = in,
-                                    .b_t = true };
-    const struct lm_product add = { .c = y,
-                                    .a = n->low,
-                                    .b = lm_lora_b(lora, kind, layer),
-                                    .m = n->count,
-                                    .n = out,
-                                    .k = rank,
-                                    .b_t = true,
-                                    .accumulate = true };
-    LM_TRY(to_low(n, lora, low, err));
-    return lm_gemm_run(n->gemm, &add, err);
-}
-
-/* The gradient of a matrix w (out, in), given y (N, out) = x (N, in) w^T: dw += dy^T x, or the adapter's. */
-struct weight_back {
-    enum lm_llama_tensor kind;
-    size_t layer, rows, out, in;
-    const float *dy, *x;
-};
-
-/* dB += dy^T (scale x A^T), dA += (scale dy B)^T x; n->low_back is the latter's left side then. */
-static enum lm_rc backward_adapter(const struct lm_net *n, const struct lm_gradient *g,
-                                   const struct weight_back *w, struct lm_err *err)
-{
-    const struct lm_lora *lora = g->lora;
-    if (!lm_lora_has(lora, w->kind))
-        return LM_OK;
-    const size_t rank = (size_t)lora->config.rank;
-    const float *a = lm_lora_a(lora, w->kind, w->layer), *b = lm_lora_b(lora, w->kind, w->layer);
-    const float *x = low_input(n, w->kind, w->layer, w->x, w->rows, w->in);
-    const struct lm_product low = {
-        .c = n->low, .a = x, .b = a, .m = w->rows, .n = rank, .k = w->in, .b_t = true
-    };
-    const struct lm_product back = {
-        .c = n->low_back, .a = w->dy, .b = b, .m = w->rows, .n = rank, .k = w->out
-    };
-    const struct lm_product to_b = { .c = g->slab + (b - lora->params),
-                                     .a = w->dy,
-                                     .b = n->low,
-                                     .m = w->out,
-                                     .n = rank,
-                                     .k = w->rows,
-                                     .a_t = true,
-                                     .accumulate = true };
-    const struct lm_product to_a = { .c = g->slab + (a - lora->params),
-                                     .a = n->low_back,
-                                     .b = x,
-                                     .m = rank,
-                                     .n = w->in,
-                                     .k = w->rows,
-                                     .a_t = true,
-                                     .accumulate = true };
-    LM_TRY(to_low(n, lora, low, err));
-    LM_TRY(to_low(n, lora, back, err));
-    LM_TRY(lm_gemm_run(n->gemm, &to_b, err));
-    return lm_gemm_run(n->gemm, &to_a, err);
-}
-
-static enum lm_rc backward_weight(const struct lm_net *n, const struct lm_gradient *g,
-                                  const struct weight_back *w, struct lm_err *err)
-{
-    if (g->lora)
-        return backward_adapter(n, g, w, err);
-    bias_back(n, g, w->kind, w->layer, w->dy, w->out);
-    const struct lm_product to_w = { .c = lm_net_gradient_at(n, g, w->kind, w->layer),
-                                     .a = w->dy,
-                                     .b = w->x,
-                                     .m = w->out,
-                                     .n = w->in,
-                                     .k = w->rows,
-                                     .a_t = true,
-                                     .accumulate = true };
-    return lm_gemm_run(n->gemm, &to_w, err);
-}
-
-/* dx (N, in) = or += dy w and the adapter's part, after backward_weight of the same. */
-static enum lm_rc backward_input(const struct lm_net *n, const struct weight_back *w, float *dx,
-                                 bool add_to_dx, struct lm_err *err)
-{
-    const struct lm_product to_x = { .c = dx,
-                                     .a = w->dy,
-                                     .b = lm_llama_at(n->model, w->kind, w->layer),
-                                     .m = w->rows,
-                                     .n = w->in,
-                                     .k = w->out,
-                                     .accumulate = add_to_dx };
-    const struct lm_lora *lora = adapter_of(n, w->kind);
-    LM_TRY(lm_gemm_run(n->gemm, &to_x, err));
-    if (!lora)
-        return LM_OK;
-    const bool masked = n->low_drop > 0;
-    const struct lm_product add = { .c = masked ? n->undropped : dx,
-                                    .a = n->low_back,
-                                    .b = lm_lora_a(lora, w->kind, w->layer),
-                                    .m = w->rows,
-                                    .n = w->in,
-                                    .k = (size_t)lora->config.rank,
-                                    .accumulate = !masked };
-    LM_TRY(lm_gemm_run(n->gemm, &add, err));
-    if (!masked)
-        return LM_OK;
-    lm_net_drop(n, lm_net_site(w->layer, LM_NET_SITE_LOW + lm_net_bundle_of(w->kind)), n->low_drop,
-                n->undropped, w->in);
-    n->kernels->add(dx, n->undropped, w->rows * w->in);
-    return LM_OK;
-}
-
-/* Both. */
-static enum lm_rc backward(const struct lm_net *n, const struct lm_gradient *g, const struct weight_back *w,
-                           float *dx, bool add_to_dx, struct lm_err *err)
-{
-    LM_TRY(backward_weight(n, g, w, err));
-    return backward_input(n, w, dx, add_to_dx, err);
-}
-
 /* ---- a layer ---- */
 
 /* Without x_next: only what the way back reads. */
@@ -328,23 +135,23 @@ static enum lm_rc layer_forward(struct lm_net *n, const struct lm_batch *b, size
 {
     const struct lm_net_kept *k = &n->kept[layer];
     norm(n, n->normed, k->x, LM_NET_NORM_ATTENTION, layer);
-    LM_TRY(forward(n, k->q, n->normed, LM_LLAMA_WQ, layer, err));
-    LM_TRY(forward(n, k->k, n->normed, LM_LLAMA_WK, layer, err));
-    LM_TRY(forward(n, k->v, n->normed, LM_LLAMA_WV, layer, err));
+    LM_TRY(lm_net_linear32(n, k->q, n->normed, LM_LLAMA_WQ, layer, err));
+    LM_TRY(lm_net_linear32(n, k->k, n->normed, LM_LLAMA_WK, layer, err));
+    LM_TRY(lm_net_linear32(n, k->v, n->normed, LM_LLAMA_WV, layer, err));
     rotate(n, b, first, k->q, k->k, 1);
     attend(n, b, first, k, false);
-    LM_TRY(forward(n, n->dnormed, k->att, LM_LLAMA_WO, layer, err));
+    LM_TRY(lm_net_linear32(n, n->dnormed, k->att, LM_LLAMA_WO, layer, err));
     lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_OUT), n->drop, n->dnormed, n->width);
     add_rows(n, k->x_mid, k->x, n->dnormed);
 
     norm(n, n->normed, k->x_mid, LM_NET_NORM_FFN, layer);
     if (!n->gpt2)
-        LM_TRY(forward(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
-    LM_TRY(forward(n, k->up, n->normed, LM_LLAMA_W_UP, layer, err));
+        LM_TRY(lm_net_linear32(n, k->gate, n->normed, LM_LLAMA_W_GATE, layer, err));
+    LM_TRY(lm_net_linear32(n, k->up, n->normed, LM_LLAMA_W_UP, layer, err));
     if (!x_next)
         return LM_OK;
     activate(n, k);
-    LM_TRY(forward(n, n->dnormed, n->act, LM_LLAMA_W_DOWN, layer, err));
+    LM_TRY(lm_net_linear32(n, n->dnormed, n->act, LM_LLAMA_W_DOWN, layer, err));
     lm_net_drop(n, lm_net_site(layer, LM_NET_SITE_DOWN), n->drop, n->dnormed, n->width);
     add_rows(n, x_next, k->x_mid, n->dnormed);
     return LM_OK;
@@ -367,18 +174,18 @@ static enum lm_rc ffn_backward(struct lm_net *n, const struct lm_gradient *g, si
     const struct lm_net_kept *k = &n->kept[layer];
     const size_t c = n->width, f = n->ffn;
     activate(n, k);
-    const struct weight_back down = {
+    const struct lm_net_back down = {
         LM_LLAMA_W_DOWN, layer, n->count, c, f, branch_gradient(n, layer, LM_NET_SITE_DOWN), n->act
     };
-    LM_TRY(backward_weight(n, g, &down, err));   // reads act before it becomes its own gradient
-    LM_TRY(backward_input(n, &down, n->act, false, err));
+    LM_TRY(lm_net_back32_weight(n, g, &down, err));   // reads act before it becomes its own gradient
+    LM_TRY(lm_net_back32_input(n, &down, n->act, false, err));
     activate_back(n, k);
     norm(n, n->normed, k->x_mid, LM_NET_NORM_FFN, layer);
-    const struct weight_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
-    const struct weight_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
+    const struct lm_net_back gate = { LM_LLAMA_W_GATE, layer, n->count, f, c, k->gate, n->normed };
+    const struct lm_net_back up = { LM_LLAMA_W_UP, layer, n->count, f, c, k->up, n->normed };
     if (!n->gpt2)
-        LM_TRY(backward(n, g, &gate, n->dnormed, false, err));
-    LM_TRY(backward(n, g, &up, n->dnormed, !n->gpt2, err));
+        LM_TRY(lm_net_back32(n, g, &gate, n->dnormed, false, err));
+    LM_TRY(lm_net_back32(n, g, &up, n->dnormed, !n->gpt2, err));
     norm_back(n, g, n->dx, n->dnormed, k->x_mid, LM_NET_NORM_FFN, layer);
     return LM_OK;
 }
@@ -388,29 +195,29 @@ static enum lm_rc attention_backward(struct lm_net *n, const struct lm_batch *b,
 {
     const struct lm_net_kept *k = &n->kept[layer];
     const size_t c = n->width, kv = n->kv_width, count = n->count;
-    const struct weight_back o = { LM_LLAMA_WO, layer, count,
+    const struct lm_net_back o = { LM_LLAMA_WO, layer, count,
                                    c,           c,     branch_gradient(n, layer, LM_NET_SITE_OUT),
                                    k->att };
-    LM_TRY(backward(n, g, &o, n->datt, false, err));
+    LM_TRY(lm_net_back32(n, g, &o, n->datt, false, err));
     attend(n, b, first, k, true);
     rotate(n, b, first, n->dq, n->dk, -1);
     norm(n, n->normed, k->x, LM_NET_NORM_ATTENTION, layer);
-    const struct weight_back back[] = {
+    const struct lm_net_back back[] = {
         { LM_LLAMA_WQ, layer, count, c, c, n->dq, n->normed },
         { LM_LLAMA_WK, layer, count, kv, c, n->dk, n->normed },
         { LM_LLAMA_WV, layer, count, kv, c, n->dv, n->normed },
     };
     for (size_t i = 0; i < 3; i++)
-        LM_TRY(backward(n, g, &back[i], n->dnormed, i > 0, err));
+        LM_TRY(lm_net_back32(n, g, &back[i], n->dnormed, i > 0, err));
     norm_back(n, g, n->dx, n->dnormed, k->x, LM_NET_NORM_ATTENTION, layer);
     return LM_OK;
 }
 
 /* ---- loss ---- */
 
-/* Losses of the chosen positions; back: logits become gradients.  Rows behind `count` are zero. */
-static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
-                             size_t count, bool back, struct lm_err *err)
+/* Logits of the chosen positions, and their losses.  Rows behind `count` are zero. */
+static enum lm_rc loss(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                       size_t count, struct lm_err *err)
 {
     const size_t c = n->width, v = n->vocab;
     for (size_t i = 0; i < n->loss_rows; i++)
@@ -427,37 +234,29 @@ static enum lm_rc loss_chunk(struct lm_net *n, const struct lm_batch *b, size_t 
                                   .b_t = true };
     LM_TRY(lm_gemm_run(n->gemm, &p, err));
 #pragma omp parallel for schedule(static) num_threads(lm_threads())
-    for (size_t i = 0; i < n->loss_rows; i++) {
-        const float weight = back && i < count ? n->weights[rows[i]] : 0;
-        if (i < count)
-            n->losses[rows[i]] =
-                n->kernels->cross_entropy(n->logits + i * v, v, (uint32_t)b->target[first + rows[i]], weight);
-        if (weight == 0)
-            memset(n->logits + i * v, 0, v * sizeof(float));
-    }
+    for (size_t i = 0; i < count; i++)
+        n->losses[rows[i]] =
+            n->kernels->cross_entropy(n->logits + i * v, v, (uint32_t)b->target[first + rows[i]], 0);
     return LM_OK;
 }
 
-/* From the normed end of the residual stream to losses and, with a gradient, back to n->dnormed. */
-static enum lm_rc loss_all(struct lm_net *n, const struct lm_batch *b, size_t first,
-                           const struct lm_gradient *g, struct lm_err *err)
+/* The logits become their gradients, and these n->dnormed. */
+static enum lm_rc loss_back(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                            size_t count, const struct lm_gradient *g, struct lm_err *err)
 {
-    const size_t c = n->width;
-    uint32_t rows[LM_LOSS_ROWS];
-    memset(n->losses, 0, n->count * sizeof *n->losses);
-    if (g)
-        memset(n->dnormed, 0, n->count * c * sizeof *n->dnormed);
-    for (size_t from = 0, count; (count = lm_net_next_targets(n, b, first, &from, rows)) > 0;) {
-        LM_TRY(loss_chunk(n, b, first, rows, count, g != NULL, err));
-        if (!g)
-            continue;
-        const struct weight_back head = {
-            LM_LLAMA_HEAD, 0, n->loss_rows, n->vocab, c, n->logits, n->gathered
-        };
-        LM_TRY(backward(n, g, &head, n->dgathered, false, err));
-        for (size_t i = 0; i < count; i++)
-            memcpy(n->dnormed + rows[i] * c, n->dgathered + i * c, c * sizeof(float));
+    const size_t c = n->width, v = n->vocab;
+#pragma omp parallel for schedule(static) num_threads(lm_threads())
+    for (size_t i = 0; i < n->loss_rows; i++) {
+        const float weight = i < count ? n->weights[rows[i]] : 0;
+        if (weight != 0)
+            n->kernels->cross_entropy(n->logits + i * v, v, (uint32_t)b->target[first + rows[i]], weight);
+        else
+            memset(n->logits + i * v, 0, v * sizeof(float));
     }
+    const struct lm_net_back head = { LM_LLAMA_HEAD, 0, n->loss_rows, n->vocab, c, n->logits, n->gathered };
+    LM_TRY(lm_net_back32(n, g, &head, n->dgathered, false, err));
+    for (size_t i = 0; i < count; i++)
+        memcpy(n->dnormed + rows[i] * c, n->dgathered + i * c, c * sizeof(float));
     return LM_OK;
 }
 
@@ -494,4 +293,4 @@ static void refresh(struct lm_net *n)
     (void)n;   // products read the weights themselves
 }
 
-const struct lm_net_way lm_net_f32 = { run_forward, loss_all, run_backward, refresh };
+const struct lm_net_way lm_net_f32 = { run_forward, loss, loss_back, run_backward, refresh };

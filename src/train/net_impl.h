@@ -1,8 +1,8 @@
 #ifndef LM_TRAIN_NET_IMPL_H
 #define LM_TRAIN_NET_IMPL_H
 /* train/net_impl.h - the inside of struct lm_net: net.c goes through a batch, net_f32.c and net_bf16.c are
- * the two ways to compute a micro-batch, net_products.c is what the latter does with matrices and adapters,
- * net_memory.c says where everything lies. */
+ * the two ways to compute a micro-batch, net_f32_products.c and net_products.c what they do with matrices and
+ * adapters, net_bf16_loss.c is the latter's loss, net_memory.c says where everything lies. */
 
 #include "tensor/bf16.h"
 #include "train/net.h"
@@ -55,9 +55,12 @@ struct lm_net_packed {
 /* A micro-batch: the rows of the batch whose first position is `first`. */
 struct lm_net_way {
     enum lm_rc (*forward)(struct lm_net *n, const struct lm_batch *b, size_t first, struct lm_err *err);
-    /* From the end of the residual stream to n->losses and, with a gradient, back to it, by n->weights. */
-    enum lm_rc (*loss)(struct lm_net *n, const struct lm_batch *b, size_t first, const struct lm_gradient *g,
-                       struct lm_err *err);
+    /* From the normed end of the residual stream to n->losses, for `count` of its positions, and back to the
+     * gradient by it, by n->weights: for those that `loss` was told last. */
+    enum lm_rc (*loss)(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                       size_t count, struct lm_err *err);
+    enum lm_rc (*loss_back)(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                            size_t count, const struct lm_gradient *g, struct lm_err *err);
     enum lm_rc (*backward)(struct lm_net *n, const struct lm_batch *b, size_t first,
                            const struct lm_gradient *g, struct lm_err *err);
     void (*refresh)(struct lm_net *n);
@@ -153,6 +156,32 @@ static inline size_t lm_net_position(const struct lm_net *n, const struct lm_bat
     return i % n->positions - b->start[first + i];
 }
 
+/* ---- net_f32_products.c ---- */
+
+/* y (N, out) = x (N, in) w^T, and what bias and adapter add. */
+enum lm_rc lm_net_linear32(const struct lm_net *n, float *y, const float *x, enum lm_llama_tensor kind,
+                           size_t layer, struct lm_err *err);
+/* The way back through y (rows, out) = x (rows, in) w^T: to the weight, dw += dy^T x or the adapter's; then
+ * to the input, dx = or += dy w and the adapter's part; or both. */
+struct lm_net_back {
+    enum lm_llama_tensor kind;
+    size_t layer, rows, out, in;
+    const float *dy, *x;
+};
+enum lm_rc lm_net_back32_weight(const struct lm_net *n, const struct lm_gradient *g,
+                                const struct lm_net_back *w, struct lm_err *err);
+enum lm_rc lm_net_back32_input(const struct lm_net *n, const struct lm_net_back *w, float *dx, bool add_to_dx,
+                               struct lm_err *err);
+enum lm_rc lm_net_back32(const struct lm_net *n, const struct lm_gradient *g, const struct lm_net_back *w,
+                         float *dx, bool add_to_dx, struct lm_err *err);
+
+/* ---- net_bf16_loss.c: as struct lm_net_way wants them ---- */
+
+enum lm_rc lm_net_loss16(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                         size_t count, struct lm_err *err);
+enum lm_rc lm_net_loss16_back(struct lm_net *n, const struct lm_batch *b, size_t first, const uint32_t *rows,
+                              size_t count, const struct lm_gradient *g, struct lm_err *err);
+
 /* Shared by both ways. */
 void lm_net_layer_done(const struct lm_net *n, size_t layer);   // on the way back
 void lm_net_embed(const struct lm_net *n, const struct lm_batch *b, size_t first, float *x);
@@ -195,9 +224,5 @@ void lm_net_linear_back(const struct lm_net *n, size_t layer, enum lm_net_bundle
 /* Adds dy^T x to the gradients of the weights, or the adapter's; after lm_net_linear_back. */
 void lm_net_gradients(const struct lm_net *n, const struct lm_gradient *g, size_t layer,
                       enum lm_net_bundle_kind kind, const uint16_t *dy, const uint16_t *x);
-
-/* Positions with a target from *from on, at most loss_rows; returns how many, moves *from on. */
-size_t lm_net_next_targets(const struct lm_net *n, const struct lm_batch *b, size_t first, size_t *from,
-                           uint32_t *ret);
 
 #endif

@@ -5,6 +5,7 @@
 #include "../tensor/values.h"
 #include "base/sys.h"
 #include "model/safetensors.h"
+#include "train/batch_parts.h"
 
 #include <string.h>
 
@@ -285,6 +286,53 @@ static void computing_again_changes_nothing(void **state)
     }
 }
 
+/* ---- weights that follow from losses ---- */
+
+struct weighing {
+    float weight;
+    size_t trained;   // losses that were seen
+};
+
+static void weigh_alike(void *state, size_t first, size_t count, const float *losses, float *ret_weights)
+{
+    struct weighing *w = state;
+    assert_int_equal(first, 0);
+    for (size_t i = 0; i < count; i++) {
+        ret_weights[i] = w->weight;
+        w->trained += losses[i] > 0;
+    }
+}
+
+/* The same weight for all: the gradient of the mean, to the bit while the logits of all targets are kept. */
+static void check_weights(bool bf16, size_t rows)
+{
+    enum { POSITIONS = 64 };
+    struct setup s;
+    struct lm_batch b;
+    double loss;
+    setup_way(&s, &small, &(struct lm_net_config){ .positions = POSITIONS, .bf16 = bf16, .dropout = 0.1f });
+    make_batch(&b, rows, POSITIONS, 600);
+    struct weighing weighing = { .weight = (float)(1.0 / (double)b.trained) };
+    const struct lm_net_weigher weigher = { weigh_alike, &weighing };
+    assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+    assert_int_equal(lm_net_train_weighted(s.net, &b, &s.spare, &weigher, NULL), LM_OK);
+    assert_int_equal(weighing.trained, b.trained);
+    if (b.trained <= LM_LOSS_ROWS)
+        assert_memory_equal(s.spare.slab, s.gradient.slab, s.gradient.count * sizeof(float));
+    assert_near(s.spare.slab, s.gradient.slab, s.gradient.count, 2e-5, "gradient");
+    lm_batch_release(&b);
+    teardown(&s);
+}
+
+static void weights_may_follow_from_losses(void **state)
+{
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        check_weights(bf16, 9);
+        check_weights(bf16, 12);   // more targets than logits are kept for
+    }
+}
+
 /* ---- dropout ---- */
 
 /* Masks of ones: how many are dropped, and how often two masks agree, as chance has it. */
@@ -361,6 +409,39 @@ static void masks_belong_to_rows_and_steps(void **state)
     lm_batch_release(&b);
     teardown(&s);
     teardown(&one);
+}
+
+/* A batch in parts drops what the whole batch drops; otherwise the gradients would be far apart. */
+static void parts_of_a_batch_have_its_masks(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 64, ROWS = 10 };
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        for (size_t count = 2; count < 4; count++) {
+            struct setup s;
+            struct lm_batch b;
+            struct lm_slices slices;
+            struct lm_batch_parts parts;
+            double loss, told[LM_PART_TOLD];
+            bool stop;
+            setup_way(
+                &s, &small,
+                &(struct lm_net_config){ .positions = POSITIONS, .bf16 = bf16, .dropout = 0.3f, .seed = 9 });
+            make_batch(&b, ROWS, POSITIONS, 600);
+            b.step = 3;
+            lm_slices_init(&slices, &s.model, NULL, NULL, &lm_ranks_alone);
+            lm_batch_parts_init(&parts, count, &s.model, NULL, &slices);
+            assert_int_equal(lm_net_train(s.net, &b, &s.gradient, &loss, NULL), LM_OK);
+            const struct lm_part_work work = { lm_part_rows_train, &(struct lm_part_rows){ s.net, &b },
+                                               s.net };
+            assert_int_equal(lm_batch_parts_train(&parts, &work, &s.spare, told, &stop, NULL), LM_OK);
+            assert_true(fabs(loss - told[0]) < 1e-6 * loss);
+            assert_near(s.spare.slab, s.gradient.slab, s.gradient.count, 2e-5, "gradient");
+            lm_batch_parts_release(&parts);
+            lm_slices_release(&slices);
+            lm_batch_release(&b);
+            teardown(&s);
+        }
 }
 
 /* Length of the difference of two vectors, as a share of the second's. */
@@ -494,6 +575,8 @@ int main(void)
         cmocka_unit_test(bf16_is_near_f32),
         cmocka_unit_test(masks_drop_what_they_should),
         cmocka_unit_test(masks_belong_to_rows_and_steps),
+        cmocka_unit_test(parts_of_a_batch_have_its_masks),
+        cmocka_unit_test(weights_may_follow_from_losses),
         cmocka_unit_test(gradients_are_those_of_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
