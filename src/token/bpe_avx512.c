@@ -166,7 +166,7 @@ struct slot {
     uint64_t left;
     uint32_t at, before;   // whose lanes wait for an answer
     struct question right_of_at, left_of_at;
-    const uint32_t *ids;
+    struct lm_bpe_job job;
     struct lm_bpe_window *ret;
 };
 
@@ -206,28 +206,28 @@ INLINE void take_firsts(const struct lm_bpe_wide *w, const uint32_t *ids, __mmas
                                                     _mm512_extracti64x4_epi64(places, 1), w->firsts, 8));
 }
 
-INLINE void slot_fill(const struct lm_bpe_wide *w, struct slot *s, const uint32_t *ids,
+INLINE void slot_fill(const struct lm_bpe_wide *w, struct slot *s, struct lm_bpe_job job,
                       struct lm_bpe_window *ret)
 {
-    const uint64_t real = ((uint64_t)1 << LM_BPE_WINDOW) - 1;   // as many ids; one pair less
+    const uint64_t real = ((uint64_t)1 << job.count) - 1;   // as many ids; one pair less
     const __m512i stranger = _mm512_set1_epi32((int)w->stranger),
                   id_mask = _mm512_set1_epi64((long long)(((uint64_t)1 << w->id_bits) - 1));
     const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512i count_down = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m128i id_bits = _mm_cvtsi32_si128((int)w->id_bits);
-    s->ids = ids;
+    s->job = job;
     s->ret = ret;
     s->at = s->before = 0;   // place 0 never merges
     s->right_of_at = s->left_of_at = ask(w, w->stranger, w->stranger);
-    s->left = UINT64_MAX;
+    s->left = real << 2 | 3;
     s->id[0] = w->stranger;
-    for (size_t r = 0; r < REGISTERS; r++) {
+    for (size_t r = 0; r < REGISTERS && r * 16 <= job.count; r++) {
         const __mmask16 here = (__mmask16)(real >> 16 * r), pairs = (__mmask16)(real >> 1 >> 16 * r);
         uint64_t values[16];
         _mm512_storeu_si512(
             s->id + 1 + 16 * r,
-            _mm512_min_epu32(stranger, _mm512_mask_loadu_epi32(stranger, here, ids + 16 * r)));
-        take_firsts(w, ids + 16 * r, pairs, values);
+            _mm512_min_epu32(stranger, _mm512_mask_loadu_epi32(stranger, here, job.ids + 16 * r)));
+        take_firsts(w, job.ids + 16 * r, pairs, values);
         const __m512i low = _mm512_loadu_si512(values), high = _mm512_loadu_si512(values + 8);
         const __m512i made =
             _mm512_permutex2var_epi32(_mm512_and_si512(low, id_mask), evens, _mm512_and_si512(high, id_mask));
@@ -240,6 +240,8 @@ INLINE void slot_fill(const struct lm_bpe_wide *w, struct slot *s, const uint32_
             s->lanes + 1 + 16 * r,
             _mm512_maskz_or_epi32((__mmask16)(real >> 16 * r), _mm512_slli_epi32(scores, 6), marks));
     }
+    for (size_t r = job.count / 16 + 1; r < REGISTERS; r++)
+        _mm512_storeu_si512(s->lanes + 1 + 16 * r, _mm512_setzero_si512());
     s->lanes[0] = 0;
 }
 
@@ -277,28 +279,29 @@ INLINE bool slot_merge(const struct lm_bpe_wide *w, struct slot *s)
 /* Strangers take part under one name; now each gets its own back. */
 INLINE void slot_empty(const struct lm_bpe_wide *w, const struct slot *s)
 {
-    const uint64_t real = ((uint64_t)1 << LM_BPE_WINDOW) - 1, starts = s->left >> 1;
+    const uint64_t real = ((uint64_t)1 << s->job.count) - 1, starts = s->left >> 1;
     uint32_t *out = s->ret->ids;
-    for (size_t r = 0; r < REGISTERS; r++) {
+    for (size_t r = 0; r < REGISTERS && r * 16 < s->job.count; r++) {
         const __mmask16 here = (__mmask16)((starts & real) >> 16 * r);
         const __m512i id = _mm512_loadu_si512(s->id + 1 + 16 * r);
         const __mmask16 strange = here & _mm512_cmpeq_epi32_mask(id, _mm512_set1_epi32((int)w->stranger));
-        _mm512_storeu_si512(
-            out, _mm512_maskz_compress_epi32(here, _mm512_mask_loadu_epi32(id, strange, s->ids + 16 * r)));
+        const __m512i own = _mm512_mask_loadu_epi32(id, strange, s->job.ids + 16 * r);
+        _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(here, own));
         out += __builtin_popcount(here);
     }
+    s->ret->tokens = (uint32_t)(out - s->ret->ids);
     s->ret->starts = starts;
 }
 
-void lm_bpe_windows_avx512(const struct lm_bpe_wide *w, const uint32_t *ids, size_t step, size_t count,
+void lm_bpe_windows_avx512(const struct lm_bpe_wide *w, const struct lm_bpe_job *jobs, size_t count,
                            struct lm_bpe_window *ret)
 {
     const struct lm_bpe_wide at_hand = *w;
     struct slot slots[SLOTS];
-    size_t used = 0, window = 0;
+    size_t used = 0, next = 0;
     w = &at_hand;
-    for (; used < SLOTS && window < count; window++)
-        slot_fill(w, &slots[used++], ids + window * step, &ret[window]);
+    for (; used < SLOTS && next < count; next++)
+        slot_fill(w, &slots[used++], jobs[next], &ret[next]);
     while (used > 0) {
         for (size_t k = 0; k < used; k++)
             slot_note(w, &slots[k]);
@@ -307,9 +310,9 @@ void lm_bpe_windows_avx512(const struct lm_bpe_wide *w, const uint32_t *ids, siz
             if (slot_merge(w, s))
                 continue;
             slot_empty(w, s);
-            if (window < count) {
-                slot_fill(w, s, ids + window * step, &ret[window]);
-                window++;
+            if (next < count) {
+                slot_fill(w, s, jobs[next], &ret[next]);
+                next++;
             } else {
                 *s = slots[--used];   // which has not had its turn
                 k--;

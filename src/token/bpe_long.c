@@ -80,11 +80,10 @@ static const struct lm_bpe_window *window_at(struct joiner *j, size_t index)
         const size_t rest = j->windows - index;
         j->first = index;
         j->solved = rest < BATCH ? rest : BATCH;
-        const size_t even = j->solved - (rest == j->solved);   // all but the last window of the text
-        lm_bpe_windows_avx512(j->w, j->ids + index * STEP, STEP, even, j->window + 1);
-        if (even < j->solved)
-            lm_bpe_windows_avx512(j->w, j->ids + window_start(j, j->windows - 1), STEP, 1,
-                                  j->window + 1 + even);
+        struct lm_bpe_job jobs[BATCH];
+        for (size_t i = 0; i < j->solved; i++)
+            jobs[i] = (struct lm_bpe_job){ j->ids + window_start(j, index + i), LM_BPE_WINDOW };
+        lm_bpe_windows_avx512(j->w, jobs, j->solved, j->window + 1);
     }
     return &j->window[1 + index - j->first];
 }

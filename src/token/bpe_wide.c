@@ -94,3 +94,19 @@ size_t lm_bpe_wide_merge(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, 
 #endif
     return lm_bpe_merge(w->bpe, s, ids, count);
 }
+
+void lm_bpe_wide_merge_jobs(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s,
+                            const struct lm_bpe_job *jobs, size_t count, struct lm_bpe_window *ret)
+{
+#ifdef __x86_64__
+    enum { FEW = 3 };   // which would wait for themselves
+    if (w->lines && lm_isa_has(LM_ISA_AVX512) && count > FEW) {
+        lm_bpe_windows_avx512(w, jobs, count, ret);
+        return;
+    }
+#endif
+    for (size_t i = 0; i < count; i++) {
+        memcpy(ret[i].ids, jobs[i].ids, jobs[i].count * sizeof(*ret[i].ids));
+        ret[i].tokens = (uint32_t)lm_bpe_wide_merge(w, s, ret[i].ids, jobs[i].count);
+    }
+}

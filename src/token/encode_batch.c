@@ -1,17 +1,23 @@
 /* token/encode_batch.c - many texts, or large ones, with several threads.
  *
- * Each thread has an encoder and one array of ids; a job is a text, or a part of a large one that breaks.h
- * has broken.  Jobs are handed out in order, and put together in order: nothing depends on the threads. */
+ * Each thread has an encoder; a job is a text, or a part of a large one that breaks.h has broken.  Jobs are
+ * handed out in order, and put together in order: nothing depends on the threads.
+ *
+ * The ids of a job are copied behind those of the jobs before it as soon as these are done, by the thread
+ * that makes it so, and their memory serves the next job: it is still in the caches, and touched once. */
 #include "base/sys.h"
 #include "token/plan.h"
 
-#include <omp.h>
+#include <pthread.h>
 
-enum { JOB_BYTES = 1 << 20, JOB_MIN = JOB_BYTES / 4 };
+enum { JOB_BYTES = 1 << 18, JOB_MIN = JOB_BYTES / 4 };
+enum { BYTES_PER_ID = 3 };   // as many ids ret has room for beforehand; hardly a text makes more
 
 struct job {
-    size_t text, start, end;       // bytes of the text
-    size_t thread, first, count;   // where its ids are
+    size_t text, start, end;   // bytes of the text
+    struct lm_tokens ids;      // from when it is done until they are copied
+    size_t place, count;       // of its ids among all
+    bool done;
 };
 
 struct batch {
@@ -19,6 +25,11 @@ struct batch {
     const struct lm_str *texts;
     struct job *jobs;
     size_t count, cap;
+    /* What follows belongs to who holds the lock. */
+    pthread_mutex_t lock;
+    size_t settled, place;    // jobs that are done and have all been before; their ids
+    struct lm_tokens *free;   // memory of copied jobs
+    size_t free_count, free_cap;
 };
 
 static void add_jobs(struct batch *b, size_t index)
@@ -35,24 +46,60 @@ static void add_jobs(struct batch *b, size_t index)
     }
 }
 
-static void put_together(const struct batch *b, const struct lm_tokens *parts, struct lm_tokens *ret,
-                         size_t *ret_ends)
+static struct lm_tokens memory_of_another(struct batch *b)
 {
-    size_t total = ret->len;
-    LM_FREE size_t *places = lm_alloc((b->count + 1) * sizeof(*places));
-    for (size_t i = 0; i < b->count; i++) {
-        places[i] = total;
-        total += b->jobs[i].count;
-        if (ret_ends)
-            ret_ends[b->jobs[i].text] = total;
+    struct lm_tokens ids = { 0 };
+    pthread_mutex_lock(&b->lock);
+    if (b->free_count > 0)
+        ids = b->free[--b->free_count];
+    pthread_mutex_unlock(&b->lock);
+    ids.len = 0;
+    return ids;
+}
+
+static void copy_ids(struct job *job, struct lm_tokens *ret)
+{
+    if (job->count > 0)
+        memcpy(ret->ids + job->place, job->ids.ids, job->count * sizeof(*ret->ids));
+}
+
+/* Gives places to all jobs that now have none undone before them, and copies those that ret has room for. */
+static void settle(struct batch *b, struct job *job, struct lm_tokens *ret)
+{
+    pthread_mutex_lock(&b->lock);
+    const size_t from = b->settled;
+    job->done = true;
+    for (; b->settled < b->count && b->jobs[b->settled].done; b->settled++) {
+        b->jobs[b->settled].place = b->place;
+        b->place += b->jobs[b->settled].count;
     }
-    lm_tokens_room(ret, total);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(lm_threads())
-    for (size_t i = 0; i < b->count; i++)
-        if (b->jobs[i].count > 0)
-            memcpy(ret->ids + places[i], parts[b->jobs[i].thread].ids + b->jobs[i].first,
-                   b->jobs[i].count * sizeof(*ret->ids));
-    ret->len = total;
+    const size_t to = b->settled;
+    pthread_mutex_unlock(&b->lock);
+    for (size_t i = from; i < to && b->jobs[i].place + b->jobs[i].count <= ret->cap; i++) {
+        copy_ids(&b->jobs[i], ret);
+        pthread_mutex_lock(&b->lock);
+        lm_grow(&b->free, &b->free_cap, b->free_count + 1, sizeof(*b->free));
+        b->free[b->free_count++] = b->jobs[i].ids;
+        pthread_mutex_unlock(&b->lock);
+        b->jobs[i].ids = (struct lm_tokens){ 0 };
+    }
+}
+
+/* What ret had no room for, and the end of each text. */
+static void put_together(struct batch *b, struct lm_tokens *ret, size_t *ret_ends)
+{
+    size_t left = 0;
+    for (; left < b->count && b->jobs[left].place + b->jobs[left].count <= ret->cap; left++)
+        ret->len = b->jobs[left].place + b->jobs[left].count;   // which stays when ret grows
+    lm_tokens_room(ret, b->place);
+    for (size_t i = 0; i < b->count; i++) {
+        if (i >= left)
+            copy_ids(&b->jobs[i], ret);
+        lm_tokens_release(&b->jobs[i].ids);
+        if (ret_ends)
+            ret_ends[b->jobs[i].text] = b->jobs[i].place + b->jobs[i].count;
+    }
+    ret->len = b->place;
 }
 
 static void encode_alone(const struct batch *b, size_t count, bool allow_special, struct lm_tokens *ret,
@@ -76,30 +123,31 @@ void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, s
         encode_alone(&b, count, allow_special, ret, ret_ends);
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        add_jobs(&b, i);
     size_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        add_jobs(&b, i);
         bytes += texts[i].len;
-    LM_FREE struct lm_tokens *parts = lm_zalloc(threads, sizeof(*parts));
+    }
+    lm_tokens_room(ret, ret->len + bytes / BYTES_PER_ID);
+    b.place = ret->len;
+    pthread_mutex_init(&b.lock, NULL);
 #pragma omp parallel num_threads(lm_threads())
     {
-        const size_t me = (size_t)omp_get_thread_num();
         struct lm_encoder *e = lm_encoder_new(t);
-        lm_tokens_room(&parts[me], bytes / threads / 2);
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < b.count; i++) {
             struct job *job = &b.jobs[i];
-            const struct lm_str text = texts[job->text];
-            job->thread = me;
-            job->first = parts[me].len;
-            lm_encode_part(e, text, job->start, job->end, allow_special, &parts[me]);
-            job->count = parts[me].len - job->first;
+            job->ids = memory_of_another(&b);
+            lm_encode_part(e, texts[job->text], job->start, job->end, allow_special, &job->ids);
+            job->count = job->ids.len;
+            settle(&b, job, ret);
         }
         lm_encoder_free(e);
     }
-    put_together(&b, parts, ret, ret_ends);
-    for (size_t i = 0; i < threads; i++)
-        lm_tokens_release(&parts[i]);
+    put_together(&b, ret, ret_ends);
+    for (size_t i = 0; i < b.free_count; i++)
+        lm_tokens_release(&b.free[i]);
+    pthread_mutex_destroy(&b.lock);
+    free(b.free);
     free(b.jobs);
 }
