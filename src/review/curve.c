@@ -25,6 +25,8 @@ static const struct {
     { "lr", offsetof(struct lm_curve, lr) },
     { "grad_norm", offsetof(struct lm_curve, grad_norm) },
     { "noisy_grad_norm", offsetof(struct lm_curve, grad_norm) },
+    { "margin", offsetof(struct lm_curve, margin) },
+    { "accuracy", offsetof(struct lm_curve, accuracy) },
 };
 enum { LINE_COUNT = sizeof(lines) / sizeof(lines[0]), STEP = LINE_COUNT, FIELD_COUNT };
 
@@ -106,8 +108,8 @@ void lm_points_thin(struct lm_points *points, size_t points_max, size_t *ret_run
 
 void lm_curve_release(struct lm_curve *curve)
 {
-    struct lm_points *const all[] = { &curve->loss, &curve->heldout, &curve->heldout_loss, &curve->lr,
-                                      &curve->grad_norm };
+    struct lm_points *const all[] = { &curve->loss,      &curve->heldout, &curve->heldout_loss, &curve->lr,
+                                      &curve->grad_norm, &curve->margin,  &curve->accuracy };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         free(all[i]->x);
         free(all[i]->y);

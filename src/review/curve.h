@@ -2,7 +2,7 @@
 #define LM_REVIEW_CURVE_H
 /* review/curve.h - the course of a training run, from its metrics.jsonl: one object a step, keys step, loss,
  * lr, grad_norm, and at evaluations heldout_loss, heldout_bits_per_byte.  A private run has no loss, and
- * noisy_grad_norm. */
+ * noisy_grad_norm; a run on preferences has margin and accuracy. */
 
 #include "base/err.h"
 #include "base/str.h"
@@ -14,10 +14,11 @@ struct lm_points {
 
 /* Zero-initialised is empty. */
 struct lm_curve {
-    struct lm_points loss;           // nats per token, at each step
+    struct lm_points loss;           // nats per token (of preferences: per pair), at each step
     struct lm_points heldout;        // bits per byte
     struct lm_points heldout_loss;   // nats per token
     struct lm_points lr, grad_norm;
+    struct lm_points margin, accuracy;   // of a run on preferences, whose loss is nats per pair
 };
 
 enum lm_rc lm_curve_parse(struct lm_str jsonl, const char *name, struct lm_curve *ret, struct lm_err *err);

@@ -42,6 +42,15 @@ void lm_page_fact_count(const char *name, uint64_t count, struct lm_buf *ret)
     lm_page_fact_close(ret);
 }
 
+void lm_page_chart(const struct lm_svg_chart *chart, const char *note, struct lm_buf *ret)
+{
+    const bool cut = lm_svg_chart(chart, ret);
+    if (cut || *note)
+        lm_html_addf(ret, "<figcaption>%s%s%s</figcaption>", note, cut && *note ? " " : "",
+                     cut ? "What is higher than the picture is cut off." : "");
+    lm_buf_puts(ret, "</figure>\n");
+}
+
 void lm_page_legend(const char *css_class, const char *text, struct lm_buf *ret)
 {
     lm_html_addf(ret, "<li class=\"%s\"><i></i>%s</li>", css_class, text);

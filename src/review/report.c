@@ -32,9 +32,8 @@ static void add_verdict(const struct lm_review_result *r, struct lm_buf *ret)
 
 static void add_gates(const struct lm_review_result *r, struct lm_buf *ret)
 {
-    lm_buf_puts(ret, "<table class=\"gates\"><thead><tr><th>Gate</th><th class=\"n\">Value</th><th "
-                     "class=\"n\">Must be</th>"
-                     "<th>Result</th></tr></thead><tbody>\n");
+    lm_buf_puts(ret, "<table class=\"gates\"><thead><tr><th>Gate</th><th class=\"n\">Value</th>"
+                     "<th class=\"n\">Must be</th><th>Result</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < r->gate_count; i++) {
         const struct lm_gate_result *g = &r->gates[i];
         lm_html_addf(ret, "<tr><td>%s%s%s<small>%s</small></td><td class=\"n\">",
@@ -84,8 +83,8 @@ static void add_heldout(const struct lm_review_result *r, struct lm_buf *ret)
         lm_buf_printf(ret, " of a %d-gram model of the same training text", (int)r->config->ngram_order);
     }
     lm_buf_puts(ret, ".</p>\n");
-    lm_buf_puts(ret, "<table><thead><tr><th>Held-out text</th><th class=\"n\">bits per byte, 95 %</th>"
-                     "<th class=\"b\"></th></tr></thead><tbody>\n");
+    lm_buf_puts(ret, "<table><thead><tr><th>Held-out text</th><th class=\"n\">bits per byte, "
+                     "95 %</th><td class=\"b\"></td></tr></thead><tbody>\n");
     add_bits_row("This model", "", &h->model, max, false, ret);
     add_bits_row("Baseline", "interpolated Kneser-Ney n-grams", &h->baseline, max, true, ret);
     lm_buf_puts(ret, "</tbody></table>\n");
@@ -124,7 +123,7 @@ static void add_footer(const struct lm_review_result *r, struct lm_buf *ret)
         "<footer><h2>How it was measured</h2>\n<p class=\"soft\">Each number is defined by its signature; "
         "numbers with different signatures must not be compared. Intervals hold 95 % of the values "
         "that other documents or questions of the same kind would give (bootstrap).</p>\n"
-        "<div class=\"wide\"><table class=\"signed\"><tbody>\n");
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"signed\"><tbody>\n");
     add_signature("Bits per byte", "model", r->heldout.model.signature, ret);
     add_signature("Bits per byte", "baseline", r->heldout.baseline.signature, ret);
     /* Metrics are signed alike for all snapshots: shown once. */

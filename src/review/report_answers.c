@@ -43,7 +43,7 @@ static void add_row(const char *title, const char *meaning, double value, const 
 static void add_scores(const struct lm_answers *a, struct lm_buf *ret)
 {
     lm_buf_puts(ret, "<table><thead><tr><th>Answers against references</th><th class=\"n\">score, 95 %</th>"
-                     "<th class=\"b\"></th></tr></thead><tbody>\n");
+                     "<td class=\"b\"></td></tr></thead><tbody>\n");
     for (size_t m = 0; m < LM_ANSWER_METRICS; m++) {
         const struct lm_metric_score *s = &a->scores[m];
         const double max = lm_metric_find(lm_answer_metrics[m].metric)->max;
@@ -59,7 +59,7 @@ static void add_loss(const struct lm_answers *a, struct lm_buf *ret)
     const struct lm_answer_loss *l = &a->loss;
     const double max = l->base > l->snapshot ? l->base : l->snapshot;
     lm_buf_puts(ret, "<table><thead><tr><th>Surprise at the reference answers, nats per token</th>"
-                     "<th class=\"n\">loss, 95 %</th><th class=\"b\"></th></tr></thead><tbody>\n");
+                     "<th class=\"n\">loss, 95 %</th><td class=\"b\"></td></tr></thead><tbody>\n");
     add_row("This model", "fine-tuned; lower is better", l->snapshot, &l->snapshot_interval, 1.1 * max, 3,
             false, ret);
     add_row("Base model", "before fine-tuning, on the same questions", l->base, &l->base_interval, 1.1 * max,

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "review/curve.h"
 #include "review/html.h"
-#include "review/number.h"
+#include "review/page.h"
 #include "review/report.h"
 #include "review/svg.h"
 
@@ -22,8 +22,8 @@ static void to_bits_per_byte(struct lm_points *loss, double bytes_per_token)
 static double useful_maximum(const struct lm_curve *c, double baseline)
 {
     double max = isfinite(baseline) ? baseline * 1.5 : 0;
-    if (c->heldout.len > 0)
-        max = fmax(max, 1.6 * c->heldout.y[c->heldout.len - 1]);
+    for (size_t i = c->heldout.len / 2; i < c->heldout.len; i++)   // the second half of the course
+        max = fmax(max, 1.1 * c->heldout.y[i]);
     return max;
 }
 
@@ -65,11 +65,10 @@ static void add_chart(const struct lm_review_result *r, struct lm_curve *c, stru
     };
     lm_buf_puts(ret, "<h3>How it learned</h3>\n<figure>");
     add_legend(r, c, run, ret);
-    lm_buf_puts(ret, "<div class=\"wide\">");
-    lm_svg_chart(&chart, ret);
-    lm_buf_puts(ret,
-                "</div><figcaption>Held-out points are evaluations during training, on part of the held-out "
-                "text. Lower is better.</figcaption></figure>\n");
+    lm_page_chart(&chart,
+                  "Held-out points are evaluations during training, on part of the held-out text. Lower is "
+                  "better.",
+                  ret);
 }
 
 enum lm_rc lm_report_curve(const struct lm_review_result *r, struct lm_buf *ret, struct lm_err *err)

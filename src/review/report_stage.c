@@ -92,7 +92,7 @@ static void add_bars(const char *title, json_t *object, struct lm_buf *ret)
         return;
     lm_buf_puts(ret, "<table><thead><tr><th class=\"cap\">");
     add_name(title, ret);
-    lm_buf_puts(ret, "</th><th class=\"n\"></th><th class=\"b\"></th></tr></thead><tbody>\n");
+    lm_buf_puts(ret, "</th><td class=\"n\"></td><td class=\"b\"></td></tr></thead><tbody>\n");
     json_object_foreach(object, key, value)
     {
         if (!json_is_number(value))
@@ -139,7 +139,7 @@ static void add_table(const char *title, json_t *list, struct lm_buf *ret)
         return;
     lm_buf_puts(ret, "<h3 class=\"cap\">");
     add_name(title, ret);
-    lm_buf_puts(ret, "</h3>\n<div class=\"wide\"><table><thead><tr>");
+    lm_buf_puts(ret, "</h3>\n<div class=\"wide\" tabindex=\"0\"><table><thead><tr>");
     for (size_t k = 0; k < c.len; k++) {
         lm_buf_puts(ret, c.number[k] ? "<th class=\"n\">" : "<th>");
         add_name(c.keys[k], ret);

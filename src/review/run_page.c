@@ -43,9 +43,8 @@ static void add_facts(const struct lm_curve *c, struct lm_buf *ret)
 /* ---- charts ---- */
 
 /* The first steps of a random model would flatten all the rest: the middle half of the course fits. */
-static double useful_maximum(const struct lm_curve *c)
+static double useful_maximum(const struct lm_points *p)
 {
-    const struct lm_points *p = c->loss.len ? &c->loss : &c->heldout_loss;
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < p->len; i++) {
         low = fmin(low, p->y[i]);
@@ -58,7 +57,7 @@ static double useful_maximum(const struct lm_curve *c)
 static void add_loss(struct lm_curve *c, struct lm_buf *ret)
 {
     size_t run;
-    const double y_max = useful_maximum(c);
+    const double y_max = useful_maximum(c->loss.len ? &c->loss : &c->heldout_loss);
     lm_points_thin(&c->loss, POINTS_MAX, &run);
     const struct lm_svg_series series[] = {
         { .css_class = "train", .x = c->loss.x, .y = c->loss.y, .len = c->loss.len },
@@ -85,24 +84,43 @@ static void add_loss(struct lm_curve *c, struct lm_buf *ret)
     }
     if (c->heldout_loss.len > 0)
         lm_page_legend("heldout", "held-out text", ret);
-    lm_buf_puts(ret, "</ul><div class=\"wide\">");
-    lm_svg_chart(&chart, ret);
-    lm_buf_puts(ret, "</div></figure>\n");
+    lm_buf_puts(ret, "</ul>");
+    lm_page_chart(&chart, "", ret);
 }
 
-static void add_course(struct lm_points *p, const char *heading, const char *id, struct lm_buf *ret)
+/* One line with a picture of its own; y_max 0: all of it is shown. */
+static void add_course(struct lm_points *p, const char *heading, const char *y_label, const char *id,
+                       double y_max, struct lm_buf *ret)
 {
     size_t run;
     if (p->len < 2)
         return;
     lm_points_thin(p, POINTS_MAX, &run);
     const struct lm_svg_series series = { .css_class = "heldout", .x = p->x, .y = p->y, .len = p->len };
-    const struct lm_svg_chart chart = {
-        .title = heading, .x_label = "step", .y_label = "", .series = &series, .series_count = 1, .id = id
-    };
-    lm_html_addf(ret, "<h2>%s</h2>\n<figure><div class=\"wide\">", heading);
-    lm_svg_chart(&chart, ret);
-    lm_buf_puts(ret, "</div></figure>\n");
+    const struct lm_svg_chart chart = { .title = heading,
+                                        .x_label = "step",
+                                        .y_label = y_label,
+                                        .series = &series,
+                                        .series_count = 1,
+                                        .y_max = y_max,
+                                        .id = id };
+    struct lm_buf note = { 0 };
+    if (run > 1)
+        lm_buf_printf(&note, "Each point is the mean of %zu steps.", run);
+    lm_html_addf(ret, "<h2>%s</h2>\n<figure>", heading);
+    lm_page_chart(&chart, note.len ? note.ptr : "", ret);
+    lm_buf_release(&note);
+}
+
+/* A loss of pairs and one of tokens are not to be compared: no picture has both. */
+static void add_preferences(struct lm_curve *c, struct lm_buf *ret)
+{
+    add_course(&c->loss, "Loss on preferences", "loss, nats per pair", "loss", 0, ret);
+    add_course(&c->accuracy, "Pairs whose chosen answer gained more", "share of the step's pairs", "accuracy",
+               0, ret);
+    add_course(&c->margin, "Margin", "chosen over rejected, nats times beta", "margin", 0, ret);
+    add_course(&c->heldout_loss, "Loss on held-out answers", "loss, nats per token", "heldout",
+               useful_maximum(&c->heldout_loss), ret);
 }
 
 static void add_page(struct lm_curve *c, const char *title, struct lm_buf *ret)
@@ -113,10 +131,13 @@ static void add_page(struct lm_curve *c, const char *title, struct lm_buf *ret)
         lm_buf_puts(ret,
                     "<p class=\"soft\">The run was private: losses and gradients of training text are not "
                     "recorded; the norm is that of the gradient with its noise.</p>\n");
-    if (c->loss.len + c->heldout_loss.len > 0)
+    if (c->margin.len > 0)
+        add_preferences(c, ret);
+    else if (c->loss.len + c->heldout_loss.len > 0)
         add_loss(c, ret);
-    add_course(&c->lr, "Learning rate", "lr", ret);
-    add_course(&c->grad_norm, "Norm of the gradient", "norm", ret);
+    add_course(&c->lr, "Learning rate", "learning rate", "lr", 0, ret);
+    add_course(&c->grad_norm, "Norm of the gradient", c->loss.len ? "before clipping" : "with its noise",
+               "norm", 0, ret);
     lm_page_close(ret);
 }
 

@@ -113,7 +113,7 @@ static void add_ticks(const struct scale *x, struct lm_buf *ret)
 static void add_log_ticks(const struct scale *x, struct lm_buf *ret)
 {
     static const double times[] = { 1, 2, 5 };
-    const size_t per_decade = x->high - x->low < 2.5 ? 3 : 1;
+    const size_t per_decade = x->high - x->low < 3 ? 3 : 1;
     for (int decade = (int)floor(x->low); decade <= x->high; decade++)
         for (size_t i = 0; i < per_decade; i++) {
             const double value = times[i] * pow(10, decade);
@@ -173,7 +173,7 @@ static void add_series(const struct lm_svg_series *s, const struct scale *x, con
     for (size_t i = 0; s->dots && i < s->len; i++) {
         if (s->y[i] > y->high)
             continue;
-        lm_html_addf(ret, "<circle class=\"%s\" r=\"2.5\"", s->css_class);
+        lm_html_addf(ret, "<circle class=\"%s\" r=\"%s\"", s->css_class, s->bare ? "4" : "2.5");
         add_attr(ret, "cx", place(x, s->x[i]));
         add_attr(ret, "cy", place(y, s->y[i]));
         if (s->titles)
@@ -191,7 +191,7 @@ static void extend(double value, double *low, double *high)
     *high = fmax(*high, value);
 }
 
-void lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret)
+bool lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret)
 {
     double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
     for (size_t k = 0; k < chart->series_count; k++)
@@ -202,6 +202,7 @@ void lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret)
     LM_ASSERT(x_low <= x_high);
     for (size_t k = 0; k < chart->level_count; k++)
         extend(chart->levels[k].y, &y_low, &y_high);
+    const double y_most = y_high;
     if (chart->y_max > y_low && chart->y_max < y_high)
         y_high = chart->y_max;
     LM_ASSERT(!chart->x_log || x_low > 0);
@@ -226,6 +227,7 @@ void lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret)
     for (size_t k = 0; k < chart->series_count; k++)
         add_series(&chart->series[k], &x, &y, ret);
     lm_buf_puts(ret, "</g></svg>\n");
+    return y_most > y.high;
 }
 
 /* ---- bar ---- */

@@ -33,8 +33,8 @@ struct lm_svg_chart {
     const char *id;   // of the picture on its page, for pages with several; NULL: "plot"
 };
 
-/* Appends <svg class="chart">.  At least one point in all. */
-void lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret);
+/* Appends <svg class="chart">.  At least one point in all.  Whether something was cut off. */
+bool lm_svg_chart(const struct lm_svg_chart *chart, struct lm_buf *ret);
 
 /* Appends <svg class="bar">: 0..max with a bar to `value` and a whisker low..high (none when low > high). */
 void lm_svg_bar(double value, double low, double high, double max, struct lm_buf *ret);

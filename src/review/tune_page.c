@@ -23,15 +23,15 @@ enum {
 };
 
 static const char style[] =
-    ".chart .trial{stroke:var(--soft);stroke-width:1;opacity:.35}\n"
-    ".chart .course{stroke:var(--soft);stroke-width:.75;opacity:.2}\n"
-    ".chart circle.trial,.chart circle.early{fill:var(--soft);stroke:none;opacity:.7}\n"
-    ".chart circle.early{opacity:.3}\n"
+    ".chart .trial{stroke:var(--soft);stroke-width:1.5;opacity:.8}\n"
+    ".chart .course{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 3;opacity:.6}\n"
+    ".chart circle.trial{fill:var(--soft);stroke:none}\n"
+    ".chart circle.early{fill:var(--paper);stroke:var(--soft);stroke-width:1.5}\n"
     ".chart .best{stroke:var(--model);stroke-width:2.5}\n"
-    ".chart .bestcourse{stroke:var(--model);stroke-width:1;opacity:.45}\n"
+    ".chart .bestcourse{stroke:var(--model);stroke-width:1;stroke-dasharray:2 3}\n"
     ".chart circle.best{fill:var(--model);stroke:none}\n"
     ".legend .trial i{border-color:var(--soft)}\n.legend .best i{border-color:var(--model)}\n"
-    ".legend .early i{border-color:var(--soft);opacity:.3}\n"
+    ".legend .course i{border-color:var(--soft);border-top-style:dotted}\n"
     "tr.best td{font-weight:600}\n";
 
 /* One trial, from its records. */
@@ -274,10 +274,9 @@ static void add_course(struct page *p, double y_max, struct lm_buf *ret)
     lm_buf_puts(ret, "<h2>Over the steps</h2>\n<figure><ul class=\"legend\">");
     lm_page_legend("best", "the best trial", ret);
     lm_page_legend("trial", "the others", ret);
-    lm_page_legend("early", "loss on training text", ret);
-    lm_buf_puts(ret, "</ul><div class=\"wide\">");
-    lm_svg_chart(&chart, ret);
-    lm_buf_puts(ret, "</div></figure>\n");
+    lm_page_legend("course", "loss on training text", ret);
+    lm_buf_puts(ret, "</ul>");
+    lm_page_chart(&chart, "", ret);
 }
 
 struct axis {
@@ -287,22 +286,42 @@ struct axis {
     bool is_named, is_log;
 };
 
-/* Places of the trials: numbers as they are, words by their first appearance. */
+/* Numbers by their size; words, where none is one, stay as they came. */
+static int by_number(const void *a, const void *b)
+{
+    double x = 0, y = 0;
+    (void)lm_str_to_f64(lm_str(*(const char *const *)a), &x);
+    (void)lm_str_to_f64(lm_str(*(const char *const *)b), &y);
+    return x < y ? -1 : x > y;
+}
+
+static size_t name_index(const struct axis *axis, const char *name)
+{
+    size_t k = 0;
+    while (k < axis->name_count && strcmp(axis->names[k], name) != 0)
+        k++;
+    return k;
+}
+
+/* Places of the trials: numbers of a range as they are; of a list, like words, side by side. */
 static void fill_axis(struct page *p, size_t param, struct axis *ret)
 {
+    bool words = false;
     ret->x = lm_arena_alloc(&p->arena, (p->count + 1) * sizeof *ret->x);
     for (size_t i = 0; i < p->count; i++)
-        ret->is_named |= !lm_str_to_f64(lm_str(p->trials[i].values[param]), &ret->x[i]);
+        words |= !lm_str_to_f64(lm_str(p->trials[i].values[param]), &ret->x[i]);
+    ret->is_named = words || !strstr(p->texts[param], "..");
     ret->is_log = !ret->is_named && lm_str_starts(lm_str(p->texts[param]), LM_STR("log:"));
     for (size_t i = 0; i < p->count; i++)
         ret->is_log &= ret->x[i] > 0;
-    for (size_t i = 0; ret->is_named && i < p->count; i++) {
-        size_t k = 0;
-        while (k < ret->name_count && strcmp(ret->names[k], p->trials[i].values[param]) != 0)
-            k++;
-        if (k == ret->name_count && k < NAMES_MAX)
+    for (size_t i = 0; ret->is_named && i < p->count; i++)
+        if (ret->name_count < NAMES_MAX && name_index(ret, p->trials[i].values[param]) == ret->name_count)
             ret->names[ret->name_count++] = p->trials[i].values[param];
-        ret->x[i] = (double)(k < NAMES_MAX ? k : NAMES_MAX - 1);
+    if (!words)
+        qsort(ret->names, ret->name_count, sizeof *ret->names, by_number);
+    for (size_t i = 0; ret->is_named && i < p->count; i++) {
+        const size_t k = name_index(ret, p->trials[i].values[param]);
+        ret->x[i] = (double)(k < ret->name_count ? k : ret->name_count - 1);
     }
 }
 
@@ -338,19 +357,20 @@ static void add_parameter(struct page *p, size_t param, double y_max, struct lm_
                                                       .bare = true,
                                                       .titles = titles };
     }
-    const struct lm_svg_chart chart = { .title = p->names[param],
-                                        .x_label = p->names[param],
-                                        .y_label = "held-out loss",
-                                        .series = series,
-                                        .series_count = count,
-                                        .y_max = y_max,
-                                        .x_log = axis.is_log,
-                                        .x_names = axis.is_named ? axis.names : NULL,
-                                        .x_name_count = axis.name_count,
-                                        .id = lm_arena_printf(&p->arena, "p%zu", param) };
-    lm_html_addf(ret, "<h3>%s</h3>\n<figure><div class=\"wide\">", p->names[param]);
-    lm_svg_chart(&chart, ret);
-    lm_buf_puts(ret, "</div></figure>\n");
+    const struct lm_svg_chart chart = {
+        .title = lm_arena_printf(&p->arena, "Held-out loss of the trials against %s", p->names[param]),
+        .x_label = p->names[param],
+        .y_label = "held-out loss, nats per token",
+        .series = series,
+        .series_count = count,
+        .y_max = y_max,
+        .x_log = axis.is_log,
+        .x_names = axis.is_named ? axis.names : NULL,
+        .x_name_count = axis.name_count,
+        .id = lm_arena_printf(&p->arena, "p%zu", param)
+    };
+    lm_html_addf(ret, "<h3>%s</h3>\n<figure>", p->names[param]);
+    lm_page_chart(&chart, "", ret);
 }
 
 /* ---- text ---- */
@@ -373,10 +393,12 @@ static void add_verdict(const struct page *p, struct lm_buf *ret)
 static void add_table(const struct page *p, struct lm_buf *ret)
 {
     LM_ASSERT(p->trials || p->count == 0);
-    lm_buf_puts(ret, "<h2>All trials</h2>\n<div class=\"wide\"><table><thead><tr><th class=\"n\">Trial</th>");
+    lm_buf_puts(ret, "<h2>All trials</h2>\n<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th "
+                     "class=\"n\">Trial</th>");
     for (size_t i = 0; i < p->param_count; i++)
         lm_html_addf(ret, "<th class=\"n\">%s</th>", p->names[i]);
-    lm_buf_puts(ret, "<th class=\"n\">Steps</th><th class=\"n\">Held-out loss</th></tr></thead><tbody>\n");
+    lm_buf_puts(ret, "<th class=\"n\">Steps</th><th class=\"n\">Held-out loss</th></tr>"
+                     "</thead><tbody>\n");
     for (size_t i = 0; i < p->count; i++) {
         const struct trial *t = &p->trials[i];
         lm_buf_printf(ret, "<tr%s><td class=\"n\">%llu</td>", t == p->best ? " class=\"best\"" : "",
@@ -412,7 +434,10 @@ static void add_page(struct page *p, struct lm_buf *ret)
         add_course(p, y_max, ret);
         lm_buf_puts(
             ret, "<h2>Against each parameter</h2>\n<p class=\"soft\">Each point is a trial at the last rung "
-                 "it came to; those that stopped early are pale. Point at one to see its settings.</p>\n");
+                 "it came to; those that stopped early are hollow, the best is filled and blue, failed ones "
+                 "are in the "
+                 "table only. "
+                 "Point at one to see its settings.</p>\n");
         for (size_t i = 0; i < p->param_count; i++)
             add_parameter(p, i, y_max, ret);
     }

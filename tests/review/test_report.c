@@ -7,6 +7,7 @@
 #include "review/curve.h"
 #include "review/html.h"
 #include "review/report.h"
+#include "review/run_page.h"
 #include "review/svg.h"
 
 #include <jansson.h>
@@ -437,6 +438,52 @@ static void a_chart_of_one_point_is_drawn(void **state)
     lm_buf_release(&b);
 }
 
+/* training.html of a made-up log. */
+static struct lm_buf run_page_of(const char *line, int steps, double last)
+{
+    struct lm_buf log = { 0 }, page = { 0 };
+    assert_int_equal(lm_dir_make("run", NULL), LM_OK);
+    for (int step = 1; step <= steps; step++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        lm_buf_printf(&log, line, step,
+                      step == 1 ? 100.0 : last + step % 3 * 0.1);   // a line of the tests below
+#pragma GCC diagnostic pop
+    }
+    assert_int_equal(lm_file_write("run/metrics.jsonl", lm_buf_str(&log), NULL), LM_OK);
+    assert_int_equal(lm_run_page("run", "<b>finetune</b>", NULL), LM_OK);
+    assert_int_equal(lm_file_read("run/training.html", 1 << 20, &page, NULL), LM_OK);
+    assert_null(strstr(page.ptr, "<b>"));
+    lm_buf_release(&log);
+    return page;
+}
+
+static void a_page_says_what_is_cut_off(void **state)
+{
+    (void)state;
+    static const char cut[] = "is cut off.</figcaption>";
+    static const char line[] = "{\"step\":%d,\"loss\":%g,\"lr\":0.1,\"grad_norm\":1,\"tokens\":9}\n";
+    struct lm_buf page = run_page_of(line, 40, 2);   // the first loss is far above all others
+    assert_contains(page.ptr, cut);
+    lm_buf_release(&page);
+    page = run_page_of(line, 40, 99.9);
+    assert_null(strstr(page.ptr, cut));
+    lm_buf_release(&page);
+}
+
+static void losses_of_pairs_and_of_tokens_share_no_picture(void **state)
+{
+    (void)state;
+    struct lm_buf page = run_page_of("{\"step\":%d,\"loss\":%g,\"margin\":0.5,\"accuracy\":1,\"lr\":0.1,"
+                                     "\"grad_norm\":1,\"heldout_loss\":3}\n",
+                                     10, 0.5);
+    assert_contains(page.ptr, "loss, nats per pair");
+    assert_contains(page.ptr, "share of the step&#39;s pairs");
+    assert_contains(page.ptr, "loss, nats per token");
+    assert_null(strstr(page.ptr, "on training and on held-out text"));
+    lm_buf_release(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +500,8 @@ int main(void)
         cmocka_unit_test(the_records_are_json),
         cmocka_unit_test(a_curve_is_thinned_by_means),
         cmocka_unit_test(a_chart_of_one_point_is_drawn),
+        cmocka_unit_test(a_page_says_what_is_cut_off),
+        cmocka_unit_test(losses_of_pairs_and_of_tokens_share_no_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
