@@ -56,7 +56,7 @@ static void short_make(struct short_map *m, struct lm_vocab *v)
     *m = (struct short_map){ .shift = 60 };
     while ((size_t)1 << (64 - m->shift) < v->size * 2)
         m->shift--;
-    m->slots = lm_zalloc((size_t)1 << (64 - m->shift), sizeof(*m->slots));
+    m->slots = lm_slab_alloc(((size_t)1 << (64 - m->shift)) * sizeof(*m->slots));
     lm_buf_space(&v->bytes, SHORT_MAX);
     for (uint32_t id = 0; id < v->size; id++) {
         const struct lm_str text = lm_vocab_bytes(v, id);

@@ -7,6 +7,11 @@ void lm_vocab_set(struct lm_vocab *v, uint32_t id, struct lm_str bytes, enum lm_
     LM_ASSERT(id < LM_VOCAB_SIZE_MAX);
     LM_ASSERT(v->bytes.len + bytes.len <= UINT32_MAX);
 
+    if (id >= v->size && !v->items) {   // added tokens begin far up: pages of zeros below cost nothing
+        v->cap = ((size_t)id + 1) * 2;
+        v->items = lm_zalloc(v->cap, sizeof(*v->items));
+        v->size = (size_t)id + 1;
+    }
     if (id >= v->size) {
         lm_grow(&v->items, &v->cap, (size_t)id + 1, sizeof(*v->items));
         memset(v->items + v->size, 0, (id + 1 - v->size) * sizeof(*v->items));
@@ -188,11 +193,48 @@ void lm_bytes_to_text(struct lm_str bytes, struct lm_buf *ret)
     }
 }
 
+/* Eight bytes of 34 to 126, which stand for themselves?  A wrong no is all right. */
+static bool plain(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101, tops = ones * 0x80;
+    return !((word | (word - ones * 34) | (word + ones)) & tops);
+}
+
+/* How many bytes from `at` on stand for themselves, as far as can be said quickly; copies them. */
+static size_t copy_plain(struct lm_str text, size_t at, char *out)
+{
+    const size_t start = at;
+    uint64_t eight;
+    uint32_t four;
+    for (; text.len - at >= sizeof(eight); at += sizeof(eight), out += sizeof(eight)) {
+        memcpy(&eight, text.ptr + at, sizeof(eight));
+        if (!plain(eight))
+            break;
+        memcpy(out, &eight, sizeof(eight));
+    }
+    if (text.len - at >= sizeof(four)) {
+        memcpy(&four, text.ptr + at, sizeof(four));
+        if (plain(four | (uint64_t)four << 32)) {
+            memcpy(out, &four, sizeof(four));
+            at += sizeof(four);
+        }
+    }
+    return at - start;
+}
+
 bool lm_text_to_bytes(struct lm_str text, struct lm_buf *ret)
 {
     char *out = lm_buf_space(ret, text.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
+    const bool blank =
+        text.len > 1 && (uint8_t)text.ptr[0] == 0xc4 && (uint8_t)text.ptr[1] == 0xa0;   // U+0120
+    size_t len = 0, i = 0;
+    if (blank) {   // how half of all tokens begin
+        out[len++] = ' ';
+        i = 2;
+    }
+    const size_t copied = copy_plain(text, i, out + len);
+    len += copied;
+    for (i += copied; i < text.len; i++) {
         uint32_t cp = (uint8_t)text.ptr[i];
         if (cp > 32 && cp < 127) {   // nearly all of them
             out[len++] = (char)cp;
