@@ -165,7 +165,7 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
                               struct lm_buf *buf)
 {
     if (t->nfc)
-        return lm_token_form(t->form, text, buf);
+        return t->form == LM_FORM_NFC ? lm_token_nfc(text, buf) : lm_token_form(t->form, text, buf);
     if (t->family == LM_FAMILY_CHAIN)
         return lm_chain_normal(t->chain, text, &starts, buf);
     if (t->family == LM_FAMILY_PIECES && !t->pieces.late)

@@ -105,16 +105,34 @@ static void add_character(const struct lm_word_rules *r, uint32_t cp, struct lm_
         lm_buf_putc(ret, ' ');
 }
 
+/* Eight characters; false: not all of them are printable ASCII. */
+static bool lower_eight(bool lowercase, const char *text, char *ret)
+{
+    const uint64_t ones = 0x0101010101010101, tops = ones * 0x80;
+    uint64_t word;
+    memcpy(&word, text, sizeof(word));
+    if ((word | (word - ones * ' ') | (word + ones)) & tops)
+        return false;
+    const uint64_t from_a = word + ones * (0x80 - 'A'), behind_z = word + ones * (0x7f - 'Z');
+    word |= lowercase ? ((from_a ^ behind_z) & tops) >> 2 : 0;
+    memcpy(ret, &word, sizeof(word));
+    return true;
+}
+
 /* Printable ASCII, which nothing but lower-casing changes; returns where it ends. */
 static size_t add_ascii(const struct lm_word_rules *r, struct lm_str text, size_t at, struct lm_buf *ret)
 {
-    const size_t start = at;
-    while (at < text.len && text.ptr[at] >= ' ' && text.ptr[at] < 0x7f)
-        at++;
-    lm_buf_add(ret, text.ptr + start, at - start);
-    for (size_t i = ret->len - (at - start); r->lowercase && i < ret->len; i++)
-        if (ret->ptr[i] >= 'A' && ret->ptr[i] <= 'Z')
-            ret->ptr[i] |= 0x20;
+    enum { STEP = 8 };
+    char *out = lm_buf_space(ret, text.len - at), *start = out;
+    while (text.len - at >= STEP && lower_eight(r->lowercase, text.ptr + at, out)) {
+        at += STEP;
+        out += STEP;
+    }
+    for (; at < text.len && text.ptr[at] >= ' ' && text.ptr[at] < 0x7f; at++) {
+        const bool upper = text.ptr[at] >= 'A' && text.ptr[at] <= 'Z';
+        *out++ = (char)(text.ptr[at] | (r->lowercase && upper ? 0x20 : 0));
+    }
+    ret->len += (size_t)(out - start);
     return at;
 }
 
@@ -201,10 +219,21 @@ struct lm_str lm_words_normal(const struct lm_word_rules *r, struct lm_str text,
 
 /* ---- cutting ---- */
 
-enum side { BLANK, PUNCTUATION, WORD };
+enum side { WORD, BLANK, PUNCTUATION };
 
-static enum side side_of(struct lm_str text, size_t at, size_t *ret_len)
+static const uint8_t ascii_sides[0x80] = {
+    ['\t' ... '\r'] = BLANK,     [' '] = BLANK,
+    ['!' ... '/'] = PUNCTUATION, [':' ... '@'] = PUNCTUATION,
+    ['[' ... '`'] = PUNCTUATION, ['{' ... '~'] = PUNCTUATION,
+};
+
+static inline enum side side_of(struct lm_str text, size_t at, size_t *ret_len)
 {
+    const uint8_t byte = (uint8_t)text.ptr[at];
+    if (byte < 0x80) {
+        *ret_len = 1;
+        return ascii_sides[byte];
+    }
     uint32_t cp;
     *ret_len = lm_utf8_next(text, at, &cp);
     return is_blank(cp) ? BLANK : lm_bert_is_punctuation(cp) ? PUNCTUATION : WORD;
