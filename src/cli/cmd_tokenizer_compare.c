@@ -17,7 +17,7 @@ static const struct lm_opt rows[] = {
     { "text", LM_OPT_STRING, LM_OPT_AT(struct options, text), NULL,
       .help = "file whose lines are encoded by both (compare)" },
     { "to", LM_OPT_STRING, LM_OPT_AT(struct options, to), "tokenizer.json",
-      .help = "tokenizer.json | vocab+merges | vocab.txt (convert)" },
+      .help = "tokenizer.json | vocab+merges | vocab.txt | tiktoken | sentencepiece (convert)" },
 };
 const struct lm_opt_table lm_tokenizer_compare_options = LM_OPT_TABLE("compare", struct options, rows);
 

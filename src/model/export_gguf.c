@@ -206,6 +206,9 @@ static void put_tokens(struct writer *w, const struct lm_tokenizer_parts *p)
     lm_gguf_put_array(&w->out, "tokenizer.ggml.token_type", LM_GGUF_I32, types, rows);
     if (p->score_count > 0)
         lm_gguf_put_array(&w->out, "tokenizer.ggml.scores", LM_GGUF_F32, scores, rows);
+    if (p->charsmap.len > 0)
+        lm_gguf_put_array(&w->out, "tokenizer.ggml.precompiled_charsmap", LM_GGUF_U8, p->charsmap.ptr,
+                          p->charsmap.len);
     if (p->merge_count > 0)
         lm_gguf_put_strings(&w->out, "tokenizer.ggml.merges", p->merges, p->merge_count);
 }

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "token/load.h"
 #include "token/write.h"
+#include "token/write_files.h"
 
 static enum lm_rc write_file(const char *dir, const char *name, const struct lm_buf *bytes,
                              struct lm_err *err)
@@ -77,14 +78,38 @@ static enum lm_rc write_words(const struct lm_tokenizer *t, const char *dir, str
     return rc;
 }
 
+static enum lm_rc write_spm(const struct lm_tokenizer *t, const char *dir, struct lm_err *err)
+{
+    struct lm_buf model = { 0 };
+    enum lm_rc rc = lm_write_spm(t, &model, err);
+    if (rc == LM_OK)
+        rc = write_file(dir, "tokenizer.model", &model, err);
+    lm_buf_release(&model);
+    return rc;
+}
+
+static enum lm_rc write_ranks(const struct lm_tokenizer *t, const char *dir, struct lm_err *err)
+{
+    struct lm_buf ranks = { 0 }, settings = { 0 };
+    enum lm_rc rc = lm_write_ranks(t, &ranks, &settings, err);
+    if (rc == LM_OK)
+        rc = write_file(dir, LM_TIKTOKEN_RANKS, &ranks, err);
+    if (rc == LM_OK)
+        rc = write_file(dir, LM_TIKTOKEN_SETTINGS, &settings, err);
+    lm_buf_release(&ranks);
+    lm_buf_release(&settings);
+    return rc;
+}
+
 /* To add a format: a writer and a row. */
-static const struct {
+static const struct format {
     const char *name;
     enum lm_rc (*write)(const struct lm_tokenizer *t, const char *dir, struct lm_err *err);
+    bool text_only;   // it says nothing of what goes around a text
 } formats[] = {
-    { "tokenizer.json", write_json },
-    { "vocab+merges", write_merges },
-    { "vocab.txt", write_words },
+    { "tokenizer.json", write_json, false }, { "vocab+merges", write_merges, false },
+    { "vocab.txt", write_words, false },     { "tiktoken", write_ranks, true },
+    { "sentencepiece", write_spm, true },
 };
 
 /* ---- what was written means the same ---- */
@@ -102,7 +127,8 @@ static void write_probe(const struct lm_tokenizer *t, struct lm_buf *ret)
     lm_buf_puts(ret, hard);
 }
 
-static enum lm_rc check(const struct lm_tokenizer *t, const char *format, const char *dir, struct lm_err *err)
+static enum lm_rc check(const struct lm_tokenizer *t, const struct format *format, const char *dir,
+                        struct lm_err *err)
 {
     struct lm_tokenizer *again = NULL;
     struct lm_buf text = { 0 };
@@ -111,8 +137,8 @@ static enum lm_rc check(const struct lm_tokenizer *t, const char *format, const 
     write_probe(t, &text);
     for (size_t i = 0; i < 4; i++) {   // special tokens forbidden, allowed; around a text of its own
         struct lm_encoder *e = lm_encoder_new(i % 2 == 0 ? t : again);
-        if (i < 2)
-            lm_encode(e, lm_buf_str(&text), false, &ids[i % 2]);
+        if (i < 2 || format->text_only)
+            lm_encode(e, lm_buf_str(&text), i >= 2, &ids[i % 2]);
         else
             lm_encode_with_specials(e, lm_buf_str(&text), true, &ids[i % 2]);
         lm_encoder_free(e);
@@ -129,7 +155,7 @@ static enum lm_rc check(const struct lm_tokenizer *t, const char *format, const 
                 : lm_fail(err, LM_EINVAL,
                           "convert: %s cannot say all of this tokenizer (pre-tokeniser, normaliser, special "
                           "tokens): ids differ from the %zuth of a text of all tokens on",
-                          format, at + 1);
+                          format->name, at + 1);
 }
 
 enum lm_rc lm_tokenizer_convert(const struct lm_tokenizer *t, const char *format, const char *dir,
@@ -142,7 +168,7 @@ enum lm_rc lm_tokenizer_convert(const struct lm_tokenizer *t, const char *format
     if (i == sizeof(formats) / sizeof(formats[0]))
         return lm_fail(err, LM_EINVAL,
                        "convert: unknown format '%s'; known are tokenizer.json, vocab+merges, "
-                       "vocab.txt",
+                       "vocab.txt, tiktoken, sentencepiece",
                        format);
     LM_TRY(formats[i].write(t, dir, err));
     lm_write_tokenizer_config(t, lm_tokenizer_chat_template(t), &config);
@@ -157,5 +183,5 @@ enum lm_rc lm_tokenizer_convert(const struct lm_tokenizer *t, const char *format
     const enum lm_rc rc = write_file(dir, "tokenizer_config.json", &config, err);
     lm_buf_release(&config);
     LM_TRY(rc);
-    return check(t, format, dir, err);
+    return check(t, &formats[i], dir, err);
 }

@@ -8,9 +8,6 @@
 
 enum { DEPTH_MAX = 16 };   // of Sequences inside one another
 
-static const char gpt2_pattern[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
 struct reading {
     struct lm_token_load *l;
     struct lm_chain *c;
@@ -345,7 +342,7 @@ static enum lm_rc read_byte_level(struct reading *r, const json_t *c, struct lm_
     if (flag(c, "use_regex", true)) {
         struct lm_chain_cut *split = add_cut(r, LM_CUT_SPLIT);
         split->behavior = LM_CHAIN_ISOLATED;
-        LM_TRY(compile(r, lm_str(gpt2_pattern), &split->pattern, err));
+        LM_TRY(compile(r, lm_str(lm_gpt2_pattern), &split->pattern, err));
     }
     add_cut(r, LM_CUT_BYTES);
     return LM_OK;

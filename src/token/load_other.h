@@ -9,6 +9,9 @@
  * pattern and its special tokens, and they are not guessed; NULL or unknown ones are refused with a list. */
 enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char *name, struct lm_buf *ret,
                             struct lm_err *err);
+/* The same with settings beside it (write_files.h), the arguments of tiktoken.Encoding. */
+enum lm_rc lm_load_ranks(struct lm_str file, struct lm_str settings, const char *name, struct lm_buf *ret,
+                         struct lm_err *err);
 bool lm_load_looks_like_tiktoken(struct lm_str file);
 bool lm_from_base64(struct lm_str text, struct lm_buf *ret);   // appends; false: it is none
 

@@ -3,6 +3,7 @@
 #include "token/load_other.h"
 
 #include "base/file.h"
+#include "token/write_files.h"
 
 enum { FILE_BYTES_MAX = 512 << 20 };
 
@@ -110,15 +111,31 @@ static enum lm_rc load_merges(const char *dir, const char *file, struct lm_token
     return parse_written(lm_load_merges_txt(dir, &json, err), &json, file, ret, err);
 }
 
+/* tiktoken's ranks with their settings beside them. */
+static enum lm_rc load_ranks(const char *dir, const char *file, struct lm_tokenizer **ret, struct lm_err *err)
+{
+    struct lm_buf ranks = { 0 }, settings = { 0 }, json = { 0 };
+    LM_FREE char *beside = lm_path_join(dir, LM_TIKTOKEN_SETTINGS);
+    enum lm_rc rc = lm_file_read(file, FILE_BYTES_MAX, &ranks, err);
+    if (rc == LM_OK)
+        rc = lm_file_read(beside, FILE_BYTES_MAX, &settings, err);
+    if (rc == LM_OK)
+        rc = lm_load_ranks(lm_buf_str(&ranks), lm_buf_str(&settings), dir, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_take(&json, dir, true, ret, err);
+    lm_buf_release(&ranks);
+    lm_buf_release(&settings);
+    lm_buf_release(&json);
+    return rc;
+}
+
 /* What a folder may hold; the first that is there counts. */
 static const struct {
     const char *file;
     enum lm_rc (*load)(const char *dir, const char *file, struct lm_tokenizer **ret, struct lm_err *err);
 } contents[] = {
-    { "tokenizer.json", load_json },
-    { "vocab.txt", load_words },
-    { "merges.txt", load_merges },
-    { "tokenizer.model", load_json },
+    { "tokenizer.json", load_json },   { "vocab.txt", load_words },      { "merges.txt", load_merges },
+    { LM_TIKTOKEN_RANKS, load_ranks }, { "tokenizer.model", load_json },
 };
 
 static enum lm_rc load_folder(const char *path, struct lm_tokenizer **ret, struct lm_err *err)

@@ -5,7 +5,7 @@
 #include "token/load.h"
 #include "token/split.h"
 
-static const char gpt2_pattern[] =
+const char lm_gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 struct stage {
@@ -88,7 +88,7 @@ static enum lm_rc read_byte_level(struct lm_token_load *l, const json_t *c, stru
                                   struct lm_err *err)
 {
     s->own_regex = !json_is_false(json_object_get(c, "use_regex"));
-    s->pattern = s->own_regex ? gpt2_pattern : NULL;
+    s->pattern = s->own_regex ? lm_gpt2_pattern : NULL;
     return json_is_false(json_object_get(c, "add_prefix_space"))
                ? LM_OK
                : refuse_option(l, c, "add_prefix_space", err);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "token/write.h"
+#include "token/write_files.h"
 
 enum { TOKEN_BYTES_MAX = 1024 };
 
@@ -77,6 +78,18 @@ static int base64_digit(char c)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const char *at = c ? memchr(digits, c, 64) : NULL;
     return at ? (int)(at - digits) : -1;
+}
+
+void lm_to_base64(struct lm_str bytes, struct lm_buf *ret)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        uint32_t three = 0;
+        for (size_t k = 0; k < 3; k++)
+            three = three << 8 | (i + k < bytes.len ? (uint8_t)bytes.ptr[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            lm_buf_putc(ret, i + k > bytes.len ? '=' : digits[three >> (18 - 6 * k) & 63]);
+    }
 }
 
 bool lm_from_base64(struct lm_str text, struct lm_buf *ret)
@@ -222,6 +235,88 @@ static void write_json(const struct encoding *e, const struct ranks *r, struct l
     lm_buf_release(&text);
 }
 
+/* ---- settings of a file's own ---- */
+
+size_t lm_pattern_escape(struct lm_str rest)
+{
+    if (rest.len < 2 || rest.ptr[0] != '\\')
+        return 0;
+    const char *end = rest.len > 2 && rest.ptr[2] == '{' ? memchr(rest.ptr, '}', rest.len) : NULL;
+    return end ? (size_t)(end - rest.ptr) + 1 : 2;
+}
+
+/* tiktoken's engine reads $ as the end of the text, and {n,m}+ as giving nothing back, which at the end of an
+ * alternative is how {n,m} matches. */
+static enum lm_rc translate(struct lm_str pattern, const char *name, struct lm_buf *ret, struct lm_err *err)
+{
+    bool in_set = false;
+    for (size_t i = 0; i < pattern.len; i++) {
+        const char c = pattern.ptr[i], next = i + 1 < pattern.len ? pattern.ptr[i + 1] : '|';
+        const char then = i + 2 < pattern.len ? pattern.ptr[i + 2] : '|';
+        const size_t escape = lm_pattern_escape((struct lm_str){ pattern.ptr + i, pattern.len - i });
+        if (escape > 0) {
+            lm_buf_add(ret, pattern.ptr + i, escape);
+            i += escape - 1;
+            continue;
+        }
+        if (!in_set && c == '$') {
+            lm_buf_puts(ret, "\\z");
+            continue;
+        }
+        lm_buf_putc(ret, c);
+        if (c == '[' || c == ']')
+            in_set = c == '[';
+        else if (!in_set && c == '}' && next == '+' && then == '|')
+            i++;
+        else if (!in_set && c == '}' && (next == '+' || next == '?'))
+            return lm_fail(err, LM_EFORMAT, "%s: 'pat_str': '}%c' inside of an alternative is not supported",
+                           name, next);
+    }
+    return LM_OK;
+}
+
+static enum lm_rc read_special(const json_t *list, const char *name, struct lm_arena *arena,
+                               struct encoding *ret, struct lm_err *err)
+{
+    const size_t count = json_object_size(list);
+    struct special *special = lm_arena_alloc(arena, (count + 1) * sizeof(*special));
+    const char *key;
+    const json_t *id;
+    size_t i = 0;
+    json_object_foreach((json_t *)list, key, id)
+    {
+        const json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (value < 0 || value >= LM_VOCAB_SIZE_MAX || !*key)
+            return lm_fail(err, LM_EFORMAT, "%s: 'special_tokens' has an empty token or an id outside 0..%d",
+                           name, LM_VOCAB_SIZE_MAX - 1);
+        special[i].text = lm_arena_strndup(arena, key, strlen(key));
+        special[i++].id = (uint32_t)value;
+    }
+    ret->special = special;
+    ret->special_count = count;
+    return LM_OK;
+}
+
+static enum lm_rc read_settings(struct lm_str settings, const char *name, struct lm_arena *arena,
+                                struct encoding *ret, struct lm_err *err)
+{
+    json_error_t problem;
+    struct lm_buf pattern = { 0 };
+    LM_TREE_FREE json_t *tree = json_loadb(settings.ptr, settings.len, 0, &problem);
+    if (!tree)
+        return lm_fail(err, LM_EFORMAT, "%s: line %d: %s", name, problem.line, problem.text);
+    const json_t *text = json_object_get(tree, "pat_str");
+    if (!json_is_string(text) || json_string_length(text) == 0)
+        return lm_fail(err, LM_EFORMAT, "%s: 'pat_str', the pattern that cuts text, is missing", name);
+    const enum lm_rc rc =
+        translate((struct lm_str){ json_string_value(text), json_string_length(text) }, name, &pattern, err);
+    if (rc == LM_OK)
+        ret->pattern = lm_arena_strndup(arena, pattern.ptr, pattern.len);
+    lm_buf_release(&pattern);
+    LM_TRY(rc);
+    return read_special(json_object_get(tree, "special_tokens"), name, arena, ret, err);
+}
+
 bool lm_load_looks_like_tiktoken(struct lm_str file)
 {
     struct lm_str rest = file, line, token;
@@ -234,18 +329,36 @@ bool lm_load_looks_like_tiktoken(struct lm_str file)
     return yes;
 }
 
-enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char *name, struct lm_buf *ret,
-                            struct lm_err *err)
+static enum lm_rc load(struct lm_str file, const struct encoding *e, const char *name, struct lm_buf *ret,
+                       struct lm_err *err)
 {
-    const struct encoding *e = NULL;
     struct ranks r = { 0 };
-    LM_TRY(find_encoding(encoding, name, &e, err));
     enum lm_rc rc = read_ranks(file, name, &r, err);
-    if (rc == LM_OK && r.map.len != e->ranks)
+    if (rc == LM_OK && e->ranks > 0 && r.map.len != e->ranks)
         rc = lm_fail(err, LM_EFORMAT, "%s: %zu ranks, but %s has %u", name, r.map.len, e->name, e->ranks);
     if (rc == LM_OK)
         write_json(e, &r, ret);
     lm_token_map_release(&r.map);
     lm_vocab_release(&r.vocab);
+    return rc;
+}
+
+enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char *name, struct lm_buf *ret,
+                            struct lm_err *err)
+{
+    const struct encoding *e = NULL;
+    LM_TRY(find_encoding(encoding, name, &e, err));
+    return load(file, e, name, ret, err);
+}
+
+enum lm_rc lm_load_ranks(struct lm_str file, struct lm_str settings, const char *name, struct lm_buf *ret,
+                         struct lm_err *err)
+{
+    struct lm_arena arena = { 0 };
+    struct encoding e = { .name = name, .grammar = -1 };
+    enum lm_rc rc = read_settings(settings, name, &arena, &e, err);
+    if (rc == LM_OK)
+        rc = load(file, &e, name, ret, err);
+    lm_arena_release(&arena);
     return rc;
 }

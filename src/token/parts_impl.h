@@ -58,6 +58,14 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
 enum lm_rc lm_parts_write_unigram(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
                                   struct lm_err *err);
 
+/* The other way, of a Unigram model that came from sentencepiece; LM_EINVAL: it did not.  p has the tokens.
+ */
+enum lm_rc lm_parts_set_unigram(const struct lm_tokenizer *t, struct lm_arena *arena,
+                                struct lm_tokenizer_parts *p, struct lm_err *err);
+
+/* Every token comes out of its own bytes: then it makes no difference whether whole pieces are looked up. */
+bool lm_merges_reach_all(const struct lm_tokenizer *t);
+
 /* BERT's vocabulary as vocab.txt spells it; types say which tokens are special. */
 enum lm_rc lm_words_write_json(const struct lm_tokenizer_parts *p, const struct lm_word_rules *rules,
                                struct lm_parts_around around, const char *name, struct lm_buf *ret,

@@ -63,7 +63,7 @@ struct lm_str lm_token_spelling(const struct lm_tokenizer *t, uint32_t id, struc
         return bytes;
     else if (pieces)
         lm_piece_from_text(bytes, scratch);
-    else if (t->family == LM_FAMILY_WORDS)
+    else if (t->family == LM_FAMILY_WORDS || t->family == LM_FAMILY_CHAIN)
         return bytes;
     else
         lm_bytes_to_text(bytes, scratch);
@@ -144,8 +144,7 @@ static void set_merges(const struct lm_tokenizer *t, struct lm_arena *arena, str
 
 /* ---- the name of the pre-tokeniser ---- */
 
-/* Every token comes out of its own bytes: then it makes no difference whether whole pieces are looked up. */
-static bool merges_reach_all(const struct lm_tokenizer *t)
+bool lm_merges_reach_all(const struct lm_tokenizer *t)
 {
     struct lm_bpe_scratch scratch = { 0 };
     struct lm_buf ids = { 0 };
@@ -172,7 +171,7 @@ static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_part
         const struct lm_parts_pre *pre = &lm_parts_pre[i];
         if (&lm_grammars[pre->grammar] != t->grammar || pre->nfc != t->nfc)
             continue;
-        if (pre->ignore_merges != t->ignore_merges && !merges_reach_all(t))
+        if (pre->ignore_merges != t->ignore_merges && !lm_merges_reach_all(t))
             continue;
         p->pre = lm_str(pre->name);
         return LM_OK;
@@ -312,14 +311,13 @@ static enum lm_rc (*const families[])(const struct lm_tokenizer *, struct lm_are
     [LM_FAMILY_BYTES] = set_bytes,
     [LM_FAMILY_PIECES] = set_pieces,
     [LM_FAMILY_WORDS] = set_words,
+    [LM_FAMILY_CHAIN] = lm_parts_set_unigram,
 };
 
 enum lm_rc lm_tokenizer_to_parts(const struct lm_tokenizer *t, struct lm_arena *arena,
                                  struct lm_tokenizer_parts *ret, struct lm_err *err)
 {
     struct lm_tokenizer_parts p = { .add_space_prefix = -1, .remove_extra_blanks = -1 };
-    if (t->family == LM_FAMILY_CHAIN)
-        return lm_fail(err, LM_EINVAL, "GGUF has no keys for the components of this tokenizer");
     set_roles(t, &p);
     LM_TRY(set_around(t, &p, err));
     set_tokens(t, arena, &p);

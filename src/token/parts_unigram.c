@@ -3,7 +3,10 @@
  * Hugging Face reads the file with components that imitate sentencepiece; loom reads the option
  * LM_CHAIN_SENTENCEPIECE of its model and does what sentencepiece does. */
 #include "token/load_chain.h"
+#include "token/load_other.h"
 #include "token/parts_impl.h"
+#include "token/pieces.h"
+#include "token/write_files.h"
 
 #include "base/json.h"
 
@@ -11,24 +14,12 @@
 
 #define BLANK "\\u2581"
 
-static void write_base64(struct lm_str bytes, struct lm_buf *ret)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        uint32_t three = 0;
-        for (size_t k = 0; k < 3; k++)
-            three = three << 8 | (i + k < bytes.len ? (uint8_t)bytes.ptr[i + k] : 0);
-        for (size_t k = 0; k < 4; k++)
-            lm_buf_putc(ret, i + k > bytes.len ? '=' : digits[three >> (18 - 6 * k) & 63]);
-    }
-}
-
 static void write_normalizer(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
 {
     lm_buf_puts(ret, ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     if (p->charsmap.len > 0) {
         lm_buf_puts(ret, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
-        write_base64(p->charsmap, ret);
+        lm_to_base64(p->charsmap, ret);
         lm_buf_puts(ret, "\"}");
     }
     if (p->remove_extra_blanks != 0)
@@ -118,4 +109,71 @@ enum lm_rc lm_parts_write_unigram(const struct lm_tokenizer_parts *p, const char
     write_metaspace(p->add_space_prefix != 0, ret);
     lm_buf_puts(ret, "]}");
     return write_model(p, name, ret, err);
+}
+
+/* ---- the way back ---- */
+
+static struct lm_str text_of(const json_t *text)
+{
+    return (struct lm_str){ json_string_value(text), json_string_length(text) };
+}
+
+/* Tokens are as the file has them; special ones are control pieces. */
+static enum lm_rc set_pieces(const struct lm_tokenizer *t, const json_t *model, struct lm_arena *arena,
+                             struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    const json_t *vocab = json_object_get(model, "vocab"),
+                 *options = json_object_get(model, LM_CHAIN_SENTENCEPIECE);
+    const json_t *unused = json_object_get(options, "unused");
+    int32_t *types = (int32_t *)p->types;   // made by the caller
+    float *scores = lm_arena_alloc(arena, (p->token_count + 1) * sizeof(*scores));
+    if (json_array_size(vocab) != p->token_count)
+        return lm_fail(err, LM_EINVAL, "GGUF cannot say that tokens were added to a Unigram model");
+    for (size_t id = 0; id < p->token_count; id++) {
+        scores[id] = (float)json_number_value(json_array_get(json_array_get(vocab, id), 1));
+        if (t->chain->byte_fallback && types[id] == LM_TOKEN_NORMAL && lm_piece_byte(p->tokens[id]) >= 0)
+            types[id] = LM_TOKEN_BYTE;
+    }
+    for (size_t i = 0; i < json_array_size(unused); i++) {
+        const json_int_t id = json_integer_value(json_array_get(unused, i));
+        if (id >= 0 && (size_t)id < p->token_count)
+            types[id] = LM_TOKEN_UNUSED;
+    }
+    types[t->unknown] = LM_TOKEN_UNKNOWN;
+    p->unk_id = t->unknown;
+    p->scores = scores;
+    p->score_count = p->token_count;
+    p->add_space_prefix = json_is_true(json_object_get(options, "add_dummy_prefix"));
+    p->remove_extra_blanks = json_is_true(json_object_get(options, "remove_extra_whitespaces"));
+    return LM_OK;
+}
+
+static enum lm_rc set_charsmap(const json_t *normalizer, struct lm_arena *arena, struct lm_tokenizer_parts *p,
+                               struct lm_err *err)
+{
+    const json_t *first = json_array_get(json_object_get(normalizer, "normalizers"), 0);
+    const json_t *map = json_object_get(first, "precompiled_charsmap");
+    struct lm_buf bytes = { 0 };
+    if (!map)
+        return LM_OK;
+    const bool read = json_is_string(map) && lm_from_base64(text_of(map), &bytes);
+    if (read)
+        p->charsmap = (struct lm_str){ lm_arena_strndup(arena, bytes.ptr, bytes.len), bytes.len };
+    lm_buf_release(&bytes);
+    return read ? LM_OK : lm_fail(err, LM_EINVAL, "GGUF cannot say this map of characters");
+}
+
+enum lm_rc lm_parts_set_unigram(const struct lm_tokenizer *t, struct lm_arena *arena,
+                                struct lm_tokenizer_parts *p, struct lm_err *err)
+{
+    const struct lm_str json = lm_tokenizer_json(t);
+    LM_TREE_FREE json_t *tree = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL);
+    const json_t *model = json_object_get(tree, "model");
+    if (t->chain->model != LM_CHAIN_UNIGRAM ||
+        !json_is_object(json_object_get(model, LM_CHAIN_SENTENCEPIECE)))
+        return lm_fail(err, LM_EINVAL, "GGUF has no keys for the components of this tokenizer");
+    p->model = LM_STR("t5");
+    p->pre = LM_STR("default");
+    LM_TRY(set_pieces(t, model, arena, p, err));
+    return set_charsmap(json_object_get(tree, "normalizer"), arena, p, err);
 }

@@ -63,6 +63,13 @@ def write_gguf(peer, options, path):
     writer.close()
 
 
+def check_written(name, source, encode):
+    """What loom writes as a sentencepiece model, sentencepiece reads, and means the same."""
+    loom(program, "tokenizer", "convert", source, f"--out={folder}/{name}-model", "--to=sentencepiece")
+    again = sentencepiece.SentencePieceProcessor(model_file=f"{folder}/{name}-model/tokenizer.model")
+    wrong.extend(f"{name}, written: ids of {t[:60]!r}" for t in texts if again.encode(t) != encode(t))
+
+
 def check_pieces(name, **kind):
     options = dict(model_type="bpe", vocab_size=1500, hard_vocab_limit=False, normalization_rule_name="identity",
                    remove_extra_whitespaces=False, character_coverage=0.995, max_sentence_length=1 << 20) | kind
@@ -71,6 +78,7 @@ def check_pieces(name, **kind):
     peer = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
     write_gguf(peer, options, f"{prefix}.gguf")
     compare(name, f"{prefix}.gguf", peer.encode, None)   # it writes the unknown piece its own way
+    check_written(name, f"{prefix}.model", peer.encode)
     return peer
 
 
@@ -81,6 +89,7 @@ def check_unigram(name, **kind):
     sentencepiece.SentencePieceTrainer.train(input=corpus, model_prefix=prefix, minloglevel=2, **options)
     peer = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
     compare(name, f"{prefix}.model", peer.encode, None)
+    check_written(name, f"{prefix}.model", peer.encode)
 
 
 def check_folder(name, peer):
