@@ -30,6 +30,7 @@ static const struct lm_model_option bpe_options[] = {
     { "fuse_unk", "false true" },
     { "byte_fallback", "false true" },
     { "ignore_merges", "false true" },
+    { LM_CHAIN_SENTENCEPIECE, NULL },
     { NULL, NULL },
 };
 
@@ -266,6 +267,8 @@ static enum lm_rc finish_bpe(struct lm_token_load *l, struct lm_err *err)
     LM_TRY(lm_load_unknown(l, &l->t->unknown, err));
     if (l->t->chain->byte_fallback)
         memcpy(l->t->bpe.byte_id, l->byte_id, sizeof(l->byte_id));
+    if (json_is_object(l->sentencepiece))
+        lm_load_sentencepiece(l);
     lm_chain_show(l->t);
     return LM_OK;
 }

@@ -6,8 +6,9 @@
 #include "token/chain.h"
 #include "token/load.h"
 
-/* An option of ours in a Unigram model that was made of a sentencepiece file: sums, normalising and unused
- * pieces are as there, not as in Hugging Face's imitation, which reads the file too and ignores it.
+/* An option of ours in a Unigram model that was made of a sentencepiece file, and in BPE with a map of
+ * characters: sums, normalising and unused pieces are as there, not as in Hugging Face's imitation, which
+ * reads the file too and ignores it.
  *
  *     {"add_dummy_prefix":true,"remove_extra_whitespaces":true,"unused":[ids]} */
 #define LM_CHAIN_SENTENCEPIECE "sentencepiece"
@@ -18,6 +19,9 @@ extern const struct lm_load_family lm_load_chains[LM_CHAIN_MODELS];
 enum lm_rc lm_load_chain_normalizer(struct lm_token_load *l, const json_t *n, struct lm_err *err);
 enum lm_rc lm_load_chain_pre_tokenizer(struct lm_token_load *l, const json_t *p, struct lm_err *err);
 enum lm_rc lm_load_chain_decoder(struct lm_token_load *l, const json_t *d, struct lm_err *err);
+
+/* sentencepiece's normaliser instead of the steps of the file, as that option says. */
+void lm_load_sentencepiece(struct lm_token_load *l);
 
 /* The vocabulary and l->scores as a Unigram model. */
 enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err);

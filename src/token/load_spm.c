@@ -188,11 +188,6 @@ static enum lm_rc check(const struct model *m, const char *name, struct lm_err *
     if (m->suffix || !m->escape)
         return lm_fail(err, LM_EFORMAT, "%s: the sentencepiece option %s is not supported", name,
                        m->suffix ? "treat_whitespace_as_suffix" : "escape_whitespaces = false");
-    if (m->kind == BPE && m->charsmap.len > 0)
-        return lm_fail(err, LM_EFORMAT,
-                       "%s: the sentencepiece model normalises characters (precompiled_charsmap), which is "
-                       "not supported",
-                       name);
     return LM_OK;
 }
 
@@ -237,9 +232,9 @@ enum lm_rc lm_load_spm(struct lm_str file, const char *name, struct lm_arena *ar
     ret->score_count = ret->token_count;
     if (ret->bos_id < 0)
         ret->add_bos = 0;
+    ret->charsmap = m.charsmap;
     if (m.kind == UNIGRAM) {
         ret->model = LM_STR("t5");
-        ret->charsmap = m.charsmap;
         ret->add_bos = 0;   // as sentencepiece: nothing that nobody asks for
     }
     return check(&m, name, err);

@@ -30,12 +30,14 @@ static enum lm_rc find_pieces(struct lm_token_load *l, bool *ret_is_piece, struc
     return LM_OK;
 }
 
-/* User-defined pieces always win. */
-static double score_of(const struct lm_token_load *l, uint32_t id, float max)
+/* User-defined pieces always win: more than nothing for each byte but the first (sentencepiece 0.2.3; before,
+ * it was as many times the best score). */
+static double score_of(const struct lm_token_load *l, uint32_t id)
 {
+    const float bonus = 0.1F;
     const struct lm_token *token = &l->t->vocab.items[id];
     if (json_is_object(l->sentencepiece) && token->kind == LM_TOKEN_ADDED)
-        return (double)((float)token->len * max) - 0.1;
+        return (double)((float)token->len * bonus - bonus);
     return l->scores[id];
 }
 
@@ -47,7 +49,6 @@ static void make(struct lm_token_load *l, const bool *is_piece)
     LM_FREE struct lm_trie_key *keys = lm_alloc((v->size + 1) * sizeof(*keys));
     size_t count = 0;
     double min = 0;
-    float max = 0;
     bool any = false;
     u->single = json_is_object(l->sentencepiece);
     for (size_t id = 0; u->single && id < l->scored; id++)
@@ -56,7 +57,6 @@ static void make(struct lm_token_load *l, const bool *is_piece)
         if (u->single && (!is_piece[id] || v->items[id].kind != LM_TOKEN_MODEL))
             continue;
         min = !any || l->scores[id] < min ? l->scores[id] : min;
-        max = !any || (float)l->scores[id] > max ? (float)l->scores[id] : max;
         any = true;
     }
     u->size = v->size;
@@ -64,7 +64,7 @@ static void make(struct lm_token_load *l, const bool *is_piece)
     for (uint32_t id = 0; id < v->size; id++) {
         if (!is_piece[id])
             continue;
-        u->scores[id] = score_of(l, id, max);
+        u->scores[id] = score_of(l, id);
         keys[count++] = (struct lm_trie_key){ lm_vocab_bytes(v, id), id };
     }
     lm_trie_make(&u->trie, keys, count);
@@ -76,7 +76,7 @@ static void make(struct lm_token_load *l, const bool *is_piece)
 }
 
 /* One step of sentencepiece's instead of those of the file, which imitate it. */
-static void normalise_as_sentencepiece(struct lm_token_load *l)
+void lm_load_sentencepiece(struct lm_token_load *l)
 {
     struct lm_chain *c = l->t->chain;
     const struct lm_vocab *v = &l->t->vocab;
@@ -111,6 +111,6 @@ enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
     LM_TRY(find_pieces(l, is_piece, err));
     make(l, is_piece);
     if (json_is_object(l->sentencepiece))
-        normalise_as_sentencepiece(l);
+        lm_load_sentencepiece(l);
     return LM_OK;
 }

@@ -172,8 +172,9 @@ enum lm_rc lm_tokenizer_from_parts(const struct lm_tokenizer_parts *parts, const
     LM_TRY(lm_parts_check(parts, name, err));
     enum lm_rc rc = write_json(parts, name, &json, err);
     if (rc == LM_OK)
-        rc = (lm_str_eq(parts->model, LM_STR("t5")) ? lm_tokenizer_parse : lm_tokenizer_parse_usual)(
-            lm_buf_str(&json), name, &t, err);
+        rc = (parts->charsmap.len > 0 || lm_str_eq(parts->model, LM_STR("t5"))
+                  ? lm_tokenizer_parse
+                  : lm_tokenizer_parse_usual)(lm_buf_str(&json), name, &t, err);
     lm_buf_release(&json);
     LM_TRY(rc);
     for (size_t role = 0; role < LM_ROLE_COUNT; role++)

@@ -28,7 +28,7 @@ struct lm_tokenizer_parts {
     int64_t bos_id, eos_id, unk_id, pad_id, sep_id, cls_id, mask_id, eot_id;
     int add_bos, add_eos, add_space_prefix, remove_extra_blanks;
     struct lm_str chat_template;
-    struct lm_str charsmap;   // precompiled_charsmap; for "t5"
+    struct lm_str charsmap;   // precompiled_charsmap; for "t5" and "llama"
 };
 
 /* LM_EFORMAT names the part and its index; strings are copied.  The result has a tokenizer.json too

@@ -58,6 +58,11 @@ enum lm_rc lm_parts_write_words(const struct lm_tokenizer_parts *p, const char *
 enum lm_rc lm_parts_write_unigram(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
                                   struct lm_err *err);
 
+/* What both do to text where a map of characters is part of it: the normalizer as Hugging Face has it, to
+ * which more steps may be added; and the option of the model that says what sentencepiece does. */
+void lm_parts_write_normalizer(const struct lm_tokenizer_parts *p, const char *more, struct lm_buf *ret);
+void lm_parts_write_sentencepiece(const struct lm_tokenizer_parts *p, struct lm_buf *ret);
+
 /* The other way, of a Unigram model that came from sentencepiece; LM_EINVAL: it did not.  p has the tokens.
  */
 enum lm_rc lm_parts_set_unigram(const struct lm_tokenizer *t, struct lm_arena *arena,

@@ -8,6 +8,27 @@
 #define REPLACE(find, pattern, content)                                                                      \
     "{\"type\":\"Replace\",\"pattern\":{\"" find "\":\"" pattern "\"},\"content\":\"" content "\"}"
 
+/* A map of characters makes it a chain. */
+static void write_normalizer(const struct lm_tokenizer_parts *p, bool prefix, struct lm_buf *ret)
+{
+    lm_parts_write_normalizer(p,
+                              prefix ? ",{\"type\":\"Prepend\",\"prepend\":\"" BLANK
+                                       "\"}," REPLACE("String", " ", BLANK)
+                                     : "," REPLACE("String", " ", BLANK),
+                              ret);
+}
+
+static enum lm_rc check_map(const struct lm_tokenizer_parts *p, const char *name, struct lm_err *err)
+{
+    for (size_t id = 0; p->types && id < p->token_count; id++)
+        if (p->types[id] == LM_TOKEN_USER_DEFINED)
+            return lm_fail(err, LM_EFORMAT,
+                           "%s: piece %zu, '%.*s', is user-defined, which is not supported in BPE that has a "
+                           "map of characters (precompiled_charsmap)",
+                           name, id, p->tokens[id].len < 40 ? (int)p->tokens[id].len : 40, p->tokens[id].ptr);
+    return LM_OK;
+}
+
 static void write_blank_rules(bool trim, bool prefix, struct lm_buf *ret)
 {
     lm_buf_puts(ret, "{\"type\":\"Sequence\",\"normalizers\":[");
@@ -63,7 +84,12 @@ static void write_piece_model(const struct lm_tokenizer_parts *p, bool bytes,
         lm_buf_puts(ret, "null");
     lm_buf_puts(ret, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true");
     lm_json_key_bool(ret, "byte_fallback", bytes);
-    lm_buf_puts(ret, ",\"ignore_merges\":false,\"vocab\":");
+    lm_buf_puts(ret, ",\"ignore_merges\":false,");
+    if (p->charsmap.len > 0) {
+        lm_parts_write_sentencepiece(p, ret);
+        lm_buf_putc(ret, ',');
+    }
+    lm_buf_puts(ret, "\"vocab\":");
     lm_parts_write_vocab(p, ret);
     lm_buf_puts(ret, ",\"merges\":[");
     for (size_t i = 0; i < lines->len; i++)
@@ -82,12 +108,18 @@ enum lm_rc lm_parts_write_pieces(const struct lm_tokenizer_parts *p, const char 
         return lm_fail(err, LM_EFORMAT, "%s: tokenizer.ggml.scores has %zu numbers for %zu tokens", name,
                        p->score_count, p->token_count);
     LM_TRY(find_bytes(p, name, &bytes, err));
+    if (p->charsmap.len > 0)
+        LM_TRY(check_map(p, name, err));
     LM_TRY(lm_parts_find_around(p, name, true, &around, err));
     const enum lm_rc rc = lm_parts_score_lines(p, name, &lines, err);
     if (rc == LM_OK) {
         lm_parts_write_start(p, ret);
-        lm_buf_puts(ret, ",\"normalizer\":");
-        write_blank_rules(trim, prefix, ret);
+        if (p->charsmap.len > 0) {
+            write_normalizer(p, prefix, ret);
+        } else {
+            lm_buf_puts(ret, ",\"normalizer\":");
+            write_blank_rules(trim, prefix, ret);
+        }
         lm_buf_puts(ret, ",\"pre_tokenizer\":null,\"post_processor\":");
         lm_parts_write_template(p, around, true, ret);
         lm_buf_puts(ret, ",\"decoder\":");

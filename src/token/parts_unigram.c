@@ -14,7 +14,7 @@
 
 #define BLANK "\\u2581"
 
-static void write_normalizer(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
+void lm_parts_write_normalizer(const struct lm_tokenizer_parts *p, const char *more, struct lm_buf *ret)
 {
     lm_buf_puts(ret, ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     if (p->charsmap.len > 0) {
@@ -22,11 +22,13 @@ static void write_normalizer(const struct lm_tokenizer_parts *p, struct lm_buf *
         lm_to_base64(p->charsmap, ret);
         lm_buf_puts(ret, "\"}");
     }
-    if (p->remove_extra_blanks != 0)
-        lm_buf_printf(ret,
-                      "%s{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},{\"type\":\"Replace\","
-                      "\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}",
-                      p->charsmap.len > 0 ? "," : "");
+    if (p->remove_extra_blanks != 0) {
+        lm_json_sep(ret);
+        lm_buf_puts(ret,
+                    "{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},{\"type\":\"Replace\","
+                    "\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}");
+    }
+    lm_buf_puts(ret, more);
     lm_buf_puts(ret, "]}");
 }
 
@@ -62,16 +64,23 @@ static void write_unused(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
     lm_buf_puts(ret, "]");
 }
 
-static enum lm_rc write_model(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
-                              struct lm_err *err)
+void lm_parts_write_sentencepiece(const struct lm_tokenizer_parts *p, struct lm_buf *ret)
 {
-    lm_buf_printf(ret, ",\"model\":{\"type\":\"Unigram\",\"unk_id\":%lld,\"byte_fallback\":%s,\"%s\":{",
-                  (long long)p->unk_id, has_bytes(p) ? "true" : "false", LM_CHAIN_SENTENCEPIECE);
+    lm_buf_puts(ret, "\"" LM_CHAIN_SENTENCEPIECE "\":{");
     lm_json_key_bool(ret, "add_dummy_prefix", p->add_space_prefix != 0);
     lm_json_key_bool(ret, "remove_extra_whitespaces", p->remove_extra_blanks != 0);
     lm_buf_putc(ret, ',');
     write_unused(p, ret);
-    lm_buf_puts(ret, "},\"vocab\":[");
+    lm_buf_putc(ret, '}');
+}
+
+static enum lm_rc write_model(const struct lm_tokenizer_parts *p, const char *name, struct lm_buf *ret,
+                              struct lm_err *err)
+{
+    lm_buf_printf(ret, ",\"model\":{\"type\":\"Unigram\",\"unk_id\":%lld,\"byte_fallback\":%s,",
+                  (long long)p->unk_id, has_bytes(p) ? "true" : "false");
+    lm_parts_write_sentencepiece(p, ret);
+    lm_buf_puts(ret, ",\"vocab\":[");
     for (size_t id = 0; id < p->token_count; id++) {
         char score[LM_F64_TEXT];
         if (!isfinite(p->scores[id]))
@@ -97,7 +106,7 @@ enum lm_rc lm_parts_write_unigram(const struct lm_tokenizer_parts *p, const char
         return lm_fail(err, LM_EFORMAT, "%s: a Unigram model needs a tokenizer.ggml.unknown_token_id", name);
     LM_TRY(lm_parts_find_around(p, name, false, &around, err));
     lm_parts_write_start(p, ret);
-    write_normalizer(p, ret);
+    lm_parts_write_normalizer(p, "", ret);
     lm_buf_puts(ret, ",\"pre_tokenizer\":");
     write_metaspace(p->add_space_prefix != 0, ret);
     lm_buf_puts(ret, ",\"post_processor\":");

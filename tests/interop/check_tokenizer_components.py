@@ -248,6 +248,7 @@ for number in range(count):
     different = [(t, a, b) for t, a, b in zip(texts, ids, own, strict=True) if a != b]
     status, lines, said = run("decode", path, [" ".join(map(str, i)) for i in ids])
     if different:
+        os.replace(path, f"{work}/different-{number}.json")
         t, a, b = different[0]
         wrong.append(f"ids of {t!r}: {[peer.id_to_token(i) for i in a]} and {[peer.id_to_token(i) for i in b]} {json.dumps(brief).replace(MAP, '..')}")
     elif status:
