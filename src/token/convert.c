@@ -172,7 +172,12 @@ enum lm_rc lm_tokenizer_convert(const struct lm_tokenizer *t, const char *format
                        format);
     LM_TRY(formats[i].write(t, dir, err));
     lm_write_tokenizer_config(t, lm_tokenizer_chat_template(t), &config);
-    config.len--;   // the brace
+    config.len--;                         // the brace
+    if (t->family == LM_FAMILY_WORDS) {   // vocab.txt says nothing of them
+        lm_json_key_bool(&config, "do_lower_case", t->words.lowercase);
+        lm_json_key_bool(&config, "strip_accents", t->words.strip_accents);
+        lm_json_key_bool(&config, "tokenize_chinese_chars", t->words.han_apart);
+    }
     lm_buf_puts(&config, ",\"additional_special_tokens\":[");
     for (uint32_t id = 0; id < lm_tokenizer_vocab_size(t); id++)
         if (lm_tokenizer_is_special(t, id)) {

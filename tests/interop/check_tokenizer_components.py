@@ -206,9 +206,13 @@ def configuration(all_models):
 
 def peer_of(config):
     try:
-        return Tokenizer.from_str(json.dumps(config))
+        peer = Tokenizer.from_str(json.dumps(config))
     except BaseException:   # a panic is no Exception
         return None
+    tokens = config["added_tokens"]   # blanks that one swallows and another consists of are both there: loom has them once
+    normal = [peer.normalizer.normalize_str(t["content"]) if peer.normalizer and t["normalized"] else t["content"] for t in tokens]
+    swallows, blank = any(t["rstrip"] for t in tokens), any(text[:1].isspace() for text in normal)
+    return None if swallows and blank else peer
 
 
 def run(action, path, lines):

@@ -160,6 +160,7 @@ done
 check tokenizer_ids "$loom" "$documents" "${tokenizers[@]}"
 check tokenizer_fuzz "$loom" "${tokenizers[@]/%//tokenizer.json}"
 check tokenizer_families "$loom" "$documents" "$work"
+check tokenizer_tiktoken "$loom" "$documents" "$work"
 check tokenizer_components "$loom" "$work/components" 300
 check tokenizer_patterns "$loom" "$work/patterns" 300
 check tokenizer_training "$documents" "${tokenizers[@]}"

@@ -52,6 +52,36 @@ static void damaged_tiktoken_lines_are_named(void **state)
     }
 }
 
+static enum lm_rc settings(const char *text, struct lm_err *err)
+{
+    struct lm_buf json = { 0 };
+    const enum lm_rc rc = lm_load_ranks(LM_STR("IQ== 0\nIg== 1\n"), lm_str(text), "x", &json, err);
+    lm_buf_release(&json);
+    return rc;
+}
+
+static void damaged_settings_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        { "{", "x: line 1: " },
+        { "{\"special_tokens\":{}}", "'pat_str', the pattern that cuts text, is missing" },
+        { "{\"pat_str\":\"\"}", "'pat_str', the pattern that cuts text, is missing" },
+        { "{\"pat_str\":\"a{1,2}+b\"}", "'}+' inside of an alternative" },
+        { "{\"pat_str\":\".\",\"special_tokens\":{\"<x>\":-1}}", "an id outside 0.." },
+        { "{\"pat_str\":\".\",\"special_tokens\":{\"\":7}}", "an empty token" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct lm_err err = { 0 };
+        refused(settings(cases[i].text, &err), LM_EFORMAT, &err, cases[i].message);
+    }
+    struct lm_err err = { 0 };
+    assert_ok_err(settings("{\"pat_str\":\"[$]|\\\\p{L}+|a{2}+|b$\",\"special_tokens\":{\"<x>\":2}}", &err),
+                  &err);
+}
+
 /* ---- sentencepiece ---- */
 
 static void put_varint(struct lm_buf *b, uint64_t value)
@@ -180,7 +210,16 @@ static void other_sentencepiece_models_are_refused_by_name(void **state)
     put_model(&words, 3, LM_STR(""));
     refused(spm(lm_buf_str(&words), &err), LM_EFORMAT, &err, "is of words or characters");
     put_model(&normal, 2, LM_STR("trie"));
-    refused(spm(lm_buf_str(&normal), &err), LM_EFORMAT, &err, "precompiled_charsmap");
+    struct lm_tokenizer *t = NULL;
+    assert_int_equal(lm_file_write("mapped.model", lm_buf_str(&normal), NULL), LM_OK);
+    refused(lm_tokenizer_load("mapped.model", &t, &err), LM_EFORMAT, &err, "precompiled_charsmap is cut off");
+    struct lm_buf user = { 0 };
+    put_model(&user, 2, LM_STR("trie"));
+    put_piece(&user, LM_STR("<sep>"), 0, 4);
+    assert_int_equal(lm_file_write("mapped.model", lm_buf_str(&user), NULL), LM_OK);
+    refused(lm_tokenizer_load("mapped.model", &t, &err), LM_EFORMAT, &err,
+            "piece 10, '<sep>', is user-defined");
+    lm_buf_release(&user);
     for (size_t len = 0; len < normal.len; len++) {   // a file cut between fields is a model with fewer
         err = (struct lm_err){ 0 };
         assert_true((spm((struct lm_str){ normal.ptr, len }, &err) == LM_OK) != (err.text[0] != 0));
@@ -246,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tiktoken_file_needs_the_name_of_its_pattern),
         cmocka_unit_test(damaged_tiktoken_lines_are_named),
+        cmocka_unit_test(damaged_settings_are_named),
         cmocka_unit_test(a_sentencepiece_model_merges_by_score),
         cmocka_unit_test(a_sentencepiece_model_of_unigrams_takes_the_best_sum),
         cmocka_unit_test(other_sentencepiece_models_are_refused_by_name),
