@@ -41,10 +41,10 @@ def main():
         else:
             rows.append([cp, cp, name])
     print("/* Made by gen_categories.py. */\n#include \"token/split_regex.h\"\n\n#include <unicode/uchar.h>\n\n// clang-format off")
-    print("const struct split_newer split_newer[] = {")
+    print("const struct split_newer lm_split_newer[] = {")
     for first, last, name in rows:
         print(f"    {{ {first:#x}, {last:#x}, U_{ICU[name]} }},")
-    print("};\n// clang-format on\nconst size_t split_newer_count = sizeof(split_newer) / sizeof(split_newer[0]);")
+    print("};\n// clang-format on\nconst size_t lm_split_newer_count = sizeof(lm_split_newer) / sizeof(lm_split_newer[0]);")
 
 
 main()

@@ -4,7 +4,7 @@
 #include <unicode/uchar.h>
 
 // clang-format off
-const struct split_newer split_newer[] = {
+const struct split_newer lm_split_newer[] = {
     { 0x897, 0x897, U_NON_SPACING_MARK },
     { 0xcf3, 0xcf3, U_COMBINING_SPACING_MARK },
     { 0xece, 0xece, U_NON_SPACING_MARK },
@@ -134,4 +134,4 @@ const struct split_newer split_newer[] = {
     { 0x31350, 0x323af, U_OTHER_LETTER },
 };
 // clang-format on
-const size_t split_newer_count = sizeof(split_newer) / sizeof(split_newer[0]);
+const size_t lm_split_newer_count = sizeof(lm_split_newer) / sizeof(lm_split_newer[0]);

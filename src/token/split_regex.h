@@ -54,8 +54,8 @@ struct split_newer {
     uint32_t first, last;
     uint8_t category;
 };
-extern const struct split_newer split_newer[];   // ascending
-extern const size_t split_newer_count;
+extern const struct split_newer lm_split_newer[];   // ascending
+extern const size_t lm_split_newer_count;
 
 enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err);
 void lm_split_program_release(struct split_program *p);   // what is in it

@@ -13,16 +13,16 @@ static unsigned category_of(uint32_t cp)
 {
     enum { TABLED = 14 };   // what came later is in split_newer
     UVersionInfo age;
-    size_t low = 0, high = split_newer_count;
+    size_t low = 0, high = lm_split_newer_count;
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
-        if (split_newer[mid].last < cp)
+        if (lm_split_newer[mid].last < cp)
             low = mid + 1;
         else
             high = mid;
     }
-    if (low < split_newer_count && split_newer[low].first <= cp)
-        return split_newer[low].category;
+    if (low < lm_split_newer_count && lm_split_newer[low].first <= cp)
+        return lm_split_newer[low].category;
     u_charAge((UChar32)cp, age);
     return age[0] > TABLED ? U_UNASSIGNED : (unsigned)u_charType((UChar32)cp);
 }
