@@ -23,7 +23,14 @@ static size_t char_len(const uint8_t *s, size_t at, size_t end, bool bytes)
 static void find(const struct lm_split_stage *stage, const uint8_t *s, size_t at, size_t end,
                  struct lm_split_facts *facts, size_t *ret_start, size_t *ret_end)
 {
+    const struct lm_split_dfa *d = &stage->dfa;
+    const uint16_t *first = d->next + d->symbols;   // of state 1
+    const uint8_t *symbols = stage->bytes ? d->byte : d->ascii;
     while (at < end) {
+        if ((stage->bytes || s[at] < 0x80) && first[symbols[s[at]]] < 2) {   // nothing starts here
+            at++;
+            continue;
+        }
         const size_t match = lm_split_match(&stage->dfa, s, at, end, stage->bytes, facts);
         if (match > at) {
             *ret_start = at;

@@ -266,10 +266,19 @@ static void keep(const struct runs *r, const struct lm_split_dfa *d, size_t end,
 size_t lm_split_match(const struct lm_split_dfa *d, const uint8_t *s, size_t at, size_t end, bool bytes,
                       struct lm_split_facts *facts)
 {
-    struct runs runs = { .len = 0 };
+    struct runs runs;
     size_t state = 1, last = at;
+    runs.len = 0;   // and no more: clearing all would cost as much as a short match
     for (size_t pos = at, len;; pos += len) {
-        const uint16_t step = d->next[state * d->symbols + symbol_at(d, s, pos, end, bytes, &len)];
+        const uint16_t *row = d->next + state * d->symbols;
+        const size_t start = pos;
+        while (!bytes && pos < end && s[pos] < 0x80 && row[d->ascii[s[pos]]] == (2 * state | 1))
+            pos++;   // as below: most of a word
+        if (pos > start) {
+            last = pos - 1;
+            runs.len = 0;
+        }
+        const uint16_t step = row[symbol_at(d, s, pos, end, bytes, &len)];
         if (step & 1) {
             last = pos;
             runs.len = 0;
