@@ -88,18 +88,18 @@ static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
     const struct pretrain_paths *p = cli->config[1];
     struct lm_cli_out out = { 0 };
     struct lm_buf metrics = { 0 };
-    c->ranks = ranks;
+    c->training.ranks = ranks;
     if (ranks->rank > 0)
         return lm_pretrain(c, p->tokens, p->tokenizer, NULL, NULL, &metrics, err);
     LM_TRACKERS struct lm_trackers *trackers = NULL;
     LM_TRY(trackers_of(cli, &trackers, err));
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
-    LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
-    c->track = lm_tracking_open(lm_trackers_tracking(trackers), "pretrain", &lm_pretrain_options, c);
+    LM_TRY(ledger_of(cli, &c->training.dp, &c->training.ledger, err));
+    c->training.track = lm_tracking_open(lm_trackers_tracking(trackers), "pretrain", &lm_pretrain_options, c);
     const enum lm_rc rc = lm_pretrain(c, p->tokens, p->tokenizer, out.work_dir, out.out_dir, &metrics, err);
     lm_tracking_close(lm_trackers_tracking(trackers), rc);
-    lm_db_close(c->ledger);
+    lm_db_close(c->training.ledger);
     return end(cli, "pretrain", &out, rc, &metrics, err);
 }
 
@@ -134,18 +134,18 @@ static enum lm_rc finetune(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
     const struct finetune_paths *p = cli->config[1];
     struct lm_cli_out out = { 0 };
     struct lm_buf metrics = { 0 };
-    c->ranks = ranks;
+    c->training.ranks = ranks;
     if (ranks->rank > 0)
         return lm_finetune(c, p->model, p->pairs, NULL, NULL, &metrics, err);
     LM_TRACKERS struct lm_trackers *trackers = NULL;
     LM_TRY(trackers_of(cli, &trackers, err));
     LM_TRY(lm_cli_out_begin(cli, p->out, &out, err));
     LM_TRY(lm_dir_make(out.work_dir, err));
-    LM_TRY(ledger_of(cli, &c->dp, &c->ledger, err));
-    c->track = lm_tracking_open(lm_trackers_tracking(trackers), "finetune", &lm_finetune_options, c);
+    LM_TRY(ledger_of(cli, &c->training.dp, &c->training.ledger, err));
+    c->training.track = lm_tracking_open(lm_trackers_tracking(trackers), "finetune", &lm_finetune_options, c);
     const enum lm_rc rc = lm_finetune(c, p->model, p->pairs, out.work_dir, out.out_dir, &metrics, err);
     lm_tracking_close(lm_trackers_tracking(trackers), rc);
-    lm_db_close(c->ledger);
+    lm_db_close(c->training.ledger);
     return end(cli, "finetune", &out, rc, &metrics, err);
 }
 

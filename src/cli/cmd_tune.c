@@ -68,9 +68,9 @@ static enum lm_rc train_pretrain(void *state, const void *config, struct lm_rung
 {
     const struct job *job = state;
     struct lm_pretrain_config c = *(const struct lm_pretrain_config *)config;
-    c.rung = rung;
-    c.ranks = job->target.ranks;
-    c.track = follow(job, config, rung, work_dir);
+    c.training.rung = rung;
+    c.training.ranks = job->target.ranks;
+    c.training.track = follow(job, config, rung, work_dir);
     const enum lm_rc rc =
         lm_pretrain(&c, job->paths->tokens, job->paths->tokenizer, work_dir, out_dir, metrics, err);
     follow_end(job, rung, rc);
@@ -82,9 +82,9 @@ static enum lm_rc train_finetune(void *state, const void *config, struct lm_rung
 {
     const struct job *job = state;
     struct lm_finetune_config c = *(const struct lm_finetune_config *)config;
-    c.rung = rung;
-    c.ranks = job->target.ranks;
-    c.track = follow(job, config, rung, work_dir);
+    c.training.rung = rung;
+    c.training.ranks = job->target.ranks;
+    c.training.track = follow(job, config, rung, work_dir);
     const enum lm_rc rc =
         lm_finetune(&c, job->paths->model, job->paths->pairs, work_dir, out_dir, metrics, err);
     follow_end(job, rung, rc);
@@ -253,7 +253,7 @@ static enum lm_rc tune_pretrain(struct lm_cli *cli, struct lm_ranks *ranks, stru
     job.target = (struct lm_tune_target){
         .options = &lm_pretrain_options, .base = c, .train = train_pretrain, .ranks = ranks
     };
-    LM_TRY(refuse_private(&c->dp, err));
+    LM_TRY(refuse_private(&c->training.dp, err));
     if (!p->tokens != !p->tokenizer || (!p->tokens && !cli->config_file))
         return missing("tokens", "tokenizer", err);
     if (!p->tokens) {
@@ -325,7 +325,7 @@ static enum lm_rc tune_finetune(struct lm_cli *cli, struct lm_ranks *ranks, stru
         p->pairs = p->pairs ? p->pairs : lm_arena_printf(&cli->arena, "%s/pairs.jsonl", dirs[1]);
         LM_TRY(snapshot_settings(cli, &project, err));
     }
-    LM_TRY(refuse_private(&c->dp, err));
+    LM_TRY(refuse_private(&c->training.dp, err));
     struct lm_sha256 hash;
     lm_sha256_init(&hash);
     LM_TRY(add_file(&hash, p->model, "model.safetensors", true, err));

@@ -125,26 +125,26 @@ static enum lm_rc ledger_of(const struct lm_stage_call *call, const struct lm_dp
 static enum lm_rc pretrain_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
 {
     struct lm_pretrain_config config = call->project->pretrain;
-    LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
-    config.track =
+    LM_TRY(ledger_of(call, &config.training.dp, &config.training.ledger, err));
+    config.training.track =
         lm_tracking_open(call->project->tracking, call->stage->name, &lm_pretrain_options, &config);
     enum lm_rc rc = lm_pretrain(&config, input(call, "tokens")->dir, input(call, "tokenizer")->dir,
                                 call->work_dir, call->out_dir, metrics, err);
     lm_tracking_close(call->project->tracking, rc);
-    lm_db_close(config.ledger);
+    lm_db_close(config.training.ledger);
     return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }
 
 static enum lm_rc finetune_run(const struct lm_stage_call *call, struct lm_buf *metrics, struct lm_err *err)
 {
     struct lm_finetune_config config = call->stage->snapshot->config;
-    LM_TRY(ledger_of(call, &config.dp, &config.ledger, err));
-    config.track =
+    LM_TRY(ledger_of(call, &config.training.dp, &config.training.ledger, err));
+    config.training.track =
         lm_tracking_open(call->project->tracking, call->stage->name, &lm_finetune_options, &config);
     enum lm_rc rc = lm_finetune(&config, input(call, "base")->dir, file_of(call, "pairs", "pairs.jsonl"),
                                 call->work_dir, call->out_dir, metrics, err);
     lm_tracking_close(call->project->tracking, rc);
-    lm_db_close(config.ledger);
+    lm_db_close(config.training.ledger);
     return rc == LM_OK ? lm_run_page(call->out_dir, call->stage->name, err) : rc;
 }
 

@@ -30,25 +30,6 @@ static enum lm_rc recipe_of(const struct lm_finetune_config *c, const char *mode
     return LM_OK;
 }
 
-static struct lm_optim_config optim_config(const struct lm_finetune_config *c, uint64_t steps)
-{
-    return (struct lm_optim_config){
-        .optimizer = c->optimizer,
-        .lr = c->lr,
-        .matrix_lr = c->matrix_lr,
-        .weight_decay = c->weight_decay,
-        .beta1 = c->beta1,
-        .beta2 = c->beta2,
-        .adam_eps = c->adam_eps,
-        .clip = c->clip,
-        .steps = steps,
-        .warmup_steps = (uint64_t)c->warmup_steps,
-        .schedule = c->loop.schedule,
-        .decay_steps = (uint64_t)c->loop.decay_steps,
-        .lr_end_share = c->lr_end_share,
-    };
-}
-
 enum lm_rc lm_finetune_spec(const struct lm_finetune_config *c, const struct lm_llama_config *model,
                             struct lm_pair_spec *ret, struct lm_err *err)
 {
@@ -81,7 +62,7 @@ static enum lm_rc adapter_of(const struct lm_finetune_config *c, struct lm_llama
     LM_TRY(lm_lora_targets_parse(t->len ? t->items : (const char **)all, t->len ? t->len : 1, &config.targets,
                                  err));
     LM_TRY(lm_lora_init(ret, &config, model, err));
-    lm_lora_random(ret, (uint64_t)c->seed);
+    lm_lora_random(ret, (uint64_t)c->training.seed);
     return LM_OK;
 }
 
@@ -97,49 +78,37 @@ static enum lm_rc train(const struct lm_finetune_config *c, struct lm_llama *mod
                         size_t positions, const char *model_dir, const char *pairs_path, const char *work_dir,
                         struct lm_lora *lora, struct lm_trainer_result *result, struct lm_err *err)
 {
-    const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
+    const size_t rows =
+        (size_t)c->training.batch_tokens / positions ? (size_t)c->training.batch_tokens / positions : 1;
     struct lm_pair_feed *source =
-        lm_pair_feed_new(&pairs->train, rows, positions, (uint64_t)c->epochs, (uint64_t)c->seed);
+        lm_pair_feed_new(&pairs->train, rows, positions, (uint64_t)c->epochs, (uint64_t)c->training.seed);
     struct lm_feed feed = { source, rows, positions, lm_pair_feed_steps(source), lm_pair_feed_fill };
-    struct lm_trainer_config config = {
-        .what = "finetune",
-        .work_dir = work_dir,
-        .optim = optim_config(c, feed.steps),
-        .eval_every = (uint64_t)c->eval_every,
-        .checkpoint_every = (uint64_t)c->checkpoint_every,
-        .memory_max_mb = (uint64_t)c->memory_max_mb,
-        .precision = c->precision,
-        .loop = c->loop,
-        .dropout = c->dropout,
-        .seed = (uint64_t)c->seed,
-        .rung = c->rung,
-        .track = c->track,
-        .ranks = c->ranks,
-        .batch_parts = (uint64_t)c->batch_parts,
-        .lora = c->lora_rank > 0 ? lora : NULL,
-    };
+    struct lm_trainer_config config = lm_trainer_config_of(&c->training, "finetune", work_dir, feed.steps);
+    config.lora = c->lora_rank > 0 ? lora : NULL;
     struct lm_pair_units *units = NULL;
     struct lm_dp_source of_units;
     struct lm_dp dp;
     struct lm_sampling sampling;
-    enum lm_rc rc = lm_sampling_init(&sampling, &c->loop, tokenizer, true, positions, (uint64_t)c->seed, err);
+    enum lm_rc rc = lm_sampling_init(&sampling, &c->training.loop, tokenizer, true, positions,
+                                     (uint64_t)c->training.seed, err);
     config.sampling = &sampling;
     config.tokenizer_dir = model_dir;
     if (rc == LM_OK)
         rc = recipe_of(c, model_dir, pairs_path, config.recipe, err);
-    if (rc == LM_OK && lm_dp_wanted(&c->dp)) {
-        rc = lm_pair_units_new(pairs, c->dp.unit, &units, &of_units, err);
+    if (rc == LM_OK && lm_dp_wanted(&c->training.dp)) {
+        rc = lm_pair_units_new(pairs, c->training.dp.unit, &units, &of_units, err);
         if (rc == LM_OK)
             feed.steps = private_steps(of_units.units, rows, (uint64_t)c->epochs);
-        config.optim = optim_config(c, feed.steps);
+        config.optim.steps = feed.steps;
         if (rc == LM_OK)
-            rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
+            rc = lm_private_run(&config, &c->training.dp, c->training.ledger, &of_units, rows, &dp, err);
     }
     struct lm_dpo dpo = { 0 };
     if (rc == LM_OK && c->dpo_beta > 0) {
-        lm_dpo_init(&dpo, c->dpo_beta, &pairs->train, positions, rows > 1 ? rows / 2 : 1, (uint64_t)c->seed);
+        lm_dpo_init(&dpo, c->dpo_beta, &pairs->train, positions, rows > 1 ? rows / 2 : 1,
+                    (uint64_t)c->training.seed);
         feed.steps = lm_dpo_steps(&dpo, (uint64_t)c->epochs);
-        config.optim = optim_config(c, feed.steps);
+        config.optim.steps = feed.steps;
         config.dpo = &dpo;
     }
     if (rc == LM_OK)
@@ -160,11 +129,11 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
     if (lm_tokenizer_vocab_size(tokenizer) > (uint64_t)model->config.vocab_size)
         return lm_fail(err, LM_EINVAL, "'%s': the tokenizer knows %u tokens, the model only %lld", model_dir,
                        lm_tokenizer_vocab_size(tokenizer), (long long)model->config.vocab_size);
-    if (c->dpo_beta > 0 && lm_dp_wanted(&c->dp))
+    if (c->dpo_beta > 0 && lm_dp_wanted(&c->training.dp))
         return lm_fail(err, LM_EINVAL,
                        "finetune: preferences (dpo-beta) cannot be learned privately (dp-...); "
                        "leave one of them out");
-    if (c->dpo_beta > 0 && (c->dropout > 0 || c->lora_dropout > 0))
+    if (c->dpo_beta > 0 && (c->training.dropout > 0 || c->lora_dropout > 0))
         return lm_fail(
             err, LM_EINVAL,
             "finetune: preferences (dpo-beta) are learned against the whole model as it was; leave "
@@ -186,7 +155,7 @@ static enum lm_rc run(const struct lm_finetune_config *c, struct lm_llama *model
         rc = train(c, model, tokenizer, &pairs, spec.window.size, model_dir, pairs_path, work_dir, &lora,
                    &result, err);
     }
-    const bool writes = !c->ranks || c->ranks->rank == 0;
+    const bool writes = !c->training.ranks || c->training.ranks->rank == 0;
     if (rc == LM_OK && writes) {
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(model, &result, model_dir, out_dir, metrics, err);

@@ -1,10 +1,18 @@
 #ifndef LM_TRAIN_LOOP_H
 #define LM_TRAIN_LOOP_H
-/* train/loop.h - what the loop does beside its steps: the options that pre-training and fine-tuning share. */
+/* train/loop.h - the options that pre-training and fine-tuning share. */
+
+#include "train/dp.h"
+#include "train/rung.h"
+#include "train/track.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+struct lm_db;
+struct lm_ranks;
+
+/* What the loop does beside its steps. */
 struct lm_loop_options {
     /* learning rate (train/optim.h) */
     int schedule;          // enum lm_schedule
@@ -20,6 +28,24 @@ struct lm_loop_options {
     const char *sample_prompt;                // NULL: the beginning of a text
     /* memory */
     bool recompute;   // activations are computed again on the way back, not kept; the bits are the same
+};
+
+struct lm_training_options {
+    /* a step */
+    int64_t batch_tokens, batch_parts, warmup_steps;
+    double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
+    int optimizer;                                                                    // adamw | muon
+    double dropout;
+    int precision;   // auto | f32 | bf16
+    /* the run */
+    int64_t seed, eval_every, checkpoint_every, memory_max_mb;
+    struct lm_loop_options loop;
+    struct lm_dp_options dp;
+    /* where it happens; no options */
+    struct lm_db *ledger;           // where private runs are entered; NULL: nowhere
+    struct lm_rung *rung;           // where to stop early; NULL: nowhere
+    const struct lm_track *track;   // told of every line of the log; NULL: nobody is
+    struct lm_ranks *ranks;         // processes that share the run; NULL: it is alone
 };
 
 #endif

@@ -70,34 +70,7 @@ static struct lm_llama_config model_config(const struct lm_pretrain_config *c, c
 static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *c, const struct source *s,
                                                const char *work_dir)
 {
-    struct lm_trainer_config t = {
-        .what = "pretrain",
-        .work_dir = work_dir,
-        .optim = { .optimizer = c->optimizer,
-                   .lr = c->lr,
-                   .matrix_lr = c->matrix_lr,
-                   .weight_decay = c->weight_decay,
-                   .beta1 = c->beta1,
-                   .beta2 = c->beta2,
-                   .adam_eps = c->adam_eps,
-                   .clip = c->clip,
-                   .steps = (uint64_t)c->steps,
-                   .warmup_steps = (uint64_t)c->warmup_steps,
-                   .schedule = c->loop.schedule,
-                   .decay_steps = (uint64_t)c->loop.decay_steps,
-                   .lr_end_share = c->lr_end_share },
-        .eval_every = (uint64_t)c->eval_every,
-        .checkpoint_every = (uint64_t)c->checkpoint_every,
-        .memory_max_mb = (uint64_t)c->memory_max_mb,
-        .precision = c->precision,
-        .loop = c->loop,
-        .dropout = c->dropout,
-        .seed = (uint64_t)c->seed,
-        .rung = c->rung,
-        .track = c->track,
-        .ranks = c->ranks,
-        .batch_parts = (uint64_t)c->batch_parts,
-    };
+    struct lm_trainer_config t = lm_trainer_config_of(&c->training, "pretrain", work_dir, (uint64_t)c->steps);
     const struct lm_str parts[] = {
         { s->train.map.ptr, s->train.map.len },
         { s->heldout.map.ptr, s->heldout.map.len },
@@ -112,8 +85,8 @@ static enum lm_rc feed_new(const struct lm_pretrain_config *c, const struct sour
 {
     struct lm_mix mix;
     LM_TRY(lm_mix_parse(&c->mix, &s->train, &mix, err));
-    const enum lm_rc rc =
-        lm_shard_feed_new(&s->train, &mix, end_of_text, rows, positions, (uint64_t)c->seed, ret, err);
+    const enum lm_rc rc = lm_shard_feed_new(&s->train, &mix, end_of_text, rows, positions,
+                                            (uint64_t)c->training.seed, ret, err);
     lm_mix_release(&mix);
     return rc;
 }
@@ -164,18 +137,19 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     const struct lm_llama_config shape = model_config(c, s);
     LM_TRY(lm_llama_config_check(&shape, err));
     const size_t positions = (size_t)c->context;
-    if (lm_dp_wanted(&c->dp) && c->dp.unit == LM_DP_PERSON)
+    if (lm_dp_wanted(&c->training.dp) && c->training.dp.unit == LM_DP_PERSON)
         return lm_fail(err, LM_EINVAL,
                        "pretrain: token shards know documents, not persons; group each person's "
                        "text as one document, and take dp-unit=document");
-    if (lm_dp_wanted(&c->dp) && c->mix.len > 0)
+    if (lm_dp_wanted(&c->training.dp) && c->mix.len > 0)
         return lm_fail(err, LM_EINVAL,
                        "pretrain: a private run draws documents by chance; mix would change the chance that "
                        "its promise counts on");
 
     struct lm_trainer_config config = trainer_config(c, s, work_dir);
     const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
-    const size_t rows = (size_t)c->batch_tokens / positions ? (size_t)c->batch_tokens / positions : 1;
+    const size_t rows =
+        (size_t)c->training.batch_tokens / positions ? (size_t)c->training.batch_tokens / positions : 1;
     struct lm_shard_feed *source;
     LM_TRY(feed_new(c, s, end, rows, positions, &source, err));
     const struct lm_feed feed = { source, rows, positions, (uint64_t)c->steps, lm_shard_feed_fill };
@@ -186,24 +160,24 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     struct lm_llama model;
     struct lm_trainer_result result = { 0 };
     lm_llama_init(&model, &shape);
-    lm_llama_random(&model, (uint64_t)c->seed);
+    lm_llama_random(&model, (uint64_t)c->training.seed);
     struct lm_sampling sampling;
     struct lm_shard_units *units = NULL;
     struct lm_dp_source of_units;
     struct lm_dp dp;
-    enum lm_rc rc =
-        lm_sampling_init(&sampling, &c->loop, s->tokenizer, false, positions, (uint64_t)c->seed, err);
+    enum lm_rc rc = lm_sampling_init(&sampling, &c->training.loop, s->tokenizer, false, positions,
+                                     (uint64_t)c->training.seed, err);
     config.sampling = &sampling;
     config.tokenizer_dir = tokenizer_dir;
-    if (rc == LM_OK && lm_dp_wanted(&c->dp)) {
+    if (rc == LM_OK && lm_dp_wanted(&c->training.dp)) {
         units = lm_shard_units_new(&s->train, end, positions, &of_units);
-        rc = lm_private_run(&config, &c->dp, c->ledger, &of_units, rows, &dp, err);
+        rc = lm_private_run(&config, &c->training.dp, c->training.ledger, &of_units, rows, &dp, err);
     }
     if (rc == LM_OK)
         rc = lm_trainer_run(&config, &model, &feed, &heldout, &result, err);
     if (rc == LM_OK && config.dp)
         rc = lm_dp_json(config.dp, &result.privacy, err);
-    if (rc == LM_OK && (!c->ranks || c->ranks->rank == 0)) {
+    if (rc == LM_OK && (!c->training.ranks || c->training.ranks->rank == 0)) {
         lm_buf_putc(metrics, '{');
         rc = lm_trainer_write(&model, &result, tokenizer_dir, out_dir, metrics, err);
         if (!config.dp)

@@ -13,13 +13,7 @@
 
 #include "base/option.h"
 #include "base/str.h"
-#include "train/dp.h"
 #include "train/loop.h"
-#include "train/rung.h"
-#include "train/track.h"
-
-struct lm_db;
-struct lm_ranks;
 
 struct lm_pretrain_config {
     /* architecture */
@@ -27,21 +21,10 @@ struct lm_pretrain_config {
     int64_t dim, layers, heads, kv_heads, ffn_dim, context;
     double rope_theta, norm_eps;
     bool tied;
-    /* optimisation */
-    int64_t steps, batch_tokens, batch_parts, warmup_steps;
-    double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
-    int optimizer;                                                                    // adamw | muon
     /* run */
-    int64_t seed, eval_every, eval_tokens_max, checkpoint_every, memory_max_mb;
-    int precision;            // auto | f32 | bf16
+    int64_t steps, eval_tokens_max;
     struct lm_opt_list mix;   // SOURCE=NUMBER (train/feed.h); empty: the text as it is
-    struct lm_loop_options loop;
-    double dropout;
-    struct lm_dp_options dp;
-    struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
-    struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
-    const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
-    struct lm_ranks *ranks;         // processes that share the run; NULL: it is alone.  No option
+    struct lm_training_options training;
 };
 extern const struct lm_opt_table lm_pretrain_options;
 
@@ -57,26 +40,16 @@ struct lm_finetune_config {
     const char *snapshot;   // which pairs: the snapshot named in pairs.jsonl; NULL: all
     const char *system;     // system message of every pair; NULL: none
     bool skip_unlabelled;   // pairs without an answer are left out, not refused
-    int64_t epochs, batch_tokens, batch_parts, warmup_steps;
-    int64_t window_size,
-        window_stride;   // longer sequences are cut; 0: the context, 512 at most; half a window
-    double lr, matrix_lr, lr_end_share, weight_decay, beta1, beta2, adam_eps, clip;   // matrix_lr: Muon's
-    int optimizer;                                                                    // adamw | muon
-    int64_t seed, eval_every, checkpoint_every, memory_max_mb;
-    int precision;   // auto | f32 | bf16
+    int64_t epochs;
+    int64_t window_size;     // longer sequences are cut; 0: the context, 512 at most
+    int64_t window_stride;   // 0: half a window
     /* adapter (train/lora.h) */
     int64_t lora_rank;   // 0: the whole model is trained
     double lora_alpha, lora_dropout;
     bool lora_stabilized;
     struct lm_opt_list lora_targets;   // empty: all
     double dpo_beta;                   // > 0: learn from preferences (train/dpo.h)
-    struct lm_loop_options loop;
-    double dropout;
-    struct lm_dp_options dp;
-    struct lm_db *ledger;           // where private runs are entered; NULL: nowhere.  No option
-    struct lm_rung *rung;           // where to stop early; NULL: nowhere.  No option
-    const struct lm_track *track;   // told of every line of the log; NULL: nobody is.  No option
-    struct lm_ranks *ranks;         // processes that share the run; NULL: it is alone.  No option
+    struct lm_training_options training;
 };
 extern const struct lm_opt_table lm_finetune_options;
 

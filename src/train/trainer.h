@@ -57,6 +57,10 @@ struct lm_trainer_config {
     uint64_t batch_parts;   // in which a batch's gradient is summed (train/batch_parts.h); 0: as it suits
 };
 
+/* As the options say, for so many steps. */
+struct lm_trainer_config lm_trainer_config_of(const struct lm_training_options *options, const char *what,
+                                              const char *work_dir, uint64_t steps);
+
 struct lm_trainer_result {
     uint64_t steps, tokens;   // behind the weights: up to the best evaluation, where the best are kept
     uint64_t steps_made;

@@ -18,13 +18,13 @@ static inline struct lm_pretrain_config small_config(void)
     c.ffn_dim = 40;
     c.context = 32;
     c.steps = 20;
-    c.batch_tokens = 128;
-    c.warmup_steps = 4;
-    c.lr = 0.006;   // all that shapes the recorded losses is set here, whatever the defaults
-    c.matrix_lr = 0.02;
-    c.weight_decay = 0.1;
-    c.eval_every = 8;
-    c.checkpoint_every = 7;
+    c.training.batch_tokens = 128;
+    c.training.warmup_steps = 4;
+    c.training.lr = 0.006;   // all that shapes the recorded losses is set here, whatever the defaults
+    c.training.matrix_lr = 0.02;
+    c.training.weight_decay = 0.1;
+    c.training.eval_every = 8;
+    c.training.checkpoint_every = 7;
     return c;
 }
 

@@ -8,13 +8,13 @@ static struct lm_pretrain_config leaving(void)
 {
     struct lm_pretrain_config c = small_config();
     c.steps = 24;
-    c.checkpoint_every = 7;
-    c.loop.schedule = 2;   // constant: a shorter run has the same beginning
-    c.loop.snapshot_every = 6;
-    c.loop.keep_snapshots = 2;
-    c.loop.sample_every = 8;
-    c.loop.sample_prompt = "The table ";
-    c.loop.sample_tokens = 12;
+    c.training.checkpoint_every = 7;
+    c.training.loop.schedule = 2;   // constant: a shorter run has the same beginning
+    c.training.loop.snapshot_every = 6;
+    c.training.loop.keep_snapshots = 2;
+    c.training.loop.sample_every = 8;
+    c.training.loop.sample_prompt = "The table ";
+    c.training.loop.sample_tokens = 12;
     return c;
 }
 
@@ -27,7 +27,7 @@ static void a_snapshot_is_the_model_of_a_shorter_run(void **state)
     assert_false(lm_path_exists("out.long/snapshots/step-0000000012"));   // two are kept
     assert_true(lm_path_exists("out.long/snapshots/step-0000000024"));
     c.steps = 18;
-    c.loop.snapshot_every = c.loop.sample_every = 0;
+    c.training.loop.snapshot_every = c.training.loop.sample_every = 0;
     must(pretrain(&c, "work.short", "out.short", &err), &err);
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json",
                                          "tokenizer.json" };
@@ -42,11 +42,11 @@ static void a_run_that_was_stopped_leaves_the_same(void **state)
     struct lm_err err = { 0 };
     for (uint64_t part = 1; part <= 3; part++) {   // steps 6, 12, 18
         struct lm_rung rung = { .part = part, .parts = 4 };
-        c.rung = &rung;
+        c.training.rung = &rung;
         assert_int_equal(pretrain(&c, "work.stopped", "out.stopped", &err), LM_ESTOP);
         lm_buf_release(&rung.log);
     }
-    c.rung = NULL;
+    c.training.rung = NULL;
     lm_threads_set(2);
     must(pretrain(&c, "work.stopped", "out.stopped", &err), &err);
     lm_threads_set(1);
@@ -122,18 +122,19 @@ static void an_adapters_snapshot_is_the_merged_model(void **state)
     must(lm_file_write("pairs.jsonl", lm_buf_str(&pairs), &err), &err);
     lm_opt_defaults(&lm_finetune_options, &c);
     c.epochs = 4;
-    c.batch_tokens = 128;
+    c.training.batch_tokens = 128;
     c.lora_rank = 2;
-    c.loop.schedule = 2;
+    c.training.loop.schedule = 2;
     must(lm_finetune(&c, "out.long", "pairs.jsonl", "work.adapter", "out.adapter", &metrics, &err), &err);
     struct lm_str text = lm_buf_str(&metrics);
     const ptrdiff_t at = lm_str_find(text, LM_STR("\"steps\":"));
-    c.loop.snapshot_every = strtoll(text.ptr + at + 8, NULL, 10);
-    c.loop.sample_every = c.loop.snapshot_every;
-    c.loop.sample_prompt = "What reads 3?";
+    c.training.loop.snapshot_every = strtoll(text.ptr + at + 8, NULL, 10);
+    c.training.loop.sample_every = c.training.loop.snapshot_every;
+    c.training.loop.sample_prompt = "What reads 3?";
     must(lm_finetune(&c, "out.long", "pairs.jsonl", "work.adapter2", "out.adapter2", &metrics, &err), &err);
     char name[128];
-    snprintf(name, sizeof name, "out.adapter2/snapshots/step-%010lld", (long long)c.loop.snapshot_every);
+    snprintf(name, sizeof name, "out.adapter2/snapshots/step-%010lld",
+             (long long)c.training.loop.snapshot_every);
     assert_same_file(name, "out.adapter", "model.safetensors");
     assert_same_file(name, "out.adapter", "config.json");
     assert_same_file("out.adapter2", "out.adapter", "model.safetensors");
@@ -142,7 +143,7 @@ static void an_adapters_snapshot_is_the_merged_model(void **state)
     char prompt[4000];
     memset(prompt, 'q', sizeof prompt - 1);
     prompt[sizeof prompt - 1] = 0;
-    c.loop.sample_prompt = prompt;
+    c.training.loop.sample_prompt = prompt;
     assert_int_equal(
         lm_finetune(&c, "out.long", "pairs.jsonl", "work.adapter3", "out.adapter3", &metrics, &err),
         LM_EINVAL);

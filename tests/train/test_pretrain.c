@@ -19,7 +19,7 @@ static void a_killed_run_ends_with_the_bytes_of_a_whole_one(void **state)
     struct lm_pretrain_config c = small_config();
     struct lm_err err = { 0 };
     c.steps = 24;
-    c.checkpoint_every = 6;
+    c.training.checkpoint_every = 6;
     for (int kill_number = 0; kill_number < 2; kill_number++) {
         char before[128], now[128];
         newest("work.killed", before);
@@ -85,9 +85,9 @@ static void computing_activations_again_gives_the_same_bytes_in_less_memory(void
         struct lm_err err = { 0 };
         c.layers = 8;
         c.steps = 3;
-        c.precision = precision;   // auto, f32
+        c.training.precision = precision;   // auto, f32
         must(pretrain(&c, precision ? "work.kept.f32" : "work.kept", "out.kept", &err), &err);
-        c.loop.recompute = true;
+        c.training.loop.recompute = true;
         must(pretrain(&c, precision ? "work.again.f32" : "work.again", "out.again", &err), &err);
         assert_same_run("out.again", "out.kept");
 
@@ -110,8 +110,8 @@ static void the_recorded_losses_come_again(void **state)
     struct lm_err err = { 0 };
     struct lm_buf text = { 0 };
     c.steps = 10;
-    c.eval_every = 0;
-    c.precision = 1;   // f32
+    c.training.eval_every = 0;
+    c.training.precision = 1;   // f32
     must(pretrain(&c, "work.losses", "out.losses", &err), &err);
     assert_int_equal(lm_file_read("out.losses/metrics.jsonl", 1 << 20, &text, NULL), LM_OK);
     struct lm_str rest = lm_buf_str(&text), line;
@@ -131,7 +131,7 @@ static void refusals_say_why(void **state)
     (void)state;
     struct lm_pretrain_config c = small_config();
     struct lm_err err = { 0 };
-    c.memory_max_mb = 1;
+    c.training.memory_max_mb = 1;
     assert_int_equal(pretrain(&c, "work.refused", "out.refused", &err), LM_ENOMEM);
     assert_non_null(strstr(err.text, "memory-max-mb"));
     c = small_config();
@@ -159,10 +159,10 @@ static void fine_tuning_learns_and_resumes(void **state)
     lm_opt_defaults(&lm_finetune_options, &c);
     c.snapshot = "sql";
     c.epochs = 6;
-    c.batch_tokens = 128;
-    c.lr = 0.02;
-    c.warmup_steps = 2;
-    c.checkpoint_every = 3;
+    c.training.batch_tokens = 128;
+    c.training.lr = 0.02;
+    c.training.warmup_steps = 2;
+    c.training.checkpoint_every = 3;
     must(lm_finetune(&c, "out.whole", "pairs.jsonl", "work.ft", "out.ft", &metrics, &err), &err);
     struct lm_str loss = lm_buf_str(&metrics);
     const ptrdiff_t at = lm_str_find(loss, LM_STR("\"heldout_loss\":"));
@@ -196,7 +196,7 @@ static void a_gpt2_is_made_and_tuned(void **state)
     struct lm_buf metrics = { 0 };
     struct lm_model model;
     c.family = LM_FAMILY_GPT2;
-    c.dropout = 0.1;
+    c.training.dropout = 0.1;
     must(pretrain(&c, "work.gpt2", "out.gpt2", &err), &err);
     must(pretrain(&c, "work.gpt2b", "out.gpt2b", &err), &err);
     assert_same_run("out.gpt2", "out.gpt2b");

@@ -235,7 +235,7 @@ static void train_rank(struct thread_job *job)
     const struct shared_run *run = job->given;
     struct lm_pretrain_config c = *run->config;
     struct lm_buf metrics = { 0 };
-    c.ranks = &job->ranks;
+    c.training.ranks = &job->ranks;
     const bool first = job->ranks.rank == 0;
     job->rc = lm_pretrain(&c, "tokens", "tokens", first ? run->work : NULL, first ? run->out : NULL, &metrics,
                           &job->err);
@@ -245,8 +245,8 @@ static void train_rank(struct thread_job *job)
 static struct lm_pretrain_config shared_config(void)
 {
     struct lm_pretrain_config c = small_config();
-    c.batch_tokens = 512;   // 16 rows
-    c.batch_parts = 4;
+    c.training.batch_tokens = 512;   // 16 rows
+    c.training.batch_parts = 4;
     c.steps = 12;
     return c;
 }
@@ -264,11 +264,11 @@ static void must_train(const struct lm_pretrain_config *c, int count, const char
 /* Every row changes one thing. */
 static void adamw(struct lm_pretrain_config *c)
 {
-    c->optimizer = LM_OPTIMIZER_ADAMW;
+    c->training.optimizer = LM_OPTIMIZER_ADAMW;
 }
 static void f32(struct lm_pretrain_config *c)
 {
-    c->precision = 1;
+    c->training.precision = 1;
 }
 static void untied(struct lm_pretrain_config *c)
 {
@@ -276,32 +276,32 @@ static void untied(struct lm_pretrain_config *c)
 }
 static void dropout(struct lm_pretrain_config *c)
 {
-    c->dropout = 0.2;
+    c->training.dropout = 0.2;
 }
 static void recompute(struct lm_pretrain_config *c)
 {
-    c->loop.recompute = true;
+    c->training.loop.recompute = true;
 }
 static void jumpy(struct lm_pretrain_config *c)
 {
     c->steps = 60;
-    c->batch_tokens = 128;
-    c->lr = 1e-5;
-    c->matrix_lr = 1e-5;
-    c->loop.spike_deviations = 0.06;   // of losses that hardly move
-    c->loop.spike_back = 10;
-    c->loop.rollbacks_max = 16;
+    c->training.batch_tokens = 128;
+    c->training.lr = 1e-5;
+    c->training.matrix_lr = 1e-5;
+    c->training.loop.spike_deviations = 0.06;   // of losses that hardly move
+    c->training.loop.spike_back = 10;
+    c->training.loop.rollbacks_max = 16;
 }
 static void patient(struct lm_pretrain_config *c)
 {
     c->steps = 60;
-    c->lr = 0.1;
-    c->eval_every = 1;
-    c->loop.patience = 1;
+    c->training.lr = 0.1;
+    c->training.eval_every = 1;
+    c->training.loop.patience = 1;
 }
 static void eight_parts(struct lm_pretrain_config *c)
 {
-    c->batch_parts = 8;
+    c->training.batch_parts = 8;
 }
 static const struct {
     const char *name;
@@ -343,7 +343,7 @@ static void a_stopped_run_goes_on_at_another_number_of_ranks(void **state)
     const int counts[] = { 2, 4, 1, 2 };
     struct lm_pretrain_config c = shared_config();
     char name[128];
-    c.checkpoint_every = 0;
+    c.training.checkpoint_every = 0;
     must_train(&c, 1, "work.unstopped", "out.unstopped");
     for (int i = 0; i < 3; i++) {
         struct shared_run run = { &c, "work.stopped", "out.stopped" };
@@ -405,7 +405,7 @@ static void a_refusal_is_said_once(void **state)
     (void)state;
     static struct thread_job jobs[THREAD_RANKS_MAX];
     struct lm_pretrain_config c = shared_config();
-    c.batch_parts = 3;
+    c.training.batch_parts = 3;
     struct shared_run run = { &c, "work.refused", "out.refused" };
     assert_true(run_ranks(2, train_rank, &run, jobs));
     assert_int_equal(jobs[0].rc, LM_ELIMIT);

@@ -31,10 +31,10 @@ static void a_learning_rate_that_diverges_names_step_and_tensor(void **state)
     char name[128];
     for (int optimizer = 0; optimizer < 2; optimizer++) {
         struct lm_err err = { 0 };
-        c.optimizer = optimizer;
-        c.lr = c.matrix_lr = 10;
-        c.warmup_steps = 18;
-        c.checkpoint_every = 1;
+        c.training.optimizer = optimizer;
+        c.training.lr = c.training.matrix_lr = 10;
+        c.training.warmup_steps = 18;
+        c.training.checkpoint_every = 1;
         const char *work = optimizer ? "work.muon" : "work.adamw";
         assert_int_equal(pretrain(&c, work, "out.diverged", &err), LM_EFORMAT);
         assert_says(&err, "step ");
@@ -145,12 +145,12 @@ static void a_full_disk_during_a_checkpoint_loses_nothing(void **state)
     struct lm_err err = { 0 };
     char before[128], after[128];
     struct lm_rung rung = { .part = 1, .parts = 3 };
-    c.rung = &rung;
+    c.training.rung = &rung;
     assert_int_equal(pretrain(&c, "work.full", "out.full", &err), LM_ESTOP);
     lm_buf_release(&rung.log);
     newest("work.full", before);
     assert_true(strlen(before) > 0);
-    c.rung = NULL;
+    c.training.rung = NULL;
 
     struct rlimit old;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -176,7 +176,7 @@ static void checkpoints_of_another_run_are_not_in_the_way_of_a_new_one(void **st
     struct lm_err err = { 0 };
     char before[128], after[128];
     struct lm_rung rung = { .part = 1, .parts = 2 };
-    c.rung = &rung;
+    c.training.rung = &rung;
     assert_int_equal(pretrain(&c, "work.first", "out.first", &err), LM_ESTOP);
     lm_buf_release(&rung.log);
     newest("work.first", before);
@@ -186,7 +186,7 @@ static void checkpoints_of_another_run_are_not_in_the_way_of_a_new_one(void **st
     assert_says(&err, "another run");
     newest("work.first", after);
     assert_string_equal(before, after);
-    c.rung = NULL;
+    c.training.rung = NULL;
     must(pretrain(&c, "work.first", "out.first", &err), &err);
     assert_same_run("out.first", "base");
 }

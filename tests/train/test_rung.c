@@ -18,10 +18,10 @@ static struct lm_pretrain_config small_config(void)
     c.ffn_dim = 40;
     c.context = 32;
     c.steps = 20;
-    c.batch_tokens = 128;
-    c.warmup_steps = 4;
-    c.eval_every = 8;
-    c.checkpoint_every = 7;
+    c.training.batch_tokens = 128;
+    c.training.warmup_steps = 4;
+    c.training.eval_every = 8;
+    c.training.checkpoint_every = 7;
     return c;
 }
 
@@ -89,11 +89,11 @@ static void rungs_leave_no_trace(void **state)
     struct listener listener = { 0 };
     const struct lm_track track = { &listener, listen_begin, listen_lines };
     assert_int_equal(pretrain(&c, "work.whole", "out.whole", &err), LM_OK);
-    c.track = &track;
+    c.training.track = &track;
     double last = 0;
     for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
         struct lm_rung rung = { .part = stops[i].part, .parts = 9 };
-        c.rung = &rung;
+        c.training.rung = &rung;
         assert_int_equal(pretrain(&c, "work.rungs", "out.rungs", &err), LM_ESTOP);
         assert_true(rung.reached);
         assert_int_equal(rung.step, stops[i].step);
@@ -103,7 +103,7 @@ static void rungs_leave_no_trace(void **state)
         last = rung.heldout_loss;
         lm_buf_release(&rung.log);
     }
-    c.rung = NULL;
+    c.training.rung = NULL;
     assert_int_equal(pretrain(&c, "work.rungs", "out.rungs", &err), LM_OK);
     assert_same_file("out.whole", "out.rungs", "model.safetensors");
     assert_same_file("out.whole", "out.rungs", "metrics.jsonl");
@@ -130,10 +130,10 @@ static void early_stopping_ends_a_rung(void **state)
     struct lm_pretrain_config c = small_config();
     struct lm_rung rung = { .part = 1, .parts = 1 };
     struct lm_err err = { 0 };
-    c.eval_every = 1;
-    c.loop.patience = 2;
-    c.lr = c.matrix_lr = 0.5;   // it soon gets worse
-    c.rung = &rung;
+    c.training.eval_every = 1;
+    c.training.loop.patience = 2;
+    c.training.lr = c.training.matrix_lr = 0.5;   // it soon gets worse
+    c.training.rung = &rung;
     assert_int_equal(pretrain(&c, "work.early", "out.early", &err), LM_ESTOP);
     assert_true(rung.reached);
     assert_true(rung.step < 20);
@@ -146,7 +146,7 @@ static void early_stopping_ends_a_rung(void **state)
     }
     assert_true(rung.heldout_loss == best);
     lm_buf_release(&rung.log);
-    c.rung = NULL;
+    c.training.rung = NULL;
     assert_int_equal(pretrain(&c, "work.early", "out.early", &err), LM_OK);
 }
 
@@ -157,7 +157,7 @@ static void without_held_out_text_there_is_nothing_to_compare(void **state)
     struct lm_rung rung = { .part = 1, .parts = 2 };
     struct lm_buf metrics = { 0 };
     struct lm_err err = { 0 };
-    c.rung = &rung;
+    c.training.rung = &rung;
     assert_int_equal(lm_pretrain(&c, "bare", "tokens", "work.bare", "out.bare", &metrics, &err), LM_EINVAL);
     assert_non_null(strstr(err.text, "nothing is held out"));
     assert_false(rung.reached);

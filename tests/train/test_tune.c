@@ -46,17 +46,17 @@ static void draws_lie_where_they_should(void **state)
         struct lm_pretrain_config c;
         lm_opt_defaults(&lm_pretrain_options, &c);
         assert_ok(lm_setting_apply(&space, &s, &c, &arena, NULL));
-        assert_true(c.lr >= 1e-4 && c.lr <= 1);
-        assert_true(c.weight_decay >= 0.1 && c.weight_decay <= 0.3);
+        assert_true(c.training.lr >= 1e-4 && c.training.lr <= 1);
+        assert_true(c.training.weight_decay >= 0.1 && c.training.weight_decay <= 0.3);
         assert_true(c.layers >= 2 && c.layers <= 5);
         assert_true(c.dim >= 64 && c.dim <= 256 && (c.dim - 64) % 48 == 0);
         assert_true(c.ffn_dim >= 8 && c.ffn_dim <= 4096);
-        below += c.lr < 1e-2;   // the middle of the logarithm
-        lower_half += c.weight_decay < 0.2;
+        below += c.training.lr < 1e-2;   // the middle of the logarithm
+        lower_half += c.training.weight_decay < 0.2;
         layers[c.layers]++;
         dims[c.dim]++;
         ffn_below += c.ffn_dim < 181;   // sqrt(8 * 4096)
-        muon += c.optimizer;
+        muon += c.training.optimizer;
         /* The current values of a config are the setting it was made by. */
         const struct lm_setting back = lm_space_current(&space, &c, &arena);
         assert_true(lm_setting_same(&space, &s, &back));
@@ -121,7 +121,7 @@ struct fake {
 /* Settings that are slow at first are better later, so that early rungs err; some diverge. */
 static double fake_loss(const struct lm_pretrain_config *c, uint64_t step)
 {
-    const double x = log10(c->lr) + 2, t = (double)step / 81;
+    const double x = log10(c->training.lr) + 2, t = (double)step / 81;
     return 2 + x * x * t + (double)c->layers * 0.1 * (1 - t);
 }
 

@@ -46,13 +46,13 @@ static struct lm_pretrain_config learner_by_heart(void)
 {
     struct lm_pretrain_config c = small_config();
     c.steps = 400;
-    c.warmup_steps = 5;
-    c.matrix_lr = 0.05;
-    c.weight_decay = 0;
-    c.eval_every = 10;
-    c.checkpoint_every = 25;
-    c.loop.schedule = 2;   // constant: a shorter run has the same beginning
-    c.loop.patience = 3;
+    c.training.warmup_steps = 5;
+    c.training.matrix_lr = 0.05;
+    c.training.weight_decay = 0;
+    c.training.eval_every = 10;
+    c.training.checkpoint_every = 25;
+    c.training.loop.schedule = 2;   // constant: a shorter run has the same beginning
+    c.training.loop.patience = 3;
     return c;
 }
 
@@ -90,7 +90,7 @@ static void the_best_weights_are_written(void **state)
     assert_true(lines[count - 1].step == best_step + 30 && lines[count - 1].step < 400);
 
     c.steps = (int64_t)best_step;
-    c.loop.patience = 0;
+    c.training.loop.patience = 0;
     must(train_on("few", &c, "work.short", "out.short", &err), &err);
     assert_same_file("out.patient", "out.short", "model.safetensors");
 }
@@ -122,12 +122,12 @@ static struct lm_pretrain_config watched(void)
 {
     struct lm_pretrain_config c = small_config();
     c.steps = 160;
-    c.batch_tokens = 32;
-    c.eval_every = 40;
-    c.checkpoint_every = 50;
-    c.loop.spike_deviations = 2;
-    c.loop.spike_back = 30;
-    c.loop.rollbacks_max = 16;
+    c.training.batch_tokens = 32;
+    c.training.eval_every = 40;
+    c.training.checkpoint_every = 50;
+    c.training.loop.spike_deviations = 2;
+    c.training.loop.spike_back = 30;
+    c.training.loop.rollbacks_max = 16;
     return c;
 }
 
@@ -187,7 +187,7 @@ static void a_jump_of_the_loss_sends_the_run_back(void **state)
     assert_true(check_log("out.watched") >= 2);
 
     struct lm_pretrain_config strict = c;
-    strict.loop.rollbacks_max = 1;
+    strict.training.loop.rollbacks_max = 1;
     assert_int_equal(train_on("poisoned", &strict, "work.strict", "out.strict", &err), LM_EFORMAT);
     assert_non_null(strstr(err.text, "rollbacks-max"));
     char name[128];
@@ -203,17 +203,17 @@ static void a_run_that_goes_back_takes_the_same_way_after_any_stop(void **state)
     struct lm_err err = { 0 };
     for (uint64_t part = 1; part <= 4; part++) {
         struct lm_rung rung = { .part = part, .parts = 5 };
-        c.rung = &rung;
+        c.training.rung = &rung;
         assert_int_equal(train_on("poisoned", &c, "work.stopped", "out.stopped", &err), LM_ESTOP);
         lm_buf_release(&rung.log);
     }
-    c.rung = NULL;
+    c.training.rung = NULL;
     must(train_on("poisoned", &c, "work.stopped", "out.stopped", &err), &err);
     assert_same_run("out.watched", "out.stopped");
 
     struct lm_rung rung = { .part = 3, .parts = 5 };   // behind the first jump
     struct lm_buf whole = { 0 };
-    c.rung = &rung;
+    c.training.rung = &rung;
     lm_threads_set(2);
     assert_int_equal(train_on("poisoned", &c, "work.two", "out.two", &err), LM_ESTOP);
     lm_threads_set(1);
@@ -230,11 +230,11 @@ static void what_a_run_cannot_watch_is_refused(void **state)
     (void)state;
     struct lm_pretrain_config c = watched();
     struct lm_err err = { 0 };
-    c.dp.noise = 1;
+    c.training.dp.noise = 1;
     assert_int_equal(train_on("poisoned", &c, "work.refused", "out.refused", &err), LM_EINVAL);
     assert_non_null(strstr(err.text, "spike-deviations"));
     c = learner_by_heart();
-    c.eval_every = 0;
+    c.training.eval_every = 0;
     assert_int_equal(train_on("few", &c, "work.refused", "out.refused", &err), LM_EINVAL);
     assert_non_null(strstr(err.text, "eval-every"));
     c = learner_by_heart();
