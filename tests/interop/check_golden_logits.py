@@ -43,7 +43,7 @@ def main():
                 good &= worst[path.name] <= tolerance
     most = max(worst, key=worst.get)
     verdict(good, f"{len(worst)} models ({', '.join(worst)}), {sum(LENGTHS)} positions each: "
-                                      f"logits differ by at most {worst[most]:.1e} of the largest ({most})")
+                  f"logits differ by at most {worst[most]:.1e} of the largest ({most})")
 
 
 main()
