@@ -58,6 +58,10 @@ enum lm_rc lm_cli_join(struct lm_cli *cli, struct lm_ranks *ranks, struct lm_err
 static enum lm_rc end(struct lm_cli *cli, const char *what, const struct lm_cli_out *out, enum lm_rc rc,
                       struct lm_buf *metrics, struct lm_err *err)
 {
+    if (rc != LM_OK) {   // a refused run leaves nothing; checkpoints stay
+        (void)lm_path_remove(out->out_dir, NULL);
+        (void)rmdir(out->work_dir);   // only if it is empty
+    }
     if (rc == LM_OK)
         rc = lm_run_page(out->out_dir, what, err);
     if (rc == LM_OK)

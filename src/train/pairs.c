@@ -327,7 +327,7 @@ enum lm_rc lm_pair_set_read(struct lm_pair_set *set, const char *path, const str
     lm_encoder_free(encoder);
     lm_line_close(lines);
     if (rc == LM_OK && set->train.count == 0)
-        rc = lm_fail(err, LM_EINVAL, "'%s' has no answered pair of split \"train\"%s%s%s", path,
+        rc = lm_fail(err, LM_EINVAL, "'%s' has no answered pair of split \"train\"%s%s%s to learn from", path,
                      spec->snapshot ? " and snapshot '" : "", spec->snapshot ? spec->snapshot : "",
                      spec->snapshot ? "'" : "");
     return rc;

@@ -37,13 +37,26 @@ enum lm_rc lm_trainer_join(struct lm_training *t, struct lm_err *err)
     return lm_ranks_same(r, "the recipe (options, data, program, instruction set)", kind, err);
 }
 
+/* By the first rank. */
+static enum lm_rc write_checkpoint(const struct lm_training *t, struct lm_err *err)
+{
+    struct lm_err why = { 0 };
+    const enum lm_rc rc = lm_checkpoint_save(&t->place, &t->state, &why);
+    if (rc == LM_OK)
+        return rc;
+    return lm_fail(err, rc,
+                   "%s: no checkpoint of step %llu: %.*s; make room or mend the disk, and the same command "
+                   "goes on from the checkpoint before",
+                   t->config->what, (unsigned long long)t->state.step, LM_ERR_TEXT_MAX / 2, why.text);
+}
+
 enum lm_rc lm_trainer_save(struct lm_training *t, struct lm_err *err)
 {
     struct lm_ranks *r = t->optim.slices.ranks;
     LM_TRY(lm_trainer_check_params(t, err));
     LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.m, err));
     LM_TRY(lm_slices_gather(&t->optim.slices, t->optim.v, err));
-    return lm_ranks_agree(r, r->rank == 0 ? lm_checkpoint_save(&t->place, &t->state, err) : LM_OK, err);
+    return lm_ranks_agree(r, r->rank == 0 ? write_checkpoint(t, err) : LM_OK, err);
 }
 
 /* Everything but the moments, from rank 0. */

@@ -186,6 +186,7 @@ else
     echo "skip schemas, masks: $constraints is not built"
 fi
 check scores "$loom" "$work"
+check accountant "$loom"
 check tensorboard "$loom" "$tokens" "$tokenizer" "$work"
 check mlflow "$loom" "$tokens" "$tokenizer" "$work"
 check_models "$(dirname "$loom")/tests/infer/interop_ask"

@@ -161,6 +161,7 @@ static void a_full_disk_during_a_checkpoint_loses_nothing(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(rc, LM_EIO);
     assert_says(&err, "work.full/");
+    assert_says(&err, "goes on from the checkpoint before");
     newest("work.full", after);
     assert_string_equal(before, after);
 
