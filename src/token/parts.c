@@ -39,6 +39,80 @@ static const char falcon[] = SEQUENCE(SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]
     "?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!"
     "\\\\S)") "," SPLIT("[0-9][0-9][0-9]") "," BYTES("false"));
 
+static const char deepseek_coder[] =
+    SEQUENCE(SPLIT("[\\\\r\\\\n]") "," SPLIT("\\\\s?\\\\p{L}+") "," SPLIT("\\\\s?\\\\p{P}+") "," SPLIT(
+        "[\\u4e00-\\u9fa5\\u0800-\\u4e00\\uac00-\\ud7ff]+") "," SPLIT("\\\\p{N}") "," BYTES("false"));
+static const char
+    spark[] =
+        SEQUENCE(
+            SPLIT("\\\\p{N}{1,3}") "," SPLIT(
+                "[\\u4e00-\\u9fa5\\u3040-"
+                "\\u309f\\u30a0-\\u30ff]+") "," SPLIT("[!\\\"#$%&'()*+,\\\\-./"
+                                                      ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^"
+                                                      "\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]"
+                                                      "+| "
+                                                      "?[\\\\p{P}\\\\p{S}]+|[\\\\r\\\\n]|\\\\s+(?!\\\\S)|"
+                                                      "\\\\s+") "," SPLIT("\\\\p{N}") "," BYTES("false"));
+static const char youtu[] = SEQUENCE(SPLIT(
+    "[\\uac00-\\ud7a3\\u3131-\\u318e]+|["
+    "\\uff01\\u2026\\u201c\\u201d\\u2018\\u2019\\u2014\\uff1a\\uff1b\\"
+    "uff0c\\u3001-\\u303f\\ufe30-\\ufe4f]+|[\\u3105-\\u312f]+|["
+    "\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]+") "," SPLIT("[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}"
+                                                                 "\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]*["
+                                                                 "\\\\p{Ll}\\\\p{Lm}\\\\p{"
+                                                                 "Lo}\\\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+                                                                 "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}"
+                                                                 "\\\\p{Lt}\\\\p{Lm}"
+                                                                 "\\\\p{Lo}\\\\p{M}]+[\\\\p{Ll}\\\\p{Lm}"
+                                                                 "\\\\p{Lo}\\\\p{M}]*(?i:'s|'t|'re|'ve|'m|'"
+                                                                 "ll|'d)?|\\\\p{N}| "
+                                                                 "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/"
+                                                                 "]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|"
+                                                                 "\\\\s+") "," BYTES("fals"
+                                                                                     "e"));
+static const char bloom[] =
+    SEQUENCE(SPLIT(" ?[^(\\\\s|.,!?\\u2026\\u3002\\uff0c\\u3001\\u0964\\u06d4\\u060c)]+") "," BYTES("false"));
+static const char viking[] =
+    SEQUENCE(SPLIT(" ?[^(\\\\s|.,!?\\u2026\\u3002\\uff0c\\u3001\\u0964\\u06d4\\u060c)]+") "," SPLIT(
+        "\\\\p{N}") "," BYTES("false"));
+static const char chameleon[] = SEQUENCE(SPLIT("<sentinel:[0-9]+>") "," SPLIT("(IMGIMG)((A|B|C|D|E|F|G|H|I){"
+                                                                              "1,4})Z") "," SPLIT(
+    "([\\\\t\\\\n]|    "
+    "|  )") "," SPLIT("\\\\p{N}") "," SPLIT("[\\\\p{P}!-/:-@\\\\[-`{-~]") "," SPLIT("'s|'t|'re|'ve|'m|'ll|'d|"
+                                                                                    " ?\\\\p{L}+| "
+                                                                                    "?\\\\p{N}+| "
+                                                                                    "?[^\\\\s\\\\p{L}\\\\p{N}"
+                                                                                    "]+|\\\\s+(?!"
+                                                                                    "\\\\S)|\\\\s+") "," BYTES("false"));
+static const char bailing[] = SEQUENCE(SPLIT(
+    "'(?i:[sdmt]|ll|ve|re)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char seed_coder[] = SEQUENCE(SPLIT(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}\\\\r\\\\n]+|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char ufakzeka[] = SEQUENCE(SPLIT(
+    "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char laguna[] = SEQUENCE(SPLIT("[^\\\\n]+|[\\\\n]+") "," SPLIT(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char minicpm5[] = SEQUENCE(SPLIT("\\\\p{N}{1,3}") "," SPLIT(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}+| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char kimi[] = SEQUENCE(SPLIT(
+    "[\\\\p{Han}]+|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}&&[^\\\\p{Han}]"
+    "]*[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}&&[^\\\\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\\\r\\\\n\\\\p{"
+    "L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}&&[^\\\\p{Han}]]+[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}"
+    "\\\\p{M}&&[^\\\\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\\\p{N}{1,3}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+static const char exaone_moe[] = SEQUENCE(SPLIT(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?(?:\\\\p{L}\\\\p{M}*(?: "
+    "\\\\p{L}\\\\p{M}*)*)+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]?|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
+
+/* Not here: patterns that look ahead without bound (superbpe, tiny_aya, cohere2moe, afmoe), tokens that are
+ * no bytes (gemma4, granite-embed-multi-311m, sarvam-moe, whitespace), a second end token (jina-v1-en,
+ * jina-v2-code, roberta-bpe), deepseek-llm, jais-2, and default, which means that nobody knows. */
 // clang-format off
 const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {
     { "gpt-2",            LM_GRAMMAR_GPT2 },
@@ -56,7 +130,7 @@ const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {
     { "falcon3",          LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
     { "dbrx",             LM_GRAMMAR_LLAMA3 },
     { "smaug-bpe",        LM_GRAMMAR_LLAMA3 },
-    { "glm4",             LM_GRAMMAR_LLAMA3 },
+    { "glm4",             LM_GRAMMAR_LLAMA3, .ignore_merges = true },
     { "chatglm-bpe",      LM_GRAMMAR_LLAMA3 },
     { "qwen2",            LM_GRAMMAR_QWEN2,  .nfc = true },
     { "deepseek-r1-qwen", LM_GRAMMAR_QWEN2,  .nfc = true },
@@ -70,6 +144,55 @@ const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT] = {
     { "deepseek-r1",      LM_GRAMMAR_COUNT,  deepseek3 },
     { "hunyuan-dense",    LM_GRAMMAR_COUNT,  deepseek3 },
     { "falcon",           LM_GRAMMAR_COUNT,  falcon },
+    { "jina-es",           LM_GRAMMAR_GPT2 },
+    { "jina-de",           LM_GRAMMAR_GPT2 },
+    { "jina-v2-es",        LM_GRAMMAR_GPT2 },
+    { "jina-v2-de",        LM_GRAMMAR_GPT2 },
+    { "gigachat",          LM_GRAMMAR_GPT2 },
+    { "a.x-4.0",           LM_GRAMMAR_GPT2 },
+    { "mellum",            LM_GRAMMAR_GPT2 },
+    { "jais",              LM_GRAMMAR_GPT2 },
+    { "trillion",          LM_GRAMMAR_GPT2 },
+    { "granite-docling",   LM_GRAMMAR_GPT2 },
+    { "exaone4",           LM_GRAMMAR_GPT2 },
+    { "modern-bert",       LM_GRAMMAR_GPT2, .nfc = true },
+    { "exaone",            LM_GRAMMAR_SMOLLM },
+    { "minerva-7b",        LM_GRAMMAR_SMOLLM },
+    { "mellum2",           LM_GRAMMAR_SMOLLM },
+    { "falcon-h1",         LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "pixtral",           LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "midm-2.0",          LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "lfm2",              LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "jina-v5-nano",      LM_GRAMMAR_LLAMA3, .ignore_merges = true, .add_bos = true },
+    { "glm5",              LM_GRAMMAR_LLAMA3, .ignore_merges = true },
+    { "f2llmv2",           LM_GRAMMAR_QWEN2, .nfc = true },
+    { "kormo",             LM_GRAMMAR_QWEN2 },
+    { "stablelm2",         LM_GRAMMAR_QWEN2 },
+    { "hunyuan",           LM_GRAMMAR_QWEN2 },
+    { "solar-open",        LM_GRAMMAR_QWEN2 },
+    { "grok-2",            LM_GRAMMAR_QWEN2 },
+    { "kanana2",           LM_GRAMMAR_COUNT, o200k },
+    { "talkie",            LM_GRAMMAR_COUNT, o200k },
+    { "granite-embed-multi-97m",LM_GRAMMAR_COUNT, o200k, .ignore_merges = true },
+    { "hy_v4",             LM_GRAMMAR_COUNT, deepseek3 },
+    { "joyai-llm",         LM_GRAMMAR_COUNT, deepseek3 },
+    { "deepseek-coder",    LM_GRAMMAR_COUNT, deepseek_coder },
+    { "spark2_5",          LM_GRAMMAR_COUNT, spark },
+    { "youtu",             LM_GRAMMAR_COUNT, youtu, .ignore_merges = true },
+    { "poro-chat",         LM_GRAMMAR_COUNT, bloom },
+    { "bloom",             LM_GRAMMAR_COUNT, bloom },
+    { "gpt3-finnish",      LM_GRAMMAR_COUNT, bloom },
+    { "viking",            LM_GRAMMAR_COUNT, viking },
+    { "chameleon",         LM_GRAMMAR_COUNT, chameleon, .add_bos = true },
+    { "bailingmoe",        LM_GRAMMAR_COUNT, bailing },
+    { "bailingmoe2",       LM_GRAMMAR_COUNT, bailing },
+    { "llada-moe",         LM_GRAMMAR_COUNT, bailing },
+    { "seed-coder",        LM_GRAMMAR_COUNT, seed_coder },
+    { "ufakzeka",          LM_GRAMMAR_COUNT, ufakzeka },
+    { "laguna",            LM_GRAMMAR_COUNT, laguna },
+    { "minicpm5",          LM_GRAMMAR_COUNT, minicpm5, .ignore_merges = true },
+    { "kimi-k2",           LM_GRAMMAR_COUNT, kimi, .ignore_merges = true },
+    { "exaone-moe",        LM_GRAMMAR_COUNT, exaone_moe },
 };
 // clang-format on
 

@@ -16,7 +16,7 @@ struct lm_parts_pre {
     bool ignore_merges;   // a piece that is a token is that token
     bool add_bos;         // when the file does not say
 };
-enum { LM_PARTS_PRE_COUNT = 29 };
+enum { LM_PARTS_PRE_COUNT = 78 };
 extern const struct lm_parts_pre lm_parts_pre[LM_PARTS_PRE_COUNT];
 
 /* Where the ids of roles are, by enum lm_token_role. */

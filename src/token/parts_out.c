@@ -1,4 +1,5 @@
 /* token/parts_out.c - from a tokenizer to the arrays of a GGUF file. */
+#include "token/load.h"
 #include "token/parts_impl.h"
 
 #include "token/pieces.h"
@@ -165,11 +166,47 @@ bool lm_merges_reach_all(const struct lm_tokenizer *t)
     return all;
 }
 
+/* The patterns of Splits before a ByteLevel without its own, in order; NULL: it is something else. */
+static json_t *patterns_of(const json_t *pre)
+{
+    const json_t *list = json_object_get(pre, "pretokenizers");
+    const size_t count = json_array_size(list);
+    const json_t *level = count > 0 ? json_array_get(list, count - 1) : NULL;
+    if (count < 2 || !lm_load_is(level, "ByteLevel") || !json_is_false(json_object_get(level, "use_regex")) ||
+        json_is_true(json_object_get(level, "add_prefix_space")))
+        return NULL;
+    json_t *patterns = json_array();
+    for (size_t i = 0; i + 1 < count; i++) {
+        const json_t *split = json_array_get(list, i);
+        const char *behavior = json_string_value(json_object_get(split, "behavior"));
+        json_t *regex = json_object_get(json_object_get(split, "pattern"), "Regex");
+        if (!lm_load_is(split, "Split") || !behavior || strcmp(behavior, "Isolated") != 0 ||
+            json_is_true(json_object_get(split, "invert")) || !json_is_string(regex)) {
+            json_decref(patterns);
+            return NULL;
+        }
+        json_array_append(patterns, regex);
+    }
+    return patterns;
+}
+
+static bool cuts_as(const struct lm_tokenizer *t, const json_t *patterns, const struct lm_parts_pre *pre)
+{
+    if (!pre->splits)
+        return &lm_grammars[pre->grammar] == t->grammar;
+    LM_TREE_FREE json_t *tree = json_loads(pre->splits, 0, NULL);
+    LM_TREE_FREE json_t *wanted = patterns_of(tree);
+    return patterns && wanted && json_equal(patterns, wanted);
+}
+
 static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p, struct lm_err *err)
 {
+    const struct lm_str json = lm_tokenizer_json(t);
+    LM_TREE_FREE json_t *tree = t->split ? json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL) : NULL;
+    LM_TREE_FREE json_t *patterns = patterns_of(json_object_get(tree, "pre_tokenizer"));
     for (size_t i = 0; i < LM_PARTS_PRE_COUNT; i++) {
         const struct lm_parts_pre *pre = &lm_parts_pre[i];
-        if (&lm_grammars[pre->grammar] != t->grammar || pre->nfc != t->nfc)
+        if (pre->nfc != t->nfc || (t->nfc && t->form != LM_FORM_NFC) || !cuts_as(t, patterns, pre))
             continue;
         if (pre->ignore_merges != t->ignore_merges && !lm_merges_reach_all(t))
             continue;
@@ -177,7 +214,7 @@ static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_part
         return LM_OK;
     }
     return lm_fail(err, LM_EINVAL,
-                   "GGUF has no name for this pre-tokeniser (grammar %s, %s NFC, ignore_merges %s)",
+                   "GGUF has no name for this pre-tokeniser (grammar %s, %s a normaliser, ignore_merges %s)",
                    t->grammar->name, t->nfc ? "with" : "without", t->ignore_merges ? "true" : "false");
 }
 

@@ -79,6 +79,7 @@ static bool has_edges(const struct split_program *p, uint32_t page)
 }
 
 struct classes {
+    bool words;   // some set asks for \w
     uint64_t *members;
     size_t count;
     uint64_t by_category[CATEGORIES][2][2];
@@ -124,7 +125,8 @@ static void fill_page(const struct split_program *p, uint32_t page, struct class
     }
     for (uint32_t i = 0; i < 256; i++) {
         const uint32_t cp = page << 8 | i;
-        k = (struct kind){ category_of(cp), lm_unicode_class(cp) == LM_UCLASS_SPACE, lm_unicode_is_word(cp) };
+        k = (struct kind){ category_of(cp), lm_unicode_class(cp) == LM_UCLASS_SPACE,
+                           c->words && lm_unicode_is_word(cp) };
         ret[i] = edges ? class_of(c, signature(p, cp, k)) : class_by_category(p, cp, k, c);
     }
 }
@@ -136,6 +138,8 @@ enum lm_rc lm_split_classify(const struct split_program *p, struct lm_split_dfa 
     size_t count = 0, cap = 0;
     bool many = false;
     c->members = members;
+    for (size_t i = 0; i < p->set_count; i++)
+        c->words |= p->sets[i].word || p->sets[i].not_word;
     ret->page = lm_alloc(PAGES * sizeof(*ret->page));
     for (uint32_t page = 0; page < PAGES; page++) {
         uint8_t filled[256];
