@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 struct pretrain_paths {
-    const char *tokens, *tokenizer, *out;
+    const char *tokens, *tokenizer, *out, *from;
 };
 static const struct lm_opt pretrain_rows[] = {
     { "tokens", LM_OPT_STRING, LM_OPT_AT(struct pretrain_paths, tokens), NULL,
@@ -24,6 +24,8 @@ static const struct lm_opt pretrain_rows[] = {
       .help = "folder of tokenizer.json", .required = true },
     { "out", LM_OPT_STRING, LM_OPT_AT(struct pretrain_paths, out), NULL, .help = "model folder to make",
       .required = true },
+    { "from", LM_OPT_STRING, LM_OPT_AT(struct pretrain_paths, from), NULL,
+      .help = "model folder to go on from, in its architecture; without: from scratch" },
 };
 const struct lm_opt_table lm_pretrain_path_options =
     LM_OPT_TABLE("paths", struct pretrain_paths, pretrain_rows);
@@ -93,6 +95,7 @@ static enum lm_rc pretrain(struct lm_cli *cli, struct lm_ranks *ranks, struct lm
     struct lm_cli_out out = { 0 };
     struct lm_buf metrics = { 0 };
     c->training.ranks = ranks;
+    c->from = p->from;
     if (ranks->rank > 0)
         return lm_pretrain(c, p->tokens, p->tokenizer, NULL, NULL, &metrics, err);
     LM_TRACKERS struct lm_trackers *trackers = NULL;

@@ -15,6 +15,8 @@ struct source {
     struct lm_tokenizer *tokenizer;
     struct lm_shard train, heldout;
     bool has_heldout;
+    struct lm_llama start;   // what is gone on from, until training takes it; no parameters: nothing is
+    char start_digest[LM_SHA256_HEX];
 };
 
 static enum lm_rc open_shard(struct lm_shard *shard, const char *dir, const char *name,
@@ -29,11 +31,33 @@ static enum lm_rc open_shard(struct lm_shard *shard, const char *dir, const char
     return rc;
 }
 
-static enum lm_rc source_open(struct source *s, const char *tokens_dir, const char *tokenizer_dir,
-                              struct lm_err *err)
+/* The model to go on from. */
+static enum lm_rc open_start(struct source *s, const struct lm_pretrain_config *c, struct lm_err *err)
+{
+    if (!c->from)
+        return LM_OK;
+    LM_FREE char *path = lm_path_join(c->from, "model.safetensors");
+    LM_TRY(lm_sha256_file(path, s->start_digest, err));
+    LM_TRY(lm_llama_load(&s->start, c->from, err));
+    const struct lm_llama_config *shape = &s->start.config;
+    if (s->train.vocab_size > shape->vocab_size)
+        return lm_fail(
+            err, LM_EINVAL,
+            "%s has rows for %lld tokens, the text is made of %lld; 'loom model grow' gives it the "
+            "rows of a vocabulary that has grown",
+            c->from, (long long)shape->vocab_size, (long long)s->train.vocab_size);
+    if (c->context > shape->context)
+        return lm_fail(err, LM_EINVAL, "%s sees %lld tokens at most; --context=%lld is more", c->from,
+                       (long long)shape->context, (long long)c->context);
+    return LM_OK;
+}
+
+static enum lm_rc source_open(struct source *s, const struct lm_pretrain_config *c, const char *tokens_dir,
+                              const char *tokenizer_dir, struct lm_err *err)
 {
     LM_TRY(lm_tokenizer_load(tokenizer_dir, &s->tokenizer, err));
     LM_TRY(open_shard(&s->train, tokens_dir, "train.tokens", s->tokenizer, err));
+    LM_TRY(open_start(s, c, err));
     char *path = lm_path_join(tokens_dir, "heldout.tokens");
     s->has_heldout = lm_path_exists(path);
     free(path);
@@ -45,11 +69,14 @@ static void source_close(struct source *s)
     lm_tokenizer_free(s->tokenizer);
     lm_shard_close(&s->train);
     lm_shard_close(&s->heldout);
+    lm_llama_release(&s->start);
 }
 
 static struct lm_llama_config model_config(const struct lm_pretrain_config *c, const struct source *s)
 {
     const uint32_t end = lm_tokenizer_end_of_text(s->tokenizer);
+    if (s->start.params)
+        return s->start.config;
     return (struct lm_llama_config){
         .vocab_size = s->train.vocab_size,
         .dim = c->dim,
@@ -75,8 +102,10 @@ static struct lm_trainer_config trainer_config(const struct lm_pretrain_config *
         { s->train.map.ptr, s->train.map.len },
         { s->heldout.map.ptr, s->heldout.map.len },
         { (const char *)lm_tokenizer_sha256(s->tokenizer), LM_SHA256_BYTES },
+        lm_str(s->start_digest),
     };
-    lm_recipe(&lm_pretrain_options, c, parts, sizeof parts / sizeof parts[0], t.recipe);
+    const size_t part_count = sizeof parts / sizeof parts[0] - !s->start.params;
+    lm_recipe(&lm_pretrain_options, c, parts, part_count, t.recipe);
     return t;
 }
 
@@ -131,7 +160,19 @@ static void add_sources(const struct lm_shard *shard, struct lm_shard_feed *feed
     free(tokens);
 }
 
-static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s, const char *tokenizer_dir,
+/* The first weights: those that are gone on from, or random ones. */
+static struct lm_llama first_model(struct source *s, const struct lm_llama_config *shape, uint64_t seed)
+{
+    struct lm_llama model = s->start;
+    s->start = (struct lm_llama){ 0 };
+    if (!model.params) {
+        lm_llama_init(&model, shape);
+        lm_llama_random(&model, seed);
+    }
+    return model;
+}
+
+static enum lm_rc run(const struct lm_pretrain_config *c, struct source *s, const char *tokenizer_dir,
                       const char *work_dir, const char *out_dir, struct lm_buf *metrics, struct lm_err *err)
 {
     const struct lm_llama_config shape = model_config(c, s);
@@ -157,10 +198,8 @@ static enum lm_rc run(const struct lm_pretrain_config *c, const struct source *s
     if (s->has_heldout)
         lm_shard_eval_set(&s->heldout, end, positions, (uint64_t)c->eval_tokens_max, &heldout);
 
-    struct lm_llama model;
+    struct lm_llama model = first_model(s, &shape, (uint64_t)c->training.seed);
     struct lm_trainer_result result = { 0 };
-    lm_llama_init(&model, &shape);
-    lm_llama_random(&model, (uint64_t)c->training.seed);
     struct lm_sampling sampling;
     struct lm_shard_units *units = NULL;
     struct lm_dp_source of_units;
@@ -198,7 +237,7 @@ enum lm_rc lm_pretrain(const struct lm_pretrain_config *config, const char *toke
                        struct lm_buf *metrics, struct lm_err *err)
 {
     struct source s = { 0 };
-    enum lm_rc rc = source_open(&s, tokens_dir, tokenizer_dir, err);
+    enum lm_rc rc = source_open(&s, config, tokens_dir, tokenizer_dir, err);
     if (rc == LM_OK)
         rc = run(config, &s, tokenizer_dir, work_dir, out_dir, metrics, err);
     source_close(&s);

@@ -25,10 +25,14 @@ struct lm_pretrain_config {
     int64_t steps, eval_tokens_max;
     struct lm_opt_list mix;   // SOURCE=NUMBER (train/feed.h); empty: the text as it is
     struct lm_training_options training;
+    const char *from;   // model folder to go on from; NULL: from scratch.  No option
 };
 extern const struct lm_opt_table lm_pretrain_options;
 
-/* Reads train.tokens and heldout.tokens of tokens_dir and the files of tokenizer_dir; writes a Hugging Face
+/* With `from` the architecture is that of the model there (the options of this name are not looked at), and
+ * its weights are the first ones; LM_EINVAL when it is too small for the vocabulary or for `context`.
+ *
+ * Reads train.tokens and heldout.tokens of tokens_dir and the files of tokenizer_dir; writes a Hugging Face
  * folder (config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json) and
  * metrics.jsonl (one object per step: step, loss, lr, grad_norm, tokens; at evaluations: heldout_loss,
  * heldout_bits_per_byte) to out_dir.  Speed and time go to stderr, never into these files. */

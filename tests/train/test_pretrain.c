@@ -100,6 +100,40 @@ static void computing_activations_again_gives_the_same_bytes_in_less_memory(void
     }
 }
 
+static double first_loss(const char *path)
+{
+    struct lm_buf text = { 0 };
+    assert_int_equal(lm_file_read(path, 1 << 20, &text, NULL), LM_OK);
+    const ptrdiff_t at = lm_str_find(lm_buf_str(&text), LM_STR("\"loss\":"));
+    assert_true(at >= 0);
+    const double loss = strtod(text.ptr + at + 7, NULL);
+    lm_buf_release(&text);
+    return loss;
+}
+
+/* What was learned is there at the first step; the architecture is the model's, whatever the options say. */
+static void training_goes_on_from_a_model(void **state)
+{
+    (void)state;
+    struct lm_pretrain_config c = small_config();
+    struct lm_llama_config shape;
+    struct lm_err err = { 0 };
+    must(pretrain(&c, "work.first", "out.first", &err), &err);
+    c.from = "out.first";
+    c.dim = 48;
+    c.steps = 4;
+    must(pretrain(&c, "work.further", "out.further", &err), &err);
+    assert_true(first_loss("out.further/metrics.jsonl") < first_loss("out.first/metrics.jsonl") - 0.5);
+    must(lm_llama_load_config(&shape, "out.further", &err), &err);
+    assert_int_equal(shape.dim, 24);
+    c.context = 64;
+    assert_int_equal(pretrain(&c, "work.wide", "out.wide", &err), LM_EINVAL);
+    assert_non_null(strstr(err.text, "out.first sees 32 tokens at most; --context=64 is more"));
+    c.from = "out.none";
+    assert_int_not_equal(pretrain(&c, "work.none", "out.none", &err), LM_OK);
+    assert_non_null(strstr(err.text, "out.none/model.safetensors"));
+}
+
 /* Recorded with the scalar kernels and f32 products; other kernels may differ in the last digits. */
 static void the_recorded_losses_come_again(void **state)
 {
@@ -220,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_resumed_run_ends_with_the_same_bytes),
         cmocka_unit_test(one_thread_and_two_give_the_same_bytes),
         cmocka_unit_test(computing_activations_again_gives_the_same_bytes_in_less_memory),
+        cmocka_unit_test(training_goes_on_from_a_model),
         cmocka_unit_test(the_recorded_losses_come_again),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(fine_tuning_learns_and_resumes),
