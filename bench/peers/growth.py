@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--tokens-max", type=int, default=2000)
     parser.add_argument("--megabytes", type=float, default=4)
-    parser.add_argument("--before", default="", help="words in front of each training command")
+    parser.add_argument("--before", default="", help="words in front of commands that compute")
     parser.add_argument("--keep", help="folder to work in, which stays")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -74,7 +74,8 @@ def main():
             return f"{folder}/{out}", time.monotonic() - began
 
         def bits(model, kind):
-            rows = loom("model", "compare", model, f"--text={folder}/{kind}-test.jsonl", "--runs=0", "--max-bytes=200000")
+            rows = loom("model", "compare", model, f"--text={folder}/{kind}-test.jsonl", "--runs=0",
+                        "--max-bytes=100000", before=args.before.split())
             return rows["models"][0]["bits_per_byte"]
 
         old = split(args.old, folder, "old", args.megabytes, 200000)

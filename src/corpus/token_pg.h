@@ -19,6 +19,8 @@
 #include "base/err.h"
 #include "corpus/token_table.h"
 
+extern const char lm_token_pg_schema[];   // makes what is not there
+
 struct lm_pg_load {
     uint64_t documents, postings;   // written by this call
     bool resumed;                   // an earlier call had begun

@@ -3,6 +3,7 @@
  * by tests/interop/check_tokenizer_components.py. */
 #include "check.h"
 
+#include "base/sys.h"
 #include "token/chain.h"
 
 enum { KEYS = 60, LETTERS = 3, LEN_MAX = 9 };
@@ -177,6 +178,41 @@ static void a_long_text_is_its_parts(void **state)
 
 /* ---- maps ---- */
 
+/* Each thread has an encoder: texts of a batch have the ids they have one by one. */
+static void threads_give_the_same_ids(void **state)
+{
+    (void)state;
+    enum { TEXTS = 500 };
+    struct piece pieces[8];
+    struct lm_buf json = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    struct lm_tokens want = { 0 }, got = { 0 };
+    static char words[TEXTS][LEN_MAX];
+    struct lm_str texts[TEXTS];
+    size_t want_ends[TEXTS], got_ends[TEXTS];
+    (void)make_pieces(pieces, &json);
+    assert_ok_err(lm_tokenizer_parse(lm_buf_str(&json), "x.json", &t, &err), &err);
+    assert_int_equal(t->family, LM_FAMILY_CHAIN);
+    struct lm_encoder *e = lm_encoder_new(t);
+    for (size_t i = 0; i < TEXTS; i++) {
+        texts[i] = (struct lm_str){ words[i], draw_word(words[i], LEN_MAX) };
+        lm_encode(e, texts[i], false, &want);
+        want_ends[i] = want.len;
+    }
+    lm_threads_set(3);
+    lm_encode_batch(t, texts, TEXTS, false, &got, got_ends);
+    lm_threads_set(0);
+    assert_int_equal(got.len, want.len);
+    assert_memory_equal(got.ids, want.ids, want.len * sizeof(*got.ids));
+    assert_memory_equal(got_ends, want_ends, sizeof(got_ends));
+    lm_tokens_release(&want);
+    lm_tokens_release(&got);
+    lm_encoder_free(e);
+    lm_tokenizer_free(t);
+    lm_buf_release(&json);
+}
+
 static void broken_maps_are_refused(void **state)
 {
     (void)state;
@@ -212,9 +248,8 @@ static void broken_maps_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_longest_key_is_found),
-        cmocka_unit_test(the_pieces_have_the_best_sum),
-        cmocka_unit_test(a_long_text_is_its_parts),
+        cmocka_unit_test(the_longest_key_is_found), cmocka_unit_test(the_pieces_have_the_best_sum),
+        cmocka_unit_test(a_long_text_is_its_parts), cmocka_unit_test(threads_give_the_same_ids),
         cmocka_unit_test(broken_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
