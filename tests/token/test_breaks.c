@@ -74,7 +74,7 @@ static const struct {
     { SPLIT("[^\\\\n]+|\\\\n", "Isolated"), "", false, false },
     { SPLIT("a b|.|\\\\n", "Isolated"), "", false, false },
     { SPLIT("\\\\w+\\\\s?|\\\\W", "Isolated"), "", false, false },
-    { SPLIT("a(?= )|\\\\w+|\\\\W", "Isolated"), "", false, false },      // reads on to the blank
+    { SPLIT("ab(?= )|\\\\w|\\\\W", "Isolated"), "", false, false },      // reads on to the blank
     { SPLIT("\\\\w+|\\\\W", "Contiguous"), "", false, false },           // joins what it found
     { SPLIT("\\\\d+", "Isolated"), "", false, false },                   // and all else is a piece
     { SPLIT(" ?\\\\w+|[^\\\\w]\\\\w?", "Isolated"), "", true, false },   // the line end takes a letter
