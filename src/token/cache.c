@@ -93,7 +93,7 @@ static void grow(struct lm_cache *c, size_t count)
 
 void lm_cache_expect(struct lm_cache *c, size_t text_bytes)
 {
-    enum { BYTES_PER_ENTRY = 32, LEVEL_MAX = 1 << 17 };   // 4 MiB; what needs more grows
+    enum { BYTES_PER_ENTRY = 64, LEVEL_MAX = 1 << 19 };   // 16 MiB; what needs more grows
     size_t count = c->mask + 1;
     while (count < LEVEL_MAX && count * BYTES_PER_ENTRY < text_bytes)
         count *= 2;

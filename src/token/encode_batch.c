@@ -6,12 +6,11 @@
  * The ids of a job are copied behind those of the jobs before it as soon as these are done, by the thread
  * that makes it so, and their memory serves the next job: it is still in the caches, and touched once. */
 #include "base/sys.h"
-#include "token/plan.h"
+#include "token/encode_impl.h"
 
 #include <pthread.h>
 
 enum { JOB_BYTES = 1 << 18, JOB_MIN = JOB_BYTES / 4 };
-enum { BYTES_PER_ID = 3 };   // as many ids ret has room for beforehand; hardly a text makes more
 
 struct job {
     size_t text, start, end;   // bytes of the text
@@ -23,11 +22,13 @@ struct job {
 struct batch {
     const struct lm_tokenizer *t;
     const struct lm_str *texts;
+    size_t bytes;   // of all texts
     struct job *jobs;
     size_t count, cap;
     /* What follows belongs to who holds the lock. */
     pthread_mutex_t lock;
     size_t settled, place;    // jobs that are done and have all been before; their ids
+    bool roomy;               // ret has room
     struct lm_tokens *free;   // memory of copied jobs
     size_t free_count, free_cap;
 };
@@ -63,11 +64,22 @@ static void copy_ids(struct job *job, struct lm_tokens *ret)
         memcpy(ret->ids + job->place, job->ids.ids, job->count * sizeof(*ret->ids));
 }
 
+/* Room for all ids, if all text is like that of the first job done, and somewhat more. */
+static void make_room(struct batch *b, const struct job *job, struct lm_tokens *ret)
+{
+    const size_t bytes = job->end - job->start + 1;
+    const double share = (double)job->count / (double)bytes * 1.125;
+    lm_tokens_room(ret, ret->len + (size_t)((double)b->bytes * share));
+    b->roomy = true;
+}
+
 /* Gives places to all jobs that now have none undone before them, and copies those that ret has room for. */
 static void settle(struct batch *b, struct job *job, struct lm_tokens *ret)
 {
     pthread_mutex_lock(&b->lock);
     const size_t from = b->settled;
+    if (!b->roomy && job->count > 0)
+        make_room(b, job, ret);
     job->done = true;
     for (; b->settled < b->count && b->jobs[b->settled].done; b->settled++) {
         b->jobs[b->settled].place = b->place;
@@ -123,17 +135,16 @@ void lm_encode_batch(const struct lm_tokenizer *t, const struct lm_str *texts, s
         encode_alone(&b, count, allow_special, ret, ret_ends);
         return;
     }
-    size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         add_jobs(&b, i);
-        bytes += texts[i].len;
+        b.bytes += texts[i].len;
     }
-    lm_tokens_room(ret, ret->len + bytes / BYTES_PER_ID);
     b.place = ret->len;
     pthread_mutex_init(&b.lock, NULL);
 #pragma omp parallel num_threads(lm_threads())
     {
         struct lm_encoder *e = lm_encoder_new(t);
+        lm_cache_expect(&e->cache, b.bytes / threads);
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < b.count; i++) {
             struct job *job = &b.jobs[i];
