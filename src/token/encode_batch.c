@@ -85,9 +85,9 @@ static void settle(struct batch *b, struct job *job, struct lm_tokens *ret)
         b->jobs[b->settled].place = b->place;
         b->place += b->jobs[b->settled].count;
     }
-    const size_t to = b->settled;
+    const size_t to = b->settled, room = ret->cap;
     pthread_mutex_unlock(&b->lock);
-    for (size_t i = from; i < to && b->jobs[i].place + b->jobs[i].count <= ret->cap; i++) {
+    for (size_t i = from; i < to && b->jobs[i].place + b->jobs[i].count <= room; i++) {
         copy_ids(&b->jobs[i], ret);
         pthread_mutex_lock(&b->lock);
         lm_grow(&b->free, &b->free_cap, b->free_count + 1, sizeof(*b->free));
