@@ -31,10 +31,11 @@ def peer(corpus, out, size):
 
 
 def measured(command):
-    """Seconds and the largest resident memory in MB."""
+    """Seconds, those of processors, and the largest resident memory in MB."""
     start = time.monotonic()
-    result = subprocess.run(["/usr/bin/time", "-f", "%M", *command], capture_output=True, text=True, check=True)
-    return time.monotonic() - start, int(result.stderr.split()[-1]) / 1024
+    result = subprocess.run(["/usr/bin/time", "-f", "%M %U %S", *command], capture_output=True, text=True, check=True)
+    resident, user, system = result.stderr.split()[-3:]
+    return time.monotonic() - start, float(user) + float(system), int(resident) / 1024
 
 
 def merges(path):
@@ -65,18 +66,22 @@ def main():
             PEER: lambda run: [sys.executable, __file__, args.loom, args.corpus, args.results,
                                f"--size={args.size}", f"--peer={folder}/peer.json"],
         }
-        seconds = {}
+        seconds, work = {}, {}
         for side, command in sides.items():
             runs = [measured(command(run)) for run in range(args.runs if side == "loom" else 1)]
-            seconds[side] = statistics.median(s for s, _ in runs)
+            seconds[side] = statistics.median(run[0] for run in runs)
+            work[side] = statistics.median(run[1] for run in runs)
             case = f"train {args.size} on {megabytes:.0f} MB, 2 threads, {side}"
             rows.append((case, f"{seconds[side]:.2f}", "s", len(runs)))
             rows.append((case, f"{megabytes / seconds[side]:.1f}", "MB/s", len(runs)))
-            rows.append((case, f"{max(m for _, m in runs):.0f}", "MB resident", len(runs)))
+            rows.append((case, f"{work[side]:.1f}", "s of processors", len(runs)))
+            rows.append((case, f"{max(run[2] for run in runs):.0f}", "MB resident", len(runs)))
         if merges(f"{folder}/loom0/tokenizer.json") != merges(f"{folder}/peer.json"):
             sys.exit("the merges differ")
         rows.append((f"train {args.size} on {megabytes:.0f} MB, loom / {PEER}",
                      f"{seconds[PEER] / seconds['loom']:.1f}", "times as fast", args.runs))
+        rows.append((f"train {args.size} on {megabytes:.0f} MB, {PEER} / loom", f"{work[PEER] / work['loom']:.1f}",
+                     "times the work of processors", args.runs))
     path = pathlib.Path(args.results) / f"{args.machine}-tokenizer.csv"
     fresh = not path.exists()
     with path.open("a", encoding="ascii") as out:

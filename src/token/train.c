@@ -141,6 +141,7 @@ struct lm_trainer {
     struct lm_word_counter *counter;
     struct lm_train_report *report;
     uint64_t texts, text_bytes, unit;   // unit: what weight 1 counts
+    bool *weighed;                      // [config.weight.len] whether some text is of the source
     struct lm_word_text *batch;
     size_t batch_cap;
 };
@@ -184,6 +185,7 @@ enum lm_rc lm_trainer_new(const struct lm_tokenizer_config *config, const char *
     struct lm_trainer *t = lm_zalloc(1, sizeof(*t));
     t->config = *config;
     t->unit = config->weight.len > 0 || config->document_weights ? WEIGHT_UNITS : 1;
+    t->weighed = lm_zalloc(config->weight.len + 1, sizeof(*t->weighed));
     t->counter = lm_word_counter_new(cut_of(config), (uint64_t)config->mem_mb << 20, tmp_dir);
     t->report = lm_train_report_new();
     *ret = t;
@@ -197,17 +199,21 @@ void lm_trainer_free(struct lm_trainer *t)
     lm_word_counter_free(t->counter);
     lm_train_report_free(t->report);
     free(t->batch);
+    free(t->weighed);
     free(t);
 }
 
-static double source_weight(const struct lm_tokenizer_config *c, struct lm_str source)
+static double source_weight(struct lm_trainer *t, struct lm_str source)
 {
+    const struct lm_tokenizer_config *c = &t->config;
     for (size_t i = 0; i < c->weight.len; i++) {
         const char *item = c->weight.items[i], *equals = strrchr(item, '=');
         double value = 1;
         if (lm_str_eq(source, (struct lm_str){ item, (size_t)(equals - item) }) &&
-            lm_str_to_f64(lm_str(equals + 1), &value))
+            lm_str_to_f64(lm_str(equals + 1), &value)) {
+            t->weighed[i] = true;
             return value;
+        }
     }
     return 1;
 }
@@ -217,7 +223,7 @@ enum lm_rc lm_trainer_add(struct lm_trainer *t, const struct lm_train_text *text
 {
     lm_grow(&t->batch, &t->batch_cap, count, sizeof(*t->batch));
     for (size_t i = 0; i < count; i++) {
-        const double weight = texts[i].weight * source_weight(&t->config, texts[i].source);
+        const double weight = texts[i].weight * source_weight(t, texts[i].source);
         const struct lm_str name = texts[i].name.len > 0 ? texts[i].name : LM_STR("a text");
         if (texts[i].text.len > LM_TOKEN_TEXT_MAX)
             return lm_fail(err, LM_ELIMIT,
@@ -364,6 +370,13 @@ enum lm_rc lm_trainer_end(struct lm_trainer *t, const char *out_dir, struct lm_b
     struct lm_words words = { 0 };
     if (t->text_bytes == 0)
         return lm_fail(err, LM_EINVAL, "tokenizer: there is no text to learn from");
+    for (size_t i = 0; i < t->config.weight.len; i++)
+        if (!t->weighed[i])
+            return lm_fail(
+                err, LM_EINVAL,
+                "tokenizer: weight '%s' is for a source that no text is of; report.json of a training "
+                "without it names the sources",
+                t->config.weight.items[i]);
     const uint64_t count_min = (uint64_t)t->config.word_frequency_min * t->unit;
     LM_TRY(lm_word_counter_end(t->counter, t->config.word_frequency_min > 1 ? count_min : 1, &words, err));
     const enum lm_rc rc = end_with(t, &words, out_dir, metrics, err);

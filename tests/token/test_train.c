@@ -403,7 +403,7 @@ static void the_report_tells_languages_and_sources_apart(void **state)
         { LM_STR("die alten Worte"), LM_STR("de"), LM_STR("b"), 0.5, false },
     };
     lm_opt_defaults(&lm_tokenizer_options, &config);
-    const char *weights[] = { "b=4" };
+    const char *weights[] = { "b=4" }, *of_none[] = { "b=4", "c=2" };
     config.weight = (struct lm_opt_list){ weights, 1, 0 };
     config.vocab_size = 280;
     assert_ok_err(lm_dir_make("report", &err), &err);
@@ -412,6 +412,12 @@ static void the_report_tells_languages_and_sources_apart(void **state)
     assert_ok_err(lm_trainer_end(trainer, "report", &metrics, &err), &err);
     lm_trainer_free(trainer);
     assert_contains(metrics.ptr, "\"pieces\":12");   // 6 once, 3 twice
+    config.weight = (struct lm_opt_list){ of_none, 2, 0 };
+    assert_ok_err(lm_trainer_new(&config, ".", &trainer, &err), &err);
+    assert_ok_err(lm_trainer_add(trainer, texts, 2, &err), &err);
+    assert_int_equal(lm_trainer_end(trainer, "report", &metrics, &err), LM_EINVAL);
+    assert_contains(err.text, "weight 'c=2' is for a source that no text is of");
+    lm_trainer_free(trainer);
     assert_int_equal(lm_file_read("report/report.json", 1 << 20, &report, NULL), LM_OK);
     assert_contains(report.ptr, "\"languages\":[{\"name\":\"de\",\"texts\":1");
     assert_contains(report.ptr, "{\"name\":\"en\",\"texts\":1");
