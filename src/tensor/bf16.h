@@ -22,9 +22,10 @@
 #include <stdbool.h>
 
 enum {
-    LM_BF16_PANEL = 16,   // columns of a panel
-    LM_BF16_GROUP = 64,   // columns that share a maximum in the loss
-    LM_BF16_BLOCK = 64,   // positions of a block of attention
+    LM_BF16_PANEL = 16,    // columns of a panel
+    LM_BF16_GROUP = 64,    // columns of the loss that lie side by side
+    LM_BF16_SPAN = 2048,   // columns of the loss that share a power of two, whole groups
+    LM_BF16_BLOCK = 64,    // positions of a block of attention
 };
 
 /* n rounded up to whole panels: the stride of a matrix whose padding is kept 0. */
@@ -49,30 +50,31 @@ struct lm_bf16_product {
     size_t low_k, low_a_stride, low_b_stride;
 };
 
-/* Logits of some rows, kept as what the way back needs: of every group g of columns its maximum top[i, g] and
- * total[i, g] = sum of exp(logit - top), and share[i, j] = exp(logit - top) rounded.  Shares lie group by
+/* Logits of some rows, kept as what the way back needs: of every span s of columns a whole number top[i, s]
+ * near its largest logit, in powers of two, total[i, s] = sum of exp(logit) / 2^top, and share[i, j] =
+ * exp(logit) / 2^top rounded.  Shares lie group by
  * group, as the way back reads them: row i of group g at share + g * share_stride + i * LM_BF16_GROUP,
  * written in whole panels.  at_target[i] gets the logit of column target[i]. */
 struct lm_bf16_logits {
     struct lm_bf16_product product;   // c and c16 unused
     uint16_t *share;                  // (groups, m, LM_BF16_GROUP)
-    float *top, *total;               // (m, groups)
-    size_t share_stride, groups;
+    float *top, *total;               // (m, spans)
+    size_t share_stride, spans;
     const uint32_t *target;
     float *at_target;
 };
 
 /* The part [first, first + count) of the columns, first a multiple of the group, back to logit gradients:
- *     d[i, j] = share[i, j] * (factor[i, j / group] * scale[i]) - (j == target[i]) * scale[i]
+ *     d[i, j] = share[i, j] * (factor[i, j / span] * scale[i]) - (j == target[i]) * scale[i]
  * in both ways that products want: rows (m, count), written in whole panels, and transposed (count, m), whose
  * stride is a multiple of 32 and which is written in whole 32; the padding is 0.  transposed NULL: only rows.
  */
 struct lm_bf16_loss_back {
     const uint16_t *share;
-    const float *factor;   // (m, groups)
+    const float *factor;   // (m, spans)
     const uint32_t *target;
-    const float *scale;                        // (m)
-    size_t m, columns, share_stride, groups;   // columns: all there are
+    const float *scale;                       // (m)
+    size_t m, columns, share_stride, spans;   // columns: all there are
     uint16_t *rows, *transposed;
     size_t rows_stride, transposed_stride;
 };
@@ -86,7 +88,7 @@ struct lm_bf16_attention {
 
 struct lm_bf16_kernels {
     /* Rows [row, row + rows) and columns [col, col + cols) of a product; col is a multiple of the panel, of
-     * the group for logits. */
+     * the span for logits. */
     void (*product)(const struct lm_bf16_product *p, size_t row, size_t rows, size_t col, size_t cols);
     void (*logits)(const struct lm_bf16_logits *l, size_t row, size_t rows, size_t col, size_t cols);
     void (*loss_back)(const struct lm_bf16_loss_back *l, size_t first, size_t count);

@@ -1,6 +1,8 @@
 /* AVX-512 row of bf16.h: products, the loss on top of them, and how operands are laid out. */
 #include "tensor/bf16_simd.h"
 
+#include <math.h>
+
 enum { PANEL = LM_BF16_PANEL, GROUP = LM_BF16_GROUP };
 
 /* ---- products ---- */
@@ -63,48 +65,126 @@ void lm_bf16_product_avx512(const struct lm_bf16_product *p, size_t row, size_t 
 
 /* ---- the loss ---- */
 
-/* Rows of one group of columns: four panels, or fewer at the end of the vocabulary. */
-INLINE void logits_tile(const struct lm_bf16_logits *l, const size_t rows, const size_t panels, size_t row,
-                        size_t col)
+/* The power of two of a span is that of its first group's largest logit; it grows when a later logit lies
+ * more than 2^LEAP above, far from what f32 and bf16 hold.  So no group but the first one looks for its
+ * maximum. */
+enum { LEAP = 64, BLOCK_ROWS = 192 };
+
+struct span {
+    const struct lm_bf16_logits *l;
+    size_t first, index, row;          // column, number; of the block of rows
+    float total[BLOCK_ROWS * LANES];   // sums by lanes
+};
+
+/* What lies in front of column `col` of row r shrinks by a power of two. */
+static void shrink(struct span *s, size_t r, size_t col, float by)
 {
+    const struct lm_bf16_logits *l = s->l;
+    float *total = s->total + (r - s->row) * LANES;
+    const __m512 exponent = _mm512_set1_ps(-by);
+    _mm512_storeu_ps(total, _mm512_scalef_ps(_mm512_loadu_ps(total), exponent));
+    for (size_t j = s->first; j < col; j += LANES) {
+        uint16_t *share = l->share + j / GROUP * l->share_stride + r * GROUP + j % GROUP;
+        store_half(share, _mm512_scalef_ps(widen(_mm256_loadu_si256((const void *)share)), exponent));
+    }
+}
+
+/* The largest of some vectors. */
+INLINE float largest(const __m512 *x, const size_t count)
+{
+    __m512 most = x[0];
+    for (size_t j = 1; j < count; j++)
+        most = _mm512_max_ps(most, x[j]);
+    return _mm512_reduce_max_ps(most);
+}
+
+/* Raises the power of row r when x, in powers of two above it, leaps; returns by how much. */
+static float raise(struct span *s, size_t r, size_t col, float most)
+{
+    if (!(most > LEAP))
+        return 0;
+    const float by = rintf(most);
+    shrink(s, r, col, by);
+    s->l->top[r * s->l->spans + s->index] += by;
+    return by;
+}
+
+/* Rows of one group of columns: four panels, or fewer at the end of the vocabulary. */
+INLINE void logits_tile(struct span *s, const size_t rows, const size_t panels, size_t row, size_t col)
+{
+    const struct lm_bf16_logits *l = s->l;
     const struct lm_bf16_product *p = &l->product;
-    __m512 sums[TILE_SUMS];
+    __m512 x[TILE_SUMS], high = _mm512_set1_ps(-INFINITY);
     const __mmask16 last = first_lanes(p->n - col - (panels - 1) * PANEL);
     EACH (i, rows * panels)
-        sums[i] = _mm512_setzero_ps();
-    tile_sums(sums, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
+        x[i] = _mm512_setzero_ps();
+    tile_sums(x, rows, panels, p->a + row * p->a_stride, p->a_stride, p->b + col / PANEL * p->b_stride,
               p->b_stride, p->k);
     EACH (i, rows) {
-        __m512 *x = sums + i * panels;
+        __m512 *at = x + i * panels;
         const size_t r = row + i, place = l->target[r] - col;   // wraps when it lies before
+        float *top = l->top + r * l->spans + s->index;
         if (place < panels * PANEL) {
             float values[4 * PANEL];
             EACH (j, panels)
-                _mm512_storeu_ps(values + j * PANEL, x[j]);
+                _mm512_storeu_ps(values + j * PANEL, at[j]);
             l->at_target[r] = values[place];
         }
-        x[panels - 1] = _mm512_mask_blend_ps(last, _mm512_set1_ps(-__builtin_inff()), x[panels - 1]);
-        __m512 most = x[0];
-        EACH (j, panels)
-            most = _mm512_max_ps(most, x[j]);
-        const float top = _mm512_reduce_max_ps(most);
-        const __m512 shift = _mm512_set1_ps(-top * LOG2_E);
-        __m512 total = _mm512_setzero_ps();
+        at[panels - 1] = _mm512_mask_blend_ps(last, _mm512_set1_ps(-INFINITY), at[panels - 1]);
+        if (col == s->first)
+            *top = rintf(largest(at, panels) * LOG2_E);
         EACH (j, panels) {
-            const __m512 e = exp2_of(_mm512_fmadd_ps(x[j], _mm512_set1_ps(LOG2_E), shift));
-            total = _mm512_add_ps(total, e);
-            store_half(l->share + col / GROUP * l->share_stride + r * GROUP + j * PANEL, e);
+            at[j] = _mm512_fmsub_ps(at[j], _mm512_set1_ps(LOG2_E), _mm512_set1_ps(*top));
+            high = _mm512_max_ps(high, at[j]);
         }
-        l->top[r * l->groups + col / GROUP] = top;
-        l->total[r * l->groups + col / GROUP] = _mm512_reduce_add_ps(total);
     }
+    if (_mm512_cmp_ps_mask(high, _mm512_set1_ps(LEAP), _CMP_GT_OQ))
+        EACH (i, rows) {
+            const float by = raise(s, row + i, col, largest(x + i * panels, panels));
+            EACH (j, panels)
+                x[i * panels + j] = _mm512_sub_ps(x[i * panels + j], _mm512_set1_ps(by));
+        }
+    EACH (i, rows) {
+        float *total = s->total + (row + i - s->row) * LANES;
+        uint16_t *share = l->share + col / GROUP * l->share_stride + (row + i) * GROUP;
+        __m512 sum = _mm512_loadu_ps(total);
+        EACH (j, panels) {
+            const __m512 e = exp2_of(x[i * panels + j]);
+            sum = _mm512_add_ps(sum, e);
+            store_half(share + j * PANEL, e);
+        }
+        _mm512_storeu_ps(total, sum);
+    }
+}
+
+static void logits_span(struct span *s, size_t rows, size_t cols)
+{
+    const struct lm_bf16_logits *l = s->l;
+    memset(s->total, 0, sizeof s->total);
+#define TILE(height, width, r, c) logits_tile(s, height, width, r, c)
+    LM_FOR_TILES(TILE, s->row, rows, s->first, (cols + PANEL - 1) / PANEL);
+#undef TILE
+    for (size_t r = 0; r < rows; r++)
+        l->total[(s->row + r) * l->spans + s->index] =
+            _mm512_reduce_add_ps(_mm512_loadu_ps(s->total + r * LANES));
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 void lm_bf16_logits_avx512(const struct lm_bf16_logits *l, size_t row, size_t rows, size_t col, size_t cols)
 {
-#define TILE(height, width, r, c) logits_tile(l, height, width, r, c)
-    LM_FOR_TILES(TILE, row, rows, col, (cols + PANEL - 1) / PANEL);
-#undef TILE
+    enum { SPAN = LM_BF16_SPAN };
+    struct span s = { .l = l };
+    for (size_t j = col; j < col + cols; j += SPAN)
+        for (size_t i = row; i < row + rows; i += BLOCK_ROWS) {
+            s.first = j;
+            s.index = j / SPAN;
+            s.row = i;
+            logits_span(&s, smaller(BLOCK_ROWS, row + rows - i), smaller(SPAN, col + cols - j));
+        }
 }
 
 /* Two rows of bf16 become pairs: the low and the high 16 columns. */
@@ -151,7 +231,7 @@ INLINE void loss_back_block(const struct lm_bf16_loss_back *l, size_t first, siz
                 continue;
             const uint16_t *share = l->share + group * l->share_stride + r * GROUP + in_group;
             _mm_prefetch((const char *)(share + FETCH_ROWS * GROUP), _MM_HINT_T0);
-            d[s] = scaled(share, l->factor[r * l->groups + group] * l->scale[r]);
+            d[s] = scaled(share, l->factor[r * l->spans + group * GROUP / LM_BF16_SPAN] * l->scale[r]);
             _mm512_mask_storeu_epi16(l->rows + r * l->rows_stride + j, panels, d[s]);
         }
         interleave(d[0], d[1], &low[i], &high[i]);
@@ -170,7 +250,8 @@ static void loss_back_target(const struct lm_bf16_loss_back *l, size_t first, si
     const size_t col = l->target[r], group = col / GROUP, j = col - first;
     const uint16_t *share = l->share + group * l->share_stride + r * GROUP + col % GROUP;
     __m512 d =
-        _mm512_mul_ps(load_half_n(share, 1), _mm512_set1_ps(l->factor[r * l->groups + group] * l->scale[r]));
+        _mm512_mul_ps(load_half_n(share, 1),
+                      _mm512_set1_ps(l->factor[r * l->spans + group * GROUP / LM_BF16_SPAN] * l->scale[r]));
     d = _mm512_sub_ps(d, _mm512_set1_ps(l->scale[r]));
     store_half_n(l->rows + r * l->rows_stride + j, d, 1);
     if (l->transposed)

@@ -58,18 +58,35 @@ static void rmsnorm_back(float *dx, uint16_t *dx16, float *dgain, const uint16_t
 
 /* ---- positions and activations ---- */
 
+/* Part of a head.  A mask does not narrow what a load or a store overlaps, and an overlap stalls: of eight
+ * lanes only these are touched. */
+INLINE __m512 load_head(const uint16_t *p, size_t left)
+{
+    if (left == LANES / 2)
+        return widen(_mm256_castsi128_si256(_mm_loadu_si128((const void *)p)));
+    return load_half_n(p, first_lanes(left));
+}
+
+INLINE void store_head(uint16_t *p, __m512 x, size_t left)
+{
+    if (left == LANES / 2)
+        _mm_storeu_si128((void *)p, _mm256_castsi256_si128(narrow(x)));
+    else
+        store_half_n(p, x, first_lanes(left));
+}
+
 static void rope(uint16_t *x, const float *cos_sin, size_t heads, size_t head_dim, float direction)
 {
     const size_t half = head_dim / 2;
     for (size_t h = 0; h < heads; h++, x += head_dim)
         for (size_t i = 0; i < half; i += LANES) {
             const __mmask16 lanes = first_lanes(half - i);
-            const __m512 a = load_half_n(x + i, lanes), b = load_half_n(x + i + half, lanes);
+            const __m512 a = load_head(x + i, half - i), b = load_head(x + i + half, half - i);
             const __m512 c = _mm512_maskz_loadu_ps(lanes, cos_sin + i);
             const __m512 s =
                 _mm512_mul_ps(_mm512_set1_ps(direction), _mm512_maskz_loadu_ps(lanes, cos_sin + half + i));
-            store_half_n(x + i, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)), lanes);
-            store_half_n(x + i + half, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)), lanes);
+            store_head(x + i, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)), half - i);
+            store_head(x + i + half, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)), half - i);
         }
 }
 

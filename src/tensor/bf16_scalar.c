@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PANEL = LM_BF16_PANEL, GROUP = LM_BF16_GROUP, TRANSPOSED = 32 };
+enum { PANEL = LM_BF16_PANEL, GROUP = LM_BF16_GROUP, SPAN = LM_BF16_SPAN, TRANSPOSED = 32 };
 
 static float get(const uint16_t *x)
 {
@@ -62,30 +62,31 @@ static size_t share_at(size_t stride, size_t i, size_t col)
     return col / GROUP * stride + i * GROUP + col % GROUP;
 }
 
-static void logits_group(const struct lm_bf16_logits *l, size_t i, size_t col, size_t count)
+static void logits_span(const struct lm_bf16_logits *l, size_t i, size_t col, size_t count)
 {
-    float x[GROUP], top = -INFINITY;
+    float x[SPAN], most = -INFINITY;
     double total = 0;
     for (size_t j = 0; j < count; j++) {
         x[j] = sum_at(&l->product, 0, i, col + j);
-        top = x[j] > top ? x[j] : top;
+        most = x[j] > most ? x[j] : most;
         if (col + j == l->target[i])
             l->at_target[i] = x[j];
     }
+    const double top = rint(most / log(2));
     for (size_t j = 0; j < lm_bf16_pad(count); j++) {
-        const double e = j < count ? exp((double)x[j] - top) : 0;
+        const double e = j < count ? exp(x[j] - top * log(2)) : 0;
         total += e;
         put(l->share + share_at(l->share_stride, i, col + j), e);
     }
-    l->top[i * l->groups + col / GROUP] = top;
-    l->total[i * l->groups + col / GROUP] = (float)total;
+    l->top[i * l->spans + col / SPAN] = (float)top;
+    l->total[i * l->spans + col / SPAN] = (float)total;
 }
 
 static void logits(const struct lm_bf16_logits *l, size_t row, size_t rows, size_t col, size_t cols)
 {
     for (size_t i = row; i < row + rows; i++)
-        for (size_t j = col; j < col + cols; j += GROUP)
-            logits_group(l, i, j, l->product.n - j < GROUP ? l->product.n - j : GROUP);
+        for (size_t j = col; j < col + cols; j += SPAN)
+            logits_span(l, i, j, col + cols - j < SPAN ? col + cols - j : SPAN);
 }
 
 static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t count)
@@ -96,7 +97,7 @@ static void loss_back(const struct lm_bf16_loss_back *l, size_t first, size_t co
             double d = 0;
             if (i < l->m && at < l->columns)
                 d = get(l->share + share_at(l->share_stride, i, at)) *
-                        (l->factor[i * l->groups + at / GROUP] * l->scale[i]) -
+                        (l->factor[i * l->spans + at / SPAN] * l->scale[i]) -
                     (at == l->target[i] ? l->scale[i] : 0);
             if (i < l->m)
                 put(l->rows + i * l->rows_stride + j, d);

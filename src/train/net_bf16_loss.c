@@ -1,8 +1,8 @@
 /* The loss of the bf16 network.
  *
- * Of LM_LOSS_ROWS positions at a time exp(logit - maximum of its group) is kept, rounded; once the sums of
- * all groups are known, that times a factor is the gradient.  A unit of the vocabulary then makes it block by
- * block, in the second-level cache, where both products that want it read it. */
+ * Of LM_LOSS_ROWS positions at a time exp(logit) by a power of two of its span is kept, rounded; once the
+ * sums of all spans are known, that times a factor is the gradient.  A unit of the vocabulary then makes it
+ * block by block, in the second-level cache, where both products that want it read it. */
 #include "train/net_impl.h"
 
 #include "base/sys.h"
@@ -19,7 +19,7 @@ static size_t smaller(size_t a, size_t b)
 /* Shares, and in top the factors that make them probabilities; the losses. */
 static void shares(struct lm_net *n, const uint32_t *rows, const uint32_t *targets, size_t count)
 {
-    enum { ROWS = 192, COLS = 2048 };
+    enum { ROWS = 192, COLS = LM_BF16_SPAN };
     const struct lm_bf16_logits l = { .product = { .a = n->chosen,
                                                    .b = n->head[LM_NET_FORWARD],
                                                    .m = count,
@@ -31,7 +31,7 @@ static void shares(struct lm_net *n, const uint32_t *rows, const uint32_t *targe
                                       .top = n->top,
                                       .total = n->total,
                                       .share_stride = n->loss_rows * LM_BF16_GROUP,
-                                      .groups = n->groups,
+                                      .spans = n->spans,
                                       .target = targets,
                                       .at_target = n->at_target };
     const size_t row_units = (count + ROWS - 1) / ROWS, col_units = (n->vocab + COLS - 1) / COLS;
@@ -40,20 +40,19 @@ static void shares(struct lm_net *n, const uint32_t *rows, const uint32_t *targe
         const size_t row = unit % row_units * ROWS, col = unit / row_units * COLS;
         n->kernels16->logits(&l, row, smaller(ROWS, count - row), col, smaller(COLS, n->vocab - col));
     }
-#pragma omp parallel for schedule(static) num_threads(lm_threads())
     for (size_t i = 0; i < count; i++) {
-        float *top = n->top + i * n->groups, most = top[0];
-        const float *total = n->total + i * n->groups;
+        float *top = n->top + i * n->spans, most = top[0];
+        const float *total = n->total + i * n->spans;
         double sum = 0;
-        for (size_t g = 1; g < n->groups; g++)
-            most = top[g] > most ? top[g] : most;
-        for (size_t g = 0; g < n->groups; g++) {
-            top[g] = expf(top[g] - most);
-            sum += (double)top[g] * total[g];
+        for (size_t s = 1; s < n->spans; s++)
+            most = top[s] > most ? top[s] : most;
+        for (size_t s = 0; s < n->spans; s++) {
+            top[s] = exp2f(top[s] - most);
+            sum += (double)top[s] * total[s];
         }
-        for (size_t g = 0; g < n->groups; g++)
-            top[g] *= (float)(1 / sum);
-        n->losses[rows[i]] = (float)(most + log(sum) - n->at_target[i]);
+        for (size_t s = 0; s < n->spans; s++)
+            top[s] *= (float)(1 / sum);
+        n->losses[rows[i]] = (float)(most * log(2) + log(sum) - n->at_target[i]);
     }
 }
 
@@ -130,7 +129,7 @@ enum lm_rc lm_net_loss16_back(struct lm_net *n, const struct lm_batch *b, size_t
             .m = count,
             .columns = n->vocab,
             .share_stride = n->loss_rows * LM_BF16_GROUP,
-            .groups = n->groups,
+            .spans = n->spans,
             .rows = scratch,
             .transposed = dhead ? scratch + n->loss_rows * (LM_NET_LOSS_COLS + LM_NET_SKEW) : NULL,
             .rows_stride = LM_NET_LOSS_COLS + LM_NET_SKEW,

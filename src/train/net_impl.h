@@ -105,7 +105,7 @@ struct lm_net {
 
     /* bf16.  Strides: w16 = C, kv16 = K*D, f16 = F, v16 = V in whole panels, qkv16 = w16 + 2 kv16; k16
      * positions of a product over them, t16 the stride of transposed operands. */
-    size_t w16, kv16, f16, v16, qkv16, k16, t16, groups, loss_units, loss_unit_cols;
+    size_t w16, kv16, f16, v16, qkv16, k16, t16, groups, spans, loss_units, loss_unit_cols;
     struct lm_net_bundle bundle[LM_NET_BUNDLES];
     size_t rank16, low_most;          // of the adapter: rank in whole panels, most columns of a bundle
     struct lm_net_packed *packed;     // one per layer
@@ -123,7 +123,7 @@ struct lm_net {
     uint16_t *chosen;                 // (loss_rows, w16): rows that have a target
     uint16_t *chosen_panels;          // the same as panels
     uint16_t *share;                  // (groups, loss_rows, LM_BF16_GROUP)
-    float *top, *total, *at_target;   // (loss_rows, groups) twice, (loss_rows)
+    float *top, *total, *at_target;   // (loss_rows, spans) twice, (loss_rows)
     float *dchosen;                   // (loss_units, loss_rows, C)
     uint16_t *loss_scratch;           // per thread: a block of logit gradients in both layouts
     size_t loss_scratch_count;

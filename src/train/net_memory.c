@@ -131,8 +131,8 @@ static void take_bf16(struct divider *d, struct lm_net *n, size_t threads)
     TAKE(d, n->chosen, n->loss_rows * n->w16);
     TAKE(d, n->chosen_panels, n->loss_rows * n->w16);
     TAKE(d, n->share, n->groups * n->loss_rows * LM_BF16_GROUP);
-    TAKE(d, n->top, n->loss_rows * n->groups);
-    TAKE(d, n->total, n->loss_rows * n->groups);
+    TAKE(d, n->top, n->loss_rows * n->spans);
+    TAKE(d, n->total, n->loss_rows * n->spans);
     TAKE(d, n->at_target, n->loss_rows);
     TAKE(d, n->dchosen, n->loss_units * n->loss_rows * n->width);
     TAKE(d, n->loss_scratch, threads * n->loss_scratch_count);
@@ -180,6 +180,7 @@ static void set_bf16_sizes(struct lm_net *n, const struct lm_llama_config *c)
     n->k16 = n->count + n->count % 2;
     n->t16 = whole(n->count, TRANSPOSED) + LM_NET_SKEW;
     n->groups = (n->vocab + LM_BF16_GROUP - 1) / LM_BF16_GROUP;
+    n->spans = (n->vocab + LM_BF16_SPAN - 1) / LM_BF16_SPAN;
     n->loss_unit_cols = whole(n->groups, LM_NET_LOSS_UNITS) / LM_NET_LOSS_UNITS * LM_BF16_GROUP;
     n->loss_units = (n->vocab + n->loss_unit_cols - 1) / n->loss_unit_cols;
     n->loss_scratch_count =
