@@ -5,8 +5,8 @@ loom=$1
 fail() { echo "FAIL: $*" >&2; exit 1; }
 
 rm -rf w && mkdir w && cd w
-# 5 MB of lines; the same without line ends, and without anything to break at but letters; small files between.
-awk 'BEGIN { srand(3); for (i = 0; i < 100000; i++)
+# 3 MB of lines; the same without line ends, and without anything to break at but letters; small files between.
+awk 'BEGIN { srand(3); for (i = 0; i < 50000; i++)
     printf "line %d has the word number %d and an owner, \"%x\"%s\n", i, rand() * 1e6, rand() * 1e9, i % 7 ? "." : " 中文" }' > lines.txt
 tr -d '\n' < lines.txt > one_line.txt
 tr -dc 'a-z' < lines.txt > letters.txt
