@@ -102,6 +102,7 @@ static enum lm_rc as_look(struct split_parser *p, const struct node *n, struct n
         return lm_split_refuse(p, "looking ahead at more than one character before what stands");
     LM_TRY(as_look(p, n->a, &a));
     LM_TRY(as_look(p, n->b, &b));
+    LM_ASSERT(a && b);
     LM_TRY(lm_split_set_union(p, a->set, b->set, &set));
     *ret = look_new(p, set, a->end || b->end, false);
     return LM_OK;
