@@ -46,7 +46,7 @@ static const struct lm_dp dp = {
     .options = { .clip = 1, .delta = 1e-5 }, .phase = { 1, 1, 1 }, .source = &source, .expected = UNITS
 };
 
-static void update(const struct lm_gradient *g)
+static void update(struct lm_gradient *g)
 {
     double norm;
     LM_ASSERT(lm_optim_step(&optim, g, 0, &norm, NULL) == LM_OK);

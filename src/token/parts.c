@@ -42,17 +42,14 @@ static const char falcon[] = SEQUENCE(SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]
 static const char deepseek_coder[] =
     SEQUENCE(SPLIT("[\\\\r\\\\n]") "," SPLIT("\\\\s?\\\\p{L}+") "," SPLIT("\\\\s?\\\\p{P}+") "," SPLIT(
         "[\\u4e00-\\u9fa5\\u0800-\\u4e00\\uac00-\\ud7ff]+") "," SPLIT("\\\\p{N}") "," BYTES("false"));
-static const char
-    spark[] =
-        SEQUENCE(
-            SPLIT("\\\\p{N}{1,3}") "," SPLIT(
-                "[\\u4e00-\\u9fa5\\u3040-"
-                "\\u309f\\u30a0-\\u30ff]+") "," SPLIT("[!\\\"#$%&'()*+,\\\\-./"
-                                                      ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^"
-                                                      "\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]"
-                                                      "+| "
-                                                      "?[\\\\p{P}\\\\p{S}]+|[\\\\r\\\\n]|\\\\s+(?!\\\\S)|"
-                                                      "\\\\s+") "," SPLIT("\\\\p{N}") "," BYTES("false"));
+static const char spark[] = SEQUENCE(SPLIT("\\\\p{N}{1,3}") "," SPLIT(
+    "[\\u4e00-\\u9fa5\\u3040-"
+    "\\u309f\\u30a0-\\u30ff]+") "," SPLIT("[!\\\"#$%&'()*+,\\\\-./"
+                                          ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^"
+                                          "\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]"
+                                          "+| "
+                                          "?[\\\\p{P}\\\\p{S}]+|[\\\\r\\\\n]|\\\\s+(?!\\\\S)|"
+                                          "\\\\s+") "," SPLIT("\\\\p{N}") "," BYTES("false"));
 static const char youtu[] = SEQUENCE(SPLIT(
     "[\\uac00-\\ud7a3\\u3131-\\u318e]+|["
     "\\uff01\\u2026\\u201c\\u201d\\u2018\\u2019\\u2014\\uff1a\\uff1b\\"
@@ -75,15 +72,39 @@ static const char bloom[] =
 static const char viking[] =
     SEQUENCE(SPLIT(" ?[^(\\\\s|.,!?\\u2026\\u3002\\uff0c\\u3001\\u0964\\u06d4\\u060c)]+") "," SPLIT(
         "\\\\p{N}") "," BYTES("false"));
-static const char chameleon[] = SEQUENCE(SPLIT("<sentinel:[0-9]+>") "," SPLIT("(IMGIMG)((A|B|C|D|E|F|G|H|I){"
-                                                                              "1,4})Z") "," SPLIT(
-    "([\\\\t\\\\n]|    "
-    "|  )") "," SPLIT("\\\\p{N}") "," SPLIT("[\\\\p{P}!-/:-@\\\\[-`{-~]") "," SPLIT("'s|'t|'re|'ve|'m|'ll|'d|"
-                                                                                    " ?\\\\p{L}+| "
-                                                                                    "?\\\\p{N}+| "
-                                                                                    "?[^\\\\s\\\\p{L}\\\\p{N}"
-                                                                                    "]+|\\\\s+(?!"
-                                                                                    "\\\\S)|\\\\s+") "," BYTES("false"));
+static const char chameleon[] = SEQUENCE(SPLIT("<sentinel:[0-9]+>") "," SPLIT(
+    "(IMGIMG)((A|B|C|D|E|F|G|H|I){"
+    "1,4})Z") "," SPLIT("([\\\\t\\\\n]|    "
+                        "|  )") "," SPLIT("\\\\p{N}") "," SPLIT("[\\\\p{P}!-/:-@\\\\[-`{-~]") "," SPLIT("'s|'"
+                                                                                                        "t|'"
+                                                                                                        "re|'"
+                                                                                                        "ve|'"
+                                                                                                        "m|'"
+                                                                                                        "ll|'"
+                                                                                                        "d|"
+                                                                                                        " ?"
+                                                                                                        "\\\\"
+                                                                                                        "p{L}"
+                                                                                                        "+| "
+                                                                                                        "?\\"
+                                                                                                        "\\p{"
+                                                                                                        "N}+|"
+                                                                                                        " "
+                                                                                                        "?[^"
+                                                                                                        "\\\\"
+                                                                                                        "s\\"
+                                                                                                        "\\p{"
+                                                                                                        "L}"
+                                                                                                        "\\\\"
+                                                                                                        "p{N}"
+                                                                                                        "]+|"
+                                                                                                        "\\\\"
+                                                                                                        "s+(?"
+                                                                                                        "!"
+                                                                                                        "\\\\"
+                                                                                                        "S)|"
+                                                                                                        "\\\\"
+                                                                                                        "s+") "," BYTES("false"));
 static const char bailing[] = SEQUENCE(SPLIT(
     "'(?i:[sdmt]|ll|ve|re)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
     "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES("false"));
