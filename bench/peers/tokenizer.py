@@ -1,7 +1,7 @@
 """Times loom's tokenizer beside a peer's on the same vocabulary and text, by turns, each turn in a process of its
-own; prints rows of CSV (see bench/README.md).
+own; the medians go to RESULTS/<machine>-tokenizer.csv.
 
-    python3 bench/peers/tokenizer.py build/release/bin/loom STAMP NAME tokenizer.json text.txt [--peer=gigatoken|hf|sentencepiece] [--turns=5]
+    python3 bench/peers/tokenizer.py build/release/loom RESULTS NAME tokenizer.json text.txt [--peer=gigatoken|hf|sentencepiece] [--turns=5]
 
 cold: the first text of a new tokenizer; warm: the same text again.  The number of ids is compared.  Needs the peer's
 package: gigatoken, tokenizers or sentencepiece.
@@ -12,6 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from results import keep
 
 flags = [a for a in sys.argv[1:] if a.startswith("--")]
 args = [a for a in sys.argv[1:] if not a.startswith("--")]
@@ -48,22 +50,22 @@ def run(command, threads):
 
 
 def main():
-    loom, stamp, name, path, text = args
+    loom, results, name, path, text = args
+    rows = []
     ours, theirs = {}, {}
     for _ in range(turns):
         for threads in (1, 2):
             out = run([loom, "bench", "tokenizer", path, text, "--json", f"--threads={threads}"], threads)
-            rows = out.get("result", out)["rows"]
-            for row in rows:
-                key = row["case"] + (" 2" if threads == 2 else "")
-                ours.setdefault(key, []).append(row["value"])
+            for measured in out.get("result", out)["rows"]:
+                key = measured["case"] + (" 2" if threads == 2 else "")
+                ours.setdefault(key, []).append(measured["value"])
         out = run([sys.executable, __file__, "--peer=" + peer, "--turn", path, text], 1)
         for key in ("encode cold", "encode warm"):
             theirs.setdefault(key, []).append(out[key])
     median = lambda values: statistics.median(values)
 
     def row(case, value, unit):
-        print(f"{stamp},tokenizer,{name} {case},{value:.6g},{unit},{turns}", flush=True)
+        rows.append((f"{name} {case}", value, unit, turns))
 
     for key in ("encode cold", "encode warm"):
         row(f"{key} loom", median(ours[key]), "MB/s")
@@ -74,6 +76,7 @@ def main():
     row("encode 2 threads loom", two, "MB/s")
     row("encode 2 threads / 1 thread loom", two / one, "times as fast")
     row("decode loom", median(ours["decode"]), "MB/s")
+    keep(results, "tokenizer", rows)
 
 
 if "--turn" in flags:
