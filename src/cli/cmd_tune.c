@@ -163,8 +163,10 @@ static enum lm_rc project_stages(struct job *job, const char *const names[2], co
     if (rc == LM_OK)
         rc = lm_ranks_share_text(ranks, &dirs, err);
     struct lm_str left = lm_buf_str(&dirs), line;
-    for (size_t k = 0; rc == LM_OK && k < 2 && lm_str_split(&left, '\n', &line); k++)
-        ret_dirs[k] = lm_arena_strndup(&cli->arena, line.ptr, line.len);
+    for (size_t k = 0; k < 2; k++)
+        ret_dirs[k] = rc == LM_OK && lm_str_split(&left, '\n', &line)
+                          ? lm_arena_strndup(&cli->arena, line.ptr, line.len)
+                          : "";
     lm_buf_release(&dirs);
     return rc;
 }
