@@ -1,9 +1,10 @@
 """curve.py LOOM TOKENS TOKENIZER WORK RESULTS [--steps N] [--rows N] [--runs NAME...]: loom's loss beside torch's, step by step.
 
-Both start from the same weights, see the same batches in the same order (the feed of src/train/feed_shard.c, written down
-again here) and take the same steps of AdamW.  How far the curves may be apart is what torch says of itself: bf16 with
-another order of its sums (micro-batches), and f32.  At the end every model is measured on the held-out documents by
-transformers in f32.  WORK gets every run and a table of all losses, RESULTS/<machine>-curve.csv the ends and distances.
+Both start from the same weights, see the same batches in the same order (the feed of src/train/feed_shard.c, written
+down again here) and take the same steps of AdamW. How far the curves may be apart is what torch says of itself: bf16
+with another order of its sums (micro-batches), and f32. loom-bf16-muon takes other steps: loom's own. At the end every
+model is measured on the held-out documents by transformers in f32. WORK gets every run and a table of all losses,
+RESULTS/<machine>-curve.csv the ends and distances.
 """
 import argparse
 import hashlib
@@ -135,12 +136,12 @@ def bits_per_byte(model, shard, end):
     return nats / math.log(2) / shard.text_bytes
 
 
-def loom(program, tokens, tokenizer, work, name, steps, rows, warmup, precision, lr):
+def loom(program, tokens, tokenizer, work, name, steps, rows, warmup, precision, lr, muon=False):
     out = work / f"{name}-{hashlib.sha256(str((steps, rows, precision, lr)).encode()).hexdigest()[:8]}"
     if not out.exists():
         flags = [f"--{key}={value}" for key, value in SHAPE.items()]
-        flags += [f"--steps={steps}", f"--batch-tokens={rows * SHAPE['context']}", f"--warmup-steps={warmup}", f"--lr={lr}",
-                  "--optimizer=adamw", f"--weight-decay={DECAY}", f"--beta1={BETAS[0]}", f"--beta2={BETAS[1]}",
+        flags += [f"--steps={steps}", f"--batch-tokens={rows * SHAPE['context']}", f"--warmup-steps={warmup}",
+                  f"--lr={0.02 if muon else lr}", f"--optimizer={'muon' if muon else 'adamw'}", f"--weight-decay={DECAY}", f"--beta1={BETAS[0]}", f"--beta2={BETAS[1]}",
                   f"--adam-eps={EPS}", f"--clip={CLIP}", f"--seed={SEED}", "--eval-every=0", f"--precision={precision}"]
         subprocess.run([program, "pretrain", f"--tokens={tokens}", f"--tokenizer={tokenizer}", f"--out={out}", *flags],
                        check=True)
@@ -165,7 +166,8 @@ def main():
     for run in args.runs:
         who, type_, *how = run.split("-")
         if who == "loom":
-            folder, losses = loom(program, tokens, tokenizer, work, run, args.steps, args.rows, warmup, type_, PEAK)
+            folder, losses = loom(program, tokens, tokenizer, work, run, args.steps, args.rows, warmup, type_, PEAK,
+                                  how == ["muon"])
             model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         else:
             kept = work / f"{run}-{args.steps}-{args.rows}.json"   # as loom's runs are kept

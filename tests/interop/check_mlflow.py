@@ -96,7 +96,7 @@ def check():
         if ended != 130 or status != ["KILLED"]:
             wrong.append(f"a stopped run ended with {ended} and is {status}")
         stopped.to_end()
-        private = run("private", "--steps=60", "--dp-noise=1", "--dp-delta=1e-3")
+        private = run("private", "--steps=60", "--dp-noise=1", "--dp-delta=5e-4")
         private.to_end()
         failed = run("failed", "--steps=60", "--optimizer=adamw", "--lr=10", "--clip=0", "--beta2=0")
         failed_rc = subprocess.run(failed.command, capture_output=True).returncode
