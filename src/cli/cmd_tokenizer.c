@@ -358,7 +358,7 @@ static enum lm_rc convert(struct lm_cli *cli, struct lm_err *err)
 }
 
 const struct lm_cli_action lm_tokenizer_actions[] = {
-    { "train", "IN... --out=DIR", "byte-level BPE from document files", 1, LM_CLI_ARGS_MAX, train },
+    { "train", "IN... --out=DIR", "a vocabulary from document files", 1, LM_CLI_ARGS_MAX, train },
     { "grow", "IN... --tokenizer=T --out=DIR", "new tokens for words of new data; old ids and merges stay", 1,
       LM_CLI_ARGS_MAX, grow },
     { "encode", "[TEXT] --tokenizer=T", "text (or stdin), or --files, to ids", 0, LM_CLI_ARGS_MAX, encode },

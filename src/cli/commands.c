@@ -30,7 +30,7 @@ const struct lm_command lm_commands[] = {
       { &lm_prepare_options, &lm_cli_out_options }, 1, ANY, NULL, lm_cmd_prepare },
     { "pairs", "IN... --out=DIR", "question-answer pairs from the structure of documents", NULL,
       { &lm_pairs_options, &lm_cli_out_options }, 1, ANY, NULL, lm_cmd_pairs },
-    { "tokenizer", "ACTION ...", "train and use a byte-level BPE tokenizer", NULL,
+    { "tokenizer", "ACTION ...", "train tokenizers, use and convert those of others", NULL,
       { &lm_tokenizer_options, &lm_tokenizer_path_options, &lm_grow_options, &lm_tokenizer_encode_options,
         &lm_tokenizer_compare_options }, 1, ANY, lm_tokenizer_actions, NULL },
     { "tokens", "ACTION ...", "token shards and the token table", NULL,
