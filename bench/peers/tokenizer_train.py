@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import tokenizers
+from results import keep
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 PEER = f"tokenizers {tokenizers.__version__}"
@@ -47,8 +48,6 @@ def main():
     parser.add_argument("loom")
     parser.add_argument("corpus")
     parser.add_argument("results")
-    parser.add_argument("--machine", default="unknown")
-    parser.add_argument("--commit", default="unknown")
     parser.add_argument("--size", type=int, default=32000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peer", help=argparse.SUPPRESS)
@@ -72,24 +71,17 @@ def main():
             seconds[side] = statistics.median(run[0] for run in runs)
             work[side] = statistics.median(run[1] for run in runs)
             case = f"train {args.size} on {megabytes:.0f} MB, 2 threads, {side}"
-            rows.append((case, f"{seconds[side]:.2f}", "s", len(runs)))
-            rows.append((case, f"{megabytes / seconds[side]:.1f}", "MB/s", len(runs)))
-            rows.append((case, f"{work[side]:.1f}", "s of processors", len(runs)))
-            rows.append((case, f"{max(run[2] for run in runs):.0f}", "MB resident", len(runs)))
+            rows.append((case, seconds[side], "s", len(runs)))
+            rows.append((case, megabytes / seconds[side], "MB/s", len(runs)))
+            rows.append((case, work[side], "s of processors", len(runs)))
+            rows.append((case, round(max(run[2] for run in runs)), "MB resident", len(runs)))
         if merges(f"{folder}/loom0/tokenizer.json") != merges(f"{folder}/peer.json"):
             sys.exit("the merges differ")
-        rows.append((f"train {args.size} on {megabytes:.0f} MB, loom / {PEER}",
-                     f"{seconds[PEER] / seconds['loom']:.1f}", "times as fast", args.runs))
-        rows.append((f"train {args.size} on {megabytes:.0f} MB, {PEER} / loom", f"{work[PEER] / work['loom']:.1f}",
+        rows.append((f"train {args.size} on {megabytes:.0f} MB, loom / {PEER}", seconds[PEER] / seconds["loom"],
+                     "times as fast", args.runs))
+        rows.append((f"train {args.size} on {megabytes:.0f} MB, {PEER} / loom", work[PEER] / work["loom"],
                      "times the work of processors", args.runs))
-    path = pathlib.Path(args.results) / f"{args.machine}-tokenizer.csv"
-    fresh = not path.exists()
-    with path.open("a", encoding="ascii") as out:
-        if fresh:
-            out.write("machine,commit,bench,case,value,unit,runs\n")
-        for case, value, unit, runs in rows:
-            out.write(f'{args.machine},{args.commit},tokenizer,"{case}",{value},{unit},{runs}\n')
-            print(case, value, unit)
+    keep(args.results, "tokenizer", rows)
 
 
 if __name__ == "__main__":
