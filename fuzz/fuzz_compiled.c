@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();   // a refusal without a reason
         return 0;
     }
+    lm_tokenizer_prepare(t);
     struct lm_encoder *e = lm_encoder_new(t);
     struct lm_tokens ids = { 0 };
     struct lm_buf back = { 0 };

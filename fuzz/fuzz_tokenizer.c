@@ -72,6 +72,7 @@ static void check_spans(struct lm_encoder *e, struct lm_str text)
 
 static void encode_and_back(const struct lm_tokenizer *t, struct lm_str text, bool exact)
 {
+    lm_tokenizer_prepare(t);
     struct lm_encoder *e = lm_encoder_new(t);
     struct lm_tokens tokens = { 0 };
     struct lm_buf back = { 0 };

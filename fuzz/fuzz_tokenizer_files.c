@@ -14,6 +14,7 @@ static void check(enum lm_rc rc, const struct lm_err *err, const struct lm_token
         abort();
     if (!t)
         return;
+    lm_tokenizer_prepare(t);
     struct lm_encoder *e = lm_encoder_new(t);
     struct lm_buf text = { 0 };
     lm_encode(e, LM_STR("Hello  ab\n \xff\xe4\xb8\xad"), false, &ids);

@@ -65,6 +65,7 @@ static struct lm_tokenizer_parts read_parts(struct lm_str text, struct lm_arena 
 
 static void encode(const struct lm_tokenizer *t, struct lm_str text, struct lm_tokens *ret)
 {
+    lm_tokenizer_prepare(t);
     struct lm_encoder *e = lm_encoder_new(t);
     struct lm_buf out = { 0 };
     lm_encode(e, text, false, ret);

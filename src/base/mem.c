@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* No sentence can be built and no work saved without memory: say it with what is on the stack and stop. */
 static _Noreturn void out_of_memory(size_t bytes)
@@ -60,6 +61,19 @@ void *lm_memdup(const void *ptr, size_t bytes)
     if (bytes)
         memcpy(copy, ptr, bytes);
     return copy;
+}
+
+void lm_mem_touch(void *ptr, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t start = (uintptr_t)ptr & ~(page - 1), end = ((uintptr_t)ptr + bytes) & ~(page - 1);
+    unsigned char is_there = 0;
+    if (start < end && (mincore((void *)(end - page), page, &is_there) != 0 || !(is_there & 1)))
+        (void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);   // nothing is lost if refused
+#else
+    (void)ptr, (void)bytes;
+#endif
 }
 
 void *lm_slab_alloc(size_t bytes)

@@ -16,6 +16,10 @@ void *lm_realloc(void *ptr, size_t count, size_t size);   // overflow-checked
 char *lm_strdup(const char *s);                           // free() it
 void *lm_memdup(const void *ptr, size_t bytes);           // free() it
 
+/* Memory that is about to be written: has its pages made at once, which takes about half the time of making
+ * each when it is touched.  Nothing happens when the last of them is there.  A hint. */
+void lm_mem_touch(void *ptr, size_t bytes);
+
 /* 64-byte aligned slab for tensors; free() it.  Zeroed. */
 void *lm_slab_alloc(size_t bytes);
 

@@ -22,6 +22,7 @@ static double seconds_now(void)
 static enum lm_rc turn(const struct lm_tokenizer *t, struct lm_str text, struct times *ret,
                        struct lm_err *err)
 {
+    lm_tokenizer_prepare(t);
     struct lm_encoder *e = lm_encoder_new(t);
     struct lm_tokens ids = { 0 }, batch = { 0 };
     struct lm_buf back = { 0 };

@@ -52,6 +52,20 @@ static void put(struct lm_bpe_wide *w, const struct lm_merge *m)
         entry[k] = place.tag | score << w->id_bits | m->id;
 }
 
+/* The line of what is put some entries later is on its way. */
+static void put_all(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
+{
+    enum { AHEAD = 32 };
+    for (size_t i = 0; i <= bpe->mask; i++) {
+        const struct lm_merge *later = &bpe->slots[(i + AHEAD) & bpe->mask];
+        if (later->pair != LM_MERGE_FREE)
+            __builtin_prefetch(
+                &w->lines[lm_bpe_place(w, (uint32_t)(later->pair >> 32), (uint32_t)later->pair).line], 1);
+        if (bpe->slots[i].pair != LM_MERGE_FREE)
+            put(w, &bpe->slots[i]);
+    }
+}
+
 bool lm_bpe_wide_init(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
 {
     *w = (struct lm_bpe_wide){ .bpe = bpe };
@@ -62,9 +76,7 @@ bool lm_bpe_wide_init(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
     w->full = (uint64_t)1 << (w->score_bits + w->id_bits);
     w->lines = lm_slab_alloc(sizeof(*w->lines) << w->line_bits);
     w->firsts = lm_zalloc((size_t)LM_BPE_FIRSTS * LM_BPE_FIRSTS, sizeof(*w->firsts));
-    for (size_t i = 0; i <= bpe->mask; i++)
-        if (bpe->slots[i].pair != LM_MERGE_FREE)
-            put(w, &bpe->slots[i]);
+    put_all(w, bpe);
     return true;
 }
 

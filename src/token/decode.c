@@ -67,20 +67,32 @@ static enum lm_rc decode_chain(const struct lm_tokenizer *t, const uint32_t *ids
     return LM_OK;
 }
 
+/* The memory of the buffer from `from` on, as far as there is some, up to what this returns. */
+static size_t touch(struct lm_buf *buf, size_t from)
+{
+    enum { CHUNK = 256 << 10 };   // stays in the cache until it is written
+    const size_t left = buf->cap - from, len = left < CHUNK ? left : CHUNK;
+    lm_mem_touch(buf->ptr + from, len);
+    return from + len;
+}
+
 enum lm_rc lm_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret, struct lm_err *err)
 {
     enum { STEP = 4096 };   // ids
     if (t->family == LM_FAMILY_CHAIN)
         return decode_chain(t, ids, count, skip_special, ret, err);
-    const struct lm_token_slices *slices = count > 0 ? lm_token_slices(t) : NULL;
+    const struct lm_token_slices *slices = lm_token_slices_for(t, count);
     const size_t before = ret->len;
+    size_t touched = before;
     bool inside = false;
     for (size_t at = 0; at < count;) {
         const size_t step = count - at < STEP ? count - at : STEP;
-        if (inside && (ret->len_max == 0 || ret->len_max - ret->len > step * LM_SLICE_MAX)) {
+        if (slices && inside && (ret->len_max == 0 || ret->len_max - ret->len > step * LM_SLICE_MAX)) {
             size_t len = 0;
             char *room = lm_buf_space(ret, step * LM_SLICE_MAX);
+            if (ret->len + step * LM_SLICE_MAX > touched)
+                touched = touch(ret, touched);
             at += add_slices(slices, skip_special, ids + at, step, room, &len);
             ret->len += len;
             ret->ptr[ret->len] = '\0';

@@ -18,7 +18,8 @@ struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
 {
     struct lm_encoder *e = lm_zalloc(1, sizeof(*e));
     e->t = t;
-    e->plan = lm_token_plan(t);
+    e->plain.bpe.bpe = &t->bpe;
+    e->plan = &e->plain;
     lm_cache_init(&e->cache);
     return e;
 }
@@ -73,6 +74,13 @@ void lm_tokens_release(struct lm_tokens *tokens)
 {
     free(tokens->ids);
     *tokens = (struct lm_tokens){ 0 };
+}
+
+void lm_encode_expect(struct lm_encoder *e, size_t bytes)
+{
+    const struct lm_token_plan *plan = e->plan == &e->plain ? lm_token_plan_for(e->t, bytes) : NULL;
+    if (plan)
+        e->plan = plan;
 }
 
 /* Text without added tokens, normalised, that the plan or the grammar cuts into pieces that are not cut
@@ -227,6 +235,7 @@ static void encode(struct lm_encoder *e, struct lm_str text, bool starts, struct
     const struct lm_tokenizer *t = e->t;
     struct lm_added_match match;
     size_t at = 0;
+    lm_encode_expect(e, text.len);
     lm_cache_expect(&e->cache, text.len);
     if (text.len > LARGE && !e->counting)
         lm_tokens_room(ret, ret->len + text.len / BYTES_PER_ID);

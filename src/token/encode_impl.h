@@ -23,7 +23,8 @@ struct lm_waiting {
 
 struct lm_encoder {
     const struct lm_tokenizer *t;
-    const struct lm_token_plan *plan;
+    const struct lm_token_plan *plan;   // the tokenizer's, or
+    struct lm_token_plan plain;
     struct lm_cache cache;
     struct lm_bpe_scratch scratch;
     struct lm_chain_scratch chain;   // of LM_FAMILY_CHAIN
@@ -40,6 +41,9 @@ struct lm_encoder {
     bool counting;         // ids are counted and forgotten
     size_t count;
 };
+
+/* As many bytes are to be encoded: perhaps the plan is made. */
+void lm_encode_expect(struct lm_encoder *e, size_t bytes);
 
 /* Appends the ids of `count` pieces of text: the first starts at `start`, they end at e->ends. */
 void lm_encode_ends(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,

@@ -243,6 +243,7 @@ void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *
     lm_tokens_room(ret, ret->len + room_for(e->t, word.len));
     if (word.len == 0)
         return;
+    lm_encode_expect(e, word.len);
     uint32_t *out = ret->ids + ret->len;
     out = settle(e, out + encode_new(e, lm_cache_key(word, false), word, out));
     ret->len = (size_t)(out - ret->ids);

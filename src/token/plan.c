@@ -35,6 +35,23 @@ const struct lm_token_plan *lm_token_plan(const struct lm_tokenizer *t)
     return plan;
 }
 
+const struct lm_token_plan *lm_token_plan_for(const struct lm_tokenizer *t, size_t bytes)
+{
+    enum { WORTH = 256 << 10 };   // bytes that take about as long the plain way
+    struct lm_tokenizer *counted = (struct lm_tokenizer *)t;
+    const struct lm_token_plan *plan = __atomic_load_n(&t->plan, __ATOMIC_ACQUIRE);
+    if (plan)
+        return plan;
+    const size_t before = __atomic_fetch_add(&counted->encoded_bytes, bytes, __ATOMIC_RELAXED);
+    return before + bytes >= WORTH ? lm_token_plan(t) : NULL;
+}
+
+void lm_tokenizer_prepare(const struct lm_tokenizer *t)
+{
+    (void)lm_token_plan(t);
+    (void)lm_token_slices(t);
+}
+
 void lm_token_plan_free(struct lm_token_plan *plan)
 {
     if (!plan)
@@ -85,6 +102,17 @@ const struct lm_token_slices *lm_token_slices(const struct lm_tokenizer *t)
     }
     pthread_mutex_unlock(&making);
     return slices;
+}
+
+const struct lm_token_slices *lm_token_slices_for(const struct lm_tokenizer *t, size_t ids)
+{
+    enum { WORTH = 128 << 10 };   // ids that take about as long the plain way
+    struct lm_tokenizer *counted = (struct lm_tokenizer *)t;
+    const struct lm_token_slices *slices = __atomic_load_n(&t->slices, __ATOMIC_ACQUIRE);
+    if (slices)
+        return slices;
+    const size_t before = __atomic_fetch_add(&counted->decoded_tokens, ids, __ATOMIC_RELAXED);
+    return before + ids >= WORTH ? lm_token_slices(t) : NULL;
 }
 
 void lm_token_slices_free(struct lm_token_slices *slices)

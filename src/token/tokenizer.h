@@ -59,6 +59,9 @@ struct lm_tokens {
 };
 void lm_tokens_release(struct lm_tokens *tokens);
 
+/* Makes now what else is made when much text has come, some milliseconds.  Never needed. */
+void lm_tokenizer_prepare(const struct lm_tokenizer *t);
+
 struct lm_encoder;
 struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t);
 void lm_encoder_free(struct lm_encoder *e);

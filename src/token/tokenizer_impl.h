@@ -124,8 +124,9 @@ struct lm_tokenizer {
     bool shared;         // tables and json lie in a compiled file: token/compiled.h,
     struct lm_map map;   // this one, or memory of the caller
     struct lm_buf json;
-    struct lm_token_plan *plan;       // token/plan.h; NULL until the first encoder
-    struct lm_token_slices *slices;   // NULL until something is decoded
+    struct lm_token_plan *plan;             // token/plan.h; NULL until much text is encoded,
+    struct lm_token_slices *slices;         // or decoded
+    size_t encoded_bytes, decoded_tokens;   // while these are NULL
 };
 
 static inline bool lm_utf8_has(unsigned byte)   // whether well-formed UTF-8 can hold the byte

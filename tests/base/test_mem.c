@@ -71,6 +71,20 @@ static void growing_doubles_and_keeps_what_is_there(void **state)
     free(items);
 }
 
+static void touching_memory_changes_nothing_of_it(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    LM_FREE char *there = lm_alloc(BYTES), *fresh = lm_zalloc(BYTES, 1);
+    memset(there, 'x', BYTES);
+    for (size_t len = 0; len <= BYTES; len += len < 3 ? 1 : BYTES / 4 - 1) {
+        lm_mem_touch(there + (BYTES - len), len);
+        lm_mem_touch(fresh + (BYTES - len), len);
+    }
+    for (size_t i = 0; i < BYTES; i++)
+        assert_true(there[i] == 'x' && fresh[i] == 0);
+}
+
 static void slabs_are_aligned_and_zeroed(void **state)
 {
     (void)state;
@@ -104,6 +118,7 @@ int main(void)
         cmocka_unit_test(a_piece_larger_than_any_block_fits),
         cmocka_unit_test(arena_text_is_copied_and_terminated),
         cmocka_unit_test(growing_doubles_and_keeps_what_is_there),
+        cmocka_unit_test(touching_memory_changes_nothing_of_it),
         cmocka_unit_test(slabs_are_aligned_and_zeroed),
         cmocka_unit_test(copies_are_equal_and_independent),
     };

@@ -117,6 +117,43 @@ static void ids_are_those_of_the_definition(void **state)
     lm_buf_release(&text);
 }
 
+/* Before there is a plan, after it, and across its making. */
+static void the_first_texts_give_the_same_ids(void **state)
+{
+    (void)state;
+    enum { TEXTS = 1000 };   // more than the plan waits for
+    struct lm_rng rng = lm_rng_make(24, 0);
+    struct lm_buf text = { 0 }, back = { 0 };
+    for (size_t n = 0; n < NAMES; n++) {
+        struct lm_tokenizer *t = golden_tokenizer(names[n]), *young = NULL;
+        assert_int_equal(lm_tokenizer_parse(lm_tokenizer_json(t), names[n], &young, NULL), LM_OK);
+        struct lm_encoder *e = lm_encoder_new(t), *first = lm_encoder_new(young);
+        for (size_t i = 0; i < TEXTS; i++) {
+            struct lm_tokens want = { 0 }, got = { 0 };
+            hard_text(&rng, &text);
+            lm_encode(e, lm_buf_str(&text), i % 2, &want);
+            assert_true(i > 0 || !young->plan);
+            lm_encode(first, lm_buf_str(&text), i % 2, &got);
+            check_same(names[n], lm_buf_str(&text), &want, &got);
+            lm_buf_reset(&text);
+            lm_buf_reset(&back);
+            assert_int_equal(lm_decode(t, want.ids, want.len, i % 3, &text, NULL), LM_OK);
+            assert_int_equal(lm_decode(young, want.ids, want.len, i % 3, &back, NULL), LM_OK);
+            assert_int_equal(text.len, back.len);
+            assert_memory_equal(text.ptr, back.ptr, text.len);
+            lm_tokens_release(&want);
+            lm_tokens_release(&got);
+        }
+        assert_non_null(young->plan);
+        lm_encoder_free(e);
+        lm_encoder_free(first);
+        lm_tokenizer_free(t);
+        lm_tokenizer_free(young);
+    }
+    lm_buf_release(&text);
+    lm_buf_release(&back);
+}
+
 /* Some megabytes, so that texts are cut; between them small ones and empty ones. */
 static void threads_give_the_same_ids(void **state)
 {
@@ -231,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_the_definition),
+        cmocka_unit_test(the_first_texts_give_the_same_ids),
         cmocka_unit_test(threads_give_the_same_ids),
         cmocka_unit_test(segments_normalise_as_the_whole),
         cmocka_unit_test(decoding_adds_what_each_id_adds),
