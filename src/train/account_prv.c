@@ -27,7 +27,7 @@ static double complex complex_of(double re, double im)   // CMPLX, which clang d
 }
 
 /* Without the checks for infinities that C's product of complex numbers makes. */
-static double complex times(double complex a, double complex b)
+static inline double complex times(double complex a, double complex b)
 {
     return complex_of(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
 }
@@ -217,7 +217,7 @@ static double discretize(struct grid *g, const struct loss *l)
     return mean_within(l, bound) / kept - mean;
 }
 
-static double complex power(double complex z, uint64_t n)
+static inline double complex power(double complex z, uint64_t n)
 {
     double complex r = 1;
     for (; n; n >>= 1, z = times(z, z))
