@@ -162,13 +162,18 @@ static enum lm_rc read_model(struct lm_token_load *l, struct lm_str json, struct
     struct lm_str options[OPTIONS_MAX] = { 0 }, vocab, merges;
     LM_TRY(slice_model(l, json, options, &vocab, &merges, err));
     LM_TRY(lm_load_options(l, options, err));
+    const bool merges_apart = l->family->has_merges && !l->family->merges && !l->compiled;
+    if (merges_apart)
+        lm_load_merges_start(l, merges);
     if (l->compiled)
         lm_compiled_attach(l->compiled, l->t);
     else
         LM_TRY((l->family->vocab ? l->family->vocab : read_vocab)(l, vocab, err));
     LM_TRY(lm_load_added(l, added, err));
-    if (l->family->has_merges && !l->compiled)
-        LM_TRY((l->family->merges ? l->family->merges : lm_load_merges)(l, merges, err));
+    if (merges_apart)
+        LM_TRY(lm_load_merges(l, err));
+    else if (l->family->has_merges && !l->compiled)
+        LM_TRY(l->family->merges(l, merges, err));
     return l->family->finish(l, err);
 }
 
@@ -266,6 +271,7 @@ static enum lm_rc parse_as(struct lm_str json, const char *name, bool ranks, boo
     if (compiled)
         memcpy(l.byte_id, compiled->header.byte_id, sizeof(l.byte_id));
     const enum lm_rc rc = read_all(&l, json, err);
+    lm_load_merges_stop(&l);
     json_decref(l.unknown);
     json_decref(l.sentencepiece);
     free(l.scores);

@@ -8,6 +8,22 @@
 #include "token/tokenizer_impl.h"
 
 #include <jansson.h>
+#include <pthread.h>
+
+/* Merges as they are read: load_merge_lines.c. */
+enum { LM_MERGE_SPARE = 8 };   // bytes behind the last side that may be read
+struct lm_merge_lines {
+    struct lm_token_load *l;
+    struct lm_str json;
+    struct lm_buf bytes;   // sides of all lines, one behind the other
+    uint32_t (*ends)[2];   // [count] of the sides of a line
+    size_t count, room;
+    struct lm_arena arena;
+    pthread_t thread;   // that reads them, when running
+    bool running;
+    enum lm_rc rc;
+    struct lm_err err;
+};
 
 struct lm_token_load {
     struct lm_tokenizer *t;
@@ -15,7 +31,8 @@ struct lm_token_load {
     const struct lm_load_family *family;
     const char *name;   // of the file, for messages
     struct lm_arena arena;
-    struct lm_buf bytes;     // of one token
+    struct lm_buf bytes;   // of one token
+    struct lm_merge_lines lines;
     bool ranks;              // lm_tokenizer_parse_ranks
     bool *made;              // [vocab.size] some merge makes the token
     json_t *unknown;         // unk_token of the model; NULL or null when it has none
@@ -43,11 +60,12 @@ struct lm_load_family {
     enum lm_rc (*pre_tokenizer)(struct lm_token_load *l, const json_t *p, struct lm_err *err);
     enum lm_rc (*decode)(struct lm_token_load *l, const json_t *d, struct lm_err *err);
     enum lm_rc (*option)(struct lm_token_load *l, const char *key, struct lm_str value, struct lm_err *err);
-    /* Appends what a token stands for; false when merges have nothing to do with it. */
+    /* Appends what a token stands for, no more bytes than it is written with; false when merges have nothing
+     * to do with it.  Two threads may ask. */
     bool (*spell)(struct lm_token_load *l, struct lm_str text, struct lm_buf *ret);
     void (*place)(struct lm_token_load *l, struct lm_str text, uint32_t id);   // NULL, or notes a token's id
     enum lm_rc (*finish)(struct lm_token_load *l, struct lm_err *err);         // all else is loaded
-    /* How vocabulary and merges are read; NULL: as an object, as lm_load_merges. */
+    /* How vocabulary and merges are read; NULL: as an object, as lm_load_merges does. */
     enum lm_rc (*vocab)(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
     enum lm_rc (*merges)(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
 };
@@ -84,8 +102,14 @@ enum lm_rc lm_load_unknown(struct lm_token_load *l, uint32_t *ret, struct lm_err
 /* pre_tokenizer of a byte-level tokenizer: load_splits.c. */
 enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_err *err);
 
-/* model.merges: load_merge_list.c. */
-enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err);
+/* model.merges: begins to read them, beside what the caller does next; waits until they are read; puts them
+ * into t->bpe (load_merge_list.c).  stop: at the end, whether or not anything was started. */
+void lm_load_merges_start(struct lm_token_load *l, struct lm_str json);
+enum lm_rc lm_load_merges_wait(struct lm_token_load *l, struct lm_err *err);
+enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_err *err);
+void lm_load_merges_stop(struct lm_token_load *l);
+enum lm_rc lm_load_merge_unknown(const struct lm_token_load *l, size_t number, struct lm_str side,
+                                 struct lm_err *err);
 /* One merge, its value begun: "a b" or ["a","b"].  The sides live as long as the reader's arena or text. */
 enum lm_rc lm_load_merge_sides(const struct lm_token_load *l, struct lm_json_reader *r,
                                enum lm_json_kind kind, size_t number, struct lm_str *ret_left,

@@ -1,4 +1,4 @@
-/* token/load_merge_list.c - model.merges of tokenizer.json.
+/* token/load_merge_list.c - what the lines of model.merges mean: ids for sides, into the merge table.
  *
  * A line needs three look-ups in tables larger than the caches, so lines are taken in batches and each step
  * is done for a whole batch: the memory of one line is on its way while the others are worked on.  What a
@@ -11,7 +11,7 @@ enum { BATCH = 64, SIDES = 3 };   // left, right, both together
 
 /* ---- short tokens: the bytes themselves are the key, and one place in memory has all ---- */
 
-enum { SHORT_MAX = 8 };
+enum { SHORT_MAX = LM_MERGE_SPARE };
 
 struct short_slot {
     uint64_t word;      // the bytes, zeros behind them
@@ -70,8 +70,7 @@ static void short_make(struct short_map *m, struct lm_vocab *v)
 /* ---- lines ---- */
 
 struct line {
-    struct lm_str spelt[2];
-    size_t at[SIDES];   // in l->bytes: left, right, the end
+    size_t at[SIDES];   // in l->lines.bytes: left, right, the end
     uint32_t hash[SIDES], id[SIDES];
 };
 
@@ -91,28 +90,37 @@ uint32_t lm_load_find(const struct lm_token_load *l, struct lm_str bytes)
 static struct lm_str side_bytes(const struct lm_token_load *l, const struct line *line, size_t side)
 {
     const size_t from = line->at[side % 2], to = side == 0 ? line->at[1] : line->at[2];
-    return (struct lm_str){ l->bytes.ptr + from, to - from };
+    return (struct lm_str){ l->lines.bytes.ptr + from, to - from };
 }
 
-static enum lm_rc fail_side(const struct lm_token_load *l, size_t number, struct lm_str side,
+/* The line is read again, for its text as it is written. */
+static enum lm_rc fail_line(struct lm_token_load *l, const struct line *line, size_t number,
                             struct lm_err *err)
 {
-    return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is no ordinary token of the vocabulary", l->name,
-                   number, (int)side.len, side.ptr);
+    struct lm_json_reader r;
+    struct lm_str sides[2] = { { 0 }, { 0 } };
+    lm_json_open(&r, l->lines.json, l->name, &l->arena);
+    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
+    for (size_t i = 0; i <= number; i++) {
+        enum lm_json_kind kind;
+        LM_TRY(lm_json_next(&r, &kind, err));
+        LM_TRY(lm_load_merge_sides(l, &r, kind, i, &sides[0], &sides[1], err));
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (line->id[i] == LM_TOKEN_NONE)
+            return lm_load_merge_unknown(l, number, sides[i], err);
+    return lm_fail(err, LM_EFORMAT,
+                   "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
+                   number, (int)sides[0].len, sides[0].ptr, (int)sides[1].len, sides[1].ptr);
 }
 
 static enum lm_rc put_line(struct lm_token_load *l, const struct line *line, size_t number,
                            struct lm_err *err)
 {
     const uint32_t made = line->id[2];
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SIDES; i++)
         if (line->id[i] == LM_TOKEN_NONE)
-            return fail_side(l, number, line->spelt[i], err);
-    if (made == LM_TOKEN_NONE)
-        return lm_fail(err, LM_EFORMAT,
-                       "%s: merge %zu: '%.*s' + '%.*s' makes no ordinary token of the vocabulary", l->name,
-                       number, (int)line->spelt[0].len, line->spelt[0].ptr, (int)line->spelt[1].len,
-                       line->spelt[1].ptr);
+            return fail_line(l, line, number, err);
     if (l->made[made] && !lm_bpe_find(&l->t->bpe, line->id[0], line->id[1]))
         l->t->bpe.several_ways = true;
     l->made[made] = true;
@@ -172,7 +180,6 @@ static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_
     const struct lm_vocab *v = &l->t->vocab;
     unsigned sought[BATCH] = { 0 },
              far[BATCH] = { 0 };   // sides, as bits; far: of them those that are not short
-    lm_buf_space(&l->bytes, SHORT_MAX);
     for (size_t i = 0; i < b->len; i++) {
         sought[i] = guess(l, b, &b->lines[i]);
         far[i] = 0;
@@ -199,94 +206,30 @@ static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_
         LM_TRY(put_line(l, &b->lines[i], b->first + i, err));
     b->first += b->len;
     b->len = 0;
-    lm_buf_reset(&l->bytes);
     return LM_OK;
 }
 
-static enum lm_rc add_line(struct lm_token_load *l, struct batch *b, struct lm_str left, struct lm_str right,
-                           struct lm_err *err)
+static void begin_line(const struct lm_token_load *l, struct batch *b, size_t number)
 {
-    struct line *line = &b->lines[b->len];
-    line->spelt[0] = left;
-    line->spelt[1] = right;
-    for (size_t i = 0; i < 2; i++) {
-        line->at[i] = l->bytes.len;
-        if (!l->family->spell(l, line->spelt[i], &l->bytes))
-            return fail_side(l, b->first + b->len, line->spelt[i], err);
-    }
-    line->at[2] = l->bytes.len;
-    return ++b->len == BATCH ? put_batch(l, b, err) : LM_OK;
+    struct line *line = &b->lines[b->len++];
+    line->at[0] = number > 0 ? l->lines.ends[number - 1][1] : 0;
+    line->at[1] = l->lines.ends[number][0];
+    line->at[2] = l->lines.ends[number][1];
 }
 
-enum lm_rc lm_load_merge_sides(const struct lm_token_load *l, struct lm_json_reader *r,
-                               enum lm_json_kind kind, size_t number, struct lm_str *ret_left,
-                               struct lm_str *ret_right, struct lm_err *err)
+enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_err *err)
 {
-    struct lm_str left = { 0 }, right = r->text;
-    if (kind == LM_JSON_STRING) {
-        const char *blank = right.len ? memchr(right.ptr, ' ', right.len) : NULL;
-        left = (struct lm_str){ right.ptr, blank ? (size_t)(blank - right.ptr) : 0 };
-        right = (struct lm_str){ right.ptr + left.len + 1, blank ? right.len - left.len - 1 : 0 };
-        if (left.len == 0 || right.len == 0 || memchr(right.ptr, ' ', right.len))
-            return lm_fail(err, LM_EFORMAT, "%s: merge %zu: '%.*s' is not two tokens and a space", l->name,
-                           number, (int)r->text.len, r->text.ptr);
-    } else if (kind == LM_JSON_ARRAY) {
-        LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-        left = r->text;
-        LM_TRY(lm_json_want(r, LM_JSON_STRING, err));
-        right = r->text;
-        LM_TRY(lm_json_want(r, LM_JSON_ARRAY_END, err));
-    } else {
-        return lm_fail(err, LM_EFORMAT, "%s: merge %zu is neither text nor a list", l->name, number);
-    }
-    *ret_left = left;
-    *ret_right = right;
-    return LM_OK;
-}
-
-static enum lm_rc read_line(struct lm_token_load *l, struct lm_json_reader *r, enum lm_json_kind kind,
-                            struct batch *b, struct lm_err *err)
-{
-    struct lm_str left, right;
-    LM_TRY(lm_load_merge_sides(l, r, kind, b->first + b->len, &left, &right, err));
-    return add_line(l, b, left, right, err);
-}
-
-/* At least the number of lines, all written as the first: a text has two quotes, a list one bracket. */
-static size_t count_lines(struct lm_str json)
-{
-    const struct lm_str inside = lm_str_trim((struct lm_str){ json.ptr + 1, json.len ? json.len - 1 : 0 });
-    const bool lists = lm_str_starts(inside, LM_STR("["));
-    const size_t count = lm_load_count(inside, lists ? '[' : '"');
-    return lists ? count : count / 2 + 1;
-}
-
-static enum lm_rc read_lines(struct lm_token_load *l, struct lm_str json, size_t room, struct batch *b,
-                             struct lm_err *err)
-{
-    struct lm_json_reader r;
-    lm_json_open(&r, json, lm_arena_printf(&l->arena, "%s: merges", l->name), &l->arena);
-    LM_TRY(lm_json_want(&r, LM_JSON_ARRAY, err));
-    lm_buf_reset(&l->bytes);
-    for (;;) {
-        enum lm_json_kind kind;
-        LM_TRY(lm_json_next(&r, &kind, err));
-        if (kind == LM_JSON_ARRAY_END)
-            return put_batch(l, b, err);
-        if (b->first + b->len == room)
-            return lm_fail(err, LM_EFORMAT, "%s: the merges are written in two notations", l->name);
-        LM_TRY(read_line(l, &r, kind, b, err));
-    }
-}
-
-enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_str json, struct lm_err *err)
-{
+    LM_TRY(lm_load_merges_wait(l, err));
     struct batch *b = lm_arena_alloc(&l->arena, sizeof(*b));
-    const size_t room = count_lines(json);
-    lm_bpe_init(&l->t->bpe, room);
+    enum lm_rc rc = LM_OK;
+    lm_bpe_init(&l->t->bpe, l->lines.count);
     l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
     short_make(&b->shorts, &l->t->vocab);
-    const enum lm_rc rc = read_lines(l, json, room, b, err);
+    for (size_t i = 0; i < l->lines.count && rc == LM_OK; i++) {
+        begin_line(l, b, i);
+        if (b->len == BATCH || i + 1 == l->lines.count)
+            rc = put_batch(l, b, err);
+    }
     free(b->shorts.slots);
     return rc;
 }
