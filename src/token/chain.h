@@ -12,6 +12,7 @@
 #include "token/normal.h"
 #include "token/split.h"
 #include "token/tokenizer_impl.h"
+#include "token/trace.h"
 #include "token/unigram.h"
 
 /* What a pattern is: one character of a kind, a text, or a regular expression. */
@@ -57,8 +58,18 @@ struct lm_chain_normal {
     struct lm_trie kept;   // texts that stay as they are; no nodes: none
 };
 
-/* *first: the text starts where the whole does; false afterwards when its start was taken away. */
-struct lm_str lm_chain_normal(const struct lm_chain *c, struct lm_str text, bool *first, struct lm_buf *buf);
+/* *first: the text starts where the whole does; false afterwards when its start was taken away.  trace: of
+ * the text, becomes that of the result; NULL: nobody asks. */
+struct lm_str lm_chain_normal(const struct lm_chain *c, struct lm_str text, bool *first, struct lm_buf *buf,
+                              struct lm_trace *trace);
+
+/* One of them: the text itself, a part of it, or what is written into buf. */
+struct lm_str lm_chain_step(const struct lm_chain_normal *n, struct lm_str text, bool *first,
+                            struct lm_buf *buf, struct lm_trace *trace);
+
+/* What the step made of each character: chain_trace.c. */
+void lm_chain_trace(const struct lm_chain_normal *n, struct lm_str text, struct lm_str made,
+                    struct lm_trace *t);
 
 /* ---- pre-tokenisers: chain_cut.c ---- */
 
@@ -88,14 +99,22 @@ struct lm_chain_cut {
     size_t length;
 };
 
-/* Text as pieces: piece i ends at ends[i] of text and starts where the one before ends. */
+/* Text as pieces: piece i ends at ends[i] of text and starts where the one before ends.  from[i]: where byte
+ * i of text comes from, when it is traced. */
 struct lm_chain_pieces {
-    struct lm_buf text, other;
-    uint32_t *ends, *other_ends;
-    size_t count, other_count, ends_cap, other_cap;
-    bool first;   // the first piece starts where the whole text does
+    struct lm_chain_cut_text {
+        struct lm_buf text;
+        uint32_t *ends;
+        struct lm_span *from;
+        size_t count, ends_cap, from_cap;
+    } now, next;   // next: what a step makes of what there is now
+    bool first;    // the first piece starts where the whole text does
+    bool traced;
 };
-void lm_chain_cut(const struct lm_chain *c, struct lm_str text, bool first, struct lm_chain_pieces *ret);
+
+/* from: of the bytes of text; NULL: nobody asks.  The pieces are ret->now. */
+void lm_chain_cut(const struct lm_chain *c, struct lm_str text, bool first, const struct lm_span *from,
+                  struct lm_chain_pieces *ret);
 void lm_chain_pieces_release(struct lm_chain_pieces *p);
 
 /* ---- models: chain_model.c ---- */
@@ -108,12 +127,16 @@ struct lm_chain_scratch {
     struct lm_unigram_scratch unigram;
     struct lm_buf spelling;
     struct lm_chain_pieces pieces;
+    struct lm_span *spans;   // of the ids of a piece
+    uint32_t *symbols;       // of BPE before it merges
+    size_t spans_cap, symbols_cap;
 };
 void lm_chain_scratch_release(struct lm_chain_scratch *s);
 
-/* The ids of a piece; ids has room for lm_chain_room of its bytes. */
+/* The ids of a piece; ids has room for lm_chain_room of its bytes.  spans: as many, which bytes of the piece
+ * each id is; NULL: nobody asks. */
 size_t lm_chain_ids(const struct lm_tokenizer *t, struct lm_chain_scratch *s, struct lm_str piece,
-                    uint32_t *ids);
+                    uint32_t *ids, struct lm_span *spans);
 size_t lm_chain_room(const struct lm_chain *c, size_t bytes);
 
 /* ---- decoders: chain_decode.c ---- */

@@ -66,21 +66,49 @@ bool lm_chain_find(const struct lm_chain_pattern *p, struct lm_str text, size_t 
     return false;
 }
 
-/* ---- what a step writes: pieces of `other`, which then becomes `text` ---- */
+/* ---- what a step writes: pieces of `next`, which then becomes `now` ---- */
 
 static void end_piece(struct lm_chain_pieces *p)
 {
-    const size_t start = p->other_count ? p->other_ends[p->other_count - 1] : 0;
-    if (p->other.len == start)   // empty ones are left out
+    struct lm_chain_cut_text *n = &p->next;
+    if (n->text.len == (n->count ? n->ends[n->count - 1] : 0))   // empty ones are left out
         return;
-    lm_grow(&p->other_ends, &p->other_cap, p->other_count + 1, sizeof(*p->other_ends));
-    p->other_ends[p->other_count++] = (uint32_t)p->other.len;
+    lm_grow(&n->ends, &n->ends_cap, n->count + 1, sizeof(*n->ends));
+    n->ends[n->count++] = (uint32_t)n->text.len;
+}
+
+/* `source`, in the text that is cut: the bytes since `before` come from where it does, each from where the
+ * byte at its place does (copied), or all from the first. */
+static void trace(struct lm_chain_pieces *p, size_t before, const char *source, bool copied)
+{
+    struct lm_chain_cut_text *n = &p->next;
+    if (!p->traced)
+        return;
+    lm_grow(&n->from, &n->from_cap, n->text.len, sizeof(*n->from));
+    const struct lm_span *from = p->now.from + (source - p->now.text.ptr);
+    for (size_t i = before; i < n->text.len; i++)
+        n->from[i] = from[copied ? i - before : 0];
+}
+
+static void add(struct lm_chain_pieces *p, struct lm_str text)
+{
+    const size_t before = p->next.text.len;
+    lm_buf_add_str(&p->next.text, text);
+    trace(p, before, text.ptr, true);
 }
 
 static void add_piece(struct lm_chain_pieces *p, struct lm_str piece)
 {
-    lm_buf_add_str(&p->other, piece);
+    add(p, piece);
     end_piece(p);
+}
+
+/* Something that stands for what is at source. */
+static void add_instead(struct lm_chain_pieces *p, struct lm_str text, const char *source)
+{
+    const size_t before = p->next.text.len;
+    lm_buf_add_str(&p->next.text, text);
+    trace(p, before, source, false);
 }
 
 /* ---- Split ---- */
@@ -157,7 +185,7 @@ static void prefix(const struct lm_chain_cut *cut, struct lm_str piece, bool fir
 {
     const bool wanted = cut->prefix == LM_BLANK_ALWAYS || (cut->prefix == LM_BLANK_FIRST && first);
     if (wanted && !lm_str_starts(piece, cut->content))
-        lm_buf_add_str(&p->other, cut->content);
+        add_instead(p, cut->content, piece.ptr);
     add_piece(p, piece);
 }
 
@@ -166,10 +194,21 @@ static void replace(const struct lm_chain_cut *cut, struct lm_str piece, struct 
     for (size_t at = 0; at < piece.len;) {
         const char *blank = memchr(piece.ptr + at, ' ', piece.len - at);
         const size_t end = blank ? (size_t)(blank - piece.ptr) : piece.len;
-        lm_buf_add(&p->other, piece.ptr + at, end - at);
+        add(p, (struct lm_str){ piece.ptr + at, end - at });
         if (blank)
-            lm_buf_add_str(&p->other, cut->content);
+            add_instead(p, cut->content, blank);
         at = end + 1;
+    }
+    end_piece(p);
+}
+
+static void bytes(struct lm_str piece, struct lm_chain_pieces *p)
+{
+    const size_t step = p->traced ? 1 : piece.len;
+    for (size_t at = 0; at < piece.len; at += step) {
+        const size_t before = p->next.text.len;
+        lm_bytes_to_text((struct lm_str){ piece.ptr + at, step }, &p->next.text);
+        trace(p, before, piece.ptr + at, false);
     }
     end_piece(p);
 }
@@ -286,8 +325,7 @@ static void cut_piece(const struct lm_chain_cut *cut, struct lm_str piece, bool 
         replace(cut, piece, p);
         return;
     case LM_CUT_BYTES:
-        lm_bytes_to_text(piece, &p->other);
-        end_piece(p);
+        bytes(piece, p);
         return;
     case LM_CUT_FIXED:
         fixed(cut, piece, p);
@@ -303,42 +341,55 @@ static void cut_piece(const struct lm_chain_cut *cut, struct lm_str piece, bool 
     }
 }
 
-static void swap(struct lm_chain_pieces *p)
+static void take_next(struct lm_chain_pieces *p)
 {
-    const struct lm_buf text = p->text;
-    uint32_t *const ends = p->ends;
-    const size_t cap = p->ends_cap;
-    p->text = p->other;
-    p->ends = p->other_ends;
-    p->count = p->other_count;
-    p->ends_cap = p->other_cap;
-    p->other = text;
-    p->other_ends = ends;
-    p->other_cap = cap;
-    lm_buf_reset(&p->other);
-    p->other_count = 0;
+    const struct lm_chain_cut_text now = p->now;
+    p->now = p->next;
+    p->next = now;
+    lm_buf_reset(&p->next.text);
+    p->next.count = 0;
 }
 
-void lm_chain_cut(const struct lm_chain *c, struct lm_str text, bool first, struct lm_chain_pieces *ret)
+static void start(struct lm_chain_cut_text *n, struct lm_str text, const struct lm_span *from)
 {
-    lm_buf_reset(&ret->other);
-    ret->other_count = 0;
+    lm_buf_reset(&n->text);
+    lm_buf_add_str(&n->text, text);
+    lm_grow(&n->ends, &n->ends_cap, 1, sizeof(*n->ends));
+    n->ends[0] = (uint32_t)text.len;
+    n->count = text.len > 0;
+    if (!from || text.len == 0)
+        return;
+    lm_grow(&n->from, &n->from_cap, text.len, sizeof(*n->from));
+    memcpy(n->from, from, text.len * sizeof(*n->from));
+}
+
+void lm_chain_cut(const struct lm_chain *c, struct lm_str text, bool first, const struct lm_span *from,
+                  struct lm_chain_pieces *ret)
+{
     ret->first = first;
-    add_piece(ret, text);
-    swap(ret);
+    ret->traced = from;
+    lm_buf_reset(&ret->next.text);
+    ret->next.count = 0;
+    start(&ret->now, text, from);
     for (size_t i = 0; i < c->cut_count; i++) {
-        for (size_t k = 0, start = 0; k < ret->count; start = ret->ends[k++])
-            cut_piece(&c->cuts[i], (struct lm_str){ ret->text.ptr + start, ret->ends[k] - start },
+        const struct lm_chain_cut_text *now = &ret->now;
+        for (size_t k = 0, at = 0; k < now->count; at = now->ends[k++])
+            cut_piece(&c->cuts[i], (struct lm_str){ now->text.ptr + at, now->ends[k] - at },
                       k == 0 && ret->first, ret);
-        swap(ret);
+        take_next(ret);
     }
+}
+
+static void release(struct lm_chain_cut_text *t)
+{
+    lm_buf_release(&t->text);
+    free(t->ends);
+    free(t->from);
 }
 
 void lm_chain_pieces_release(struct lm_chain_pieces *p)
 {
-    lm_buf_release(&p->text);
-    lm_buf_release(&p->other);
-    free(p->ends);
-    free(p->other_ends);
+    release(&p->now);
+    release(&p->next);
     *p = (struct lm_chain_pieces){ 0 };
 }

@@ -11,6 +11,15 @@ static uint32_t find(const struct lm_tokenizer *t, struct lm_str spelling)
     return id != LM_TOKEN_NONE && t->vocab.items[id].kind != LM_TOKEN_SPECIAL ? id : LM_TOKEN_NONE;
 }
 
+/* One token for all of a piece. */
+static size_t put_whole(uint32_t id, struct lm_str piece, uint32_t *ids, struct lm_span *spans)
+{
+    ids[0] = id;
+    if (spans)
+        spans[0] = (struct lm_span){ 0, piece.len };
+    return 1;
+}
+
 /* ---- BPE ---- */
 
 /* The bytes of a spelling as ids; 0 when one has none. */
@@ -39,13 +48,34 @@ static struct lm_str spelling(const struct lm_chain *c, struct lm_str character,
     return lm_buf_str(buf);
 }
 
-/* An unknown token is written when a known one follows or the piece ends, so that bytes overtake it. */
+/* What the characters of a piece become: ids, and of each how many bytes it is for (NULL: nobody asks).  An
+ * unknown token is written when a known one follows or the piece ends, so that bytes overtake it. */
+struct symbols {
+    uint32_t *ids;
+    struct lm_span *lens;   // from 0
+    size_t count;
+    size_t unknown;   // bytes of the one that waits; 0: none does
+};
+
+static void put(struct symbols *s, uint32_t id, size_t bytes)
+{
+    if (s->lens)
+        s->lens[s->count] = (struct lm_span){ 0, bytes };
+    s->ids[s->count++] = id;
+}
+
+static void put_unknown(const struct lm_tokenizer *t, struct symbols *s)
+{
+    if (s->unknown)
+        put(s, t->unknown, s->unknown);
+    s->unknown = 0;
+}
+
 static size_t characters(const struct lm_tokenizer *t, struct lm_chain_scratch *s, struct lm_str piece,
-                         uint32_t *ids)
+                         uint32_t *ids, struct lm_span *lens)
 {
     const struct lm_chain *c = t->chain;
-    size_t count = 0;
-    bool unknown = false;
+    struct symbols made = { .ids = ids, .lens = lens };
     uint32_t cp;
     for (size_t at = 0, len; at < piece.len; at += len) {
         len = lm_utf8_next(piece, at, &cp);
@@ -53,34 +83,61 @@ static size_t characters(const struct lm_tokenizer *t, struct lm_chain_scratch *
             spelling(c, (struct lm_str){ piece.ptr + at, len }, at == 0, at + len == piece.len, &s->spelling);
         const uint32_t id = find(t, text);
         if (id != LM_TOKEN_NONE) {
-            if (unknown)
-                ids[count++] = t->unknown;
-            ids[count++] = id;
-            unknown = false;
+            put_unknown(t, &made);
+            put(&made, id, len);
             continue;
         }
-        const size_t bytes = c->byte_fallback ? put_bytes(t, text, ids + count) : 0;
-        count += bytes;
+        const size_t bytes = c->byte_fallback ? put_bytes(t, text, ids + made.count) : 0;
+        for (size_t i = 0; i < bytes; i++)
+            put(&made, ids[made.count], 1);
         if (bytes || t->unknown == LM_TOKEN_NONE)
             continue;
-        if (unknown && !c->fuse_unknown)
-            ids[count++] = t->unknown;
-        unknown = true;
+        if (!c->fuse_unknown)
+            put_unknown(t, &made);
+        made.unknown += len;
     }
-    if (unknown)
-        ids[count++] = t->unknown;
-    return count;
+    put_unknown(t, &made);
+    return made.count;
+}
+
+/* Symbols that were merged: each token takes as many as it is spelt with. */
+static void join_lens(const struct lm_tokenizer *t, const uint32_t *symbols, size_t symbol_count,
+                      const uint32_t *ids, size_t count, struct lm_span *lens)
+{
+    const size_t prefix = t->chain->prefix.len;
+    size_t from = 0, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t wanted = lm_vocab_bytes(&t->vocab, ids[i]).len;
+        size_t spelt = 0, end = at;
+        do {
+            const size_t own = lm_vocab_bytes(&t->vocab, symbols[from]).len;
+            spelt += spelt ? own - (own < prefix ? own : prefix) : own;
+            end += lens[from++].end;
+        } while (from < symbol_count && spelt < wanted);
+        lens[i] = (struct lm_span){ at, end };
+        at = end;
+    }
+}
+
+static size_t merge_traced(const struct lm_tokenizer *t, struct lm_chain_scratch *s, uint32_t *ids,
+                           size_t count, struct lm_span *spans)
+{
+    lm_grow(&s->symbols, &s->symbols_cap, count, sizeof(*s->symbols));
+    memcpy(s->symbols, ids, count * sizeof(*ids));
+    const size_t merged = count < 2 ? count : lm_bpe_merge(&t->bpe, &s->bpe, ids, count);
+    join_lens(t, s->symbols, count, ids, merged, spans);
+    return merged;
 }
 
 static size_t bpe(const struct lm_tokenizer *t, struct lm_chain_scratch *s, struct lm_str piece,
-                  uint32_t *ids)
+                  uint32_t *ids, struct lm_span *spans)
 {
     const uint32_t whole = t->ignore_merges ? find(t, piece) : LM_TOKEN_NONE;
-    if (whole != LM_TOKEN_NONE) {
-        ids[0] = whole;
-        return 1;
-    }
-    const size_t count = characters(t, s, piece, ids);
+    if (whole != LM_TOKEN_NONE)
+        return put_whole(whole, piece, ids, spans);
+    const size_t count = characters(t, s, piece, ids, spans);
+    if (count > 0 && spans)
+        return merge_traced(t, s, ids, count, spans);
     return count < 2 ? count : lm_bpe_merge(&t->bpe, &s->bpe, ids, count);
 }
 
@@ -107,7 +164,7 @@ static uint32_t longest(const struct lm_tokenizer *t, struct lm_chain_scratch *s
 }
 
 static size_t wordpiece(const struct lm_tokenizer *t, struct lm_chain_scratch *s, struct lm_str piece,
-                        uint32_t *ids)
+                        uint32_t *ids, struct lm_span *spans)
 {
     size_t count = 0;
     const bool fits = piece.len <= t->chain->chars_max || lm_utf8_count(piece) <= t->chain->chars_max;
@@ -117,31 +174,30 @@ static size_t wordpiece(const struct lm_tokenizer *t, struct lm_chain_scratch *s
             count = 0;
             break;
         }
+        if (spans)
+            spans[count] = (struct lm_span){ at, at + len };
         count++;
     }
-    if (count == 0)
-        ids[count++] = t->unknown;
-    return count;
+    return count ? count : put_whole(t->unknown, piece, ids, spans);
 }
 
 /* ---- all of them ---- */
 
 size_t lm_chain_ids(const struct lm_tokenizer *t, struct lm_chain_scratch *s, struct lm_str piece,
-                    uint32_t *ids)
+                    uint32_t *ids, struct lm_span *spans)
 {
     switch (t->chain->model) {
     case LM_CHAIN_BPE:
-        return bpe(t, s, piece, ids);
+        return bpe(t, s, piece, ids, spans);
     case LM_CHAIN_UNIGRAM:
-        return lm_unigram_ids(t->chain->unigram, &s->unigram, piece, ids);
+        return lm_unigram_ids(t->chain->unigram, &s->unigram, piece, ids, spans);
     case LM_CHAIN_WORDPIECE:
-        return wordpiece(t, s, piece, ids);
+        return wordpiece(t, s, piece, ids, spans);
     case LM_CHAIN_WORDLEVEL:
         break;
     }
     const uint32_t id = find(t, piece);
-    ids[0] = id != LM_TOKEN_NONE ? id : t->unknown;
-    return 1;
+    return put_whole(id != LM_TOKEN_NONE ? id : t->unknown, piece, ids, spans);
 }
 
 size_t lm_chain_room(const struct lm_chain *c, size_t bytes)
@@ -155,6 +211,8 @@ void lm_chain_scratch_release(struct lm_chain_scratch *s)
     lm_unigram_scratch_release(&s->unigram);
     lm_buf_release(&s->spelling);
     lm_chain_pieces_release(&s->pieces);
+    free(s->spans);
+    free(s->symbols);
 }
 
 void lm_chain_free(struct lm_chain *c)

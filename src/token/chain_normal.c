@@ -132,7 +132,28 @@ static void add_with_blanks(struct lm_str part, struct lm_buf *buf)
     }
 }
 
-static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_str text, struct lm_buf *buf)
+/* The characters of a part come from all that it was made of; a blank before the text from the first part. */
+static void trace_part(struct lm_trace *t, bool blank_before, struct lm_str part, struct lm_str old)
+{
+    const size_t count = t->move_count;
+    uint32_t cp;
+    if (part.len == 0) {
+        lm_trace_drop(t, lm_utf8_count(old));
+        return;
+    }
+    if (blank_before && count == 0)
+        lm_trace_put(t, sizeof(BLANK) - 1, 0);
+    for (size_t at = 0, len; at < part.len; at += len) {
+        len = lm_utf8_next(part, at, &cp);
+        lm_trace_put(t, cp == ' ' ? sizeof(BLANK) - 1 : len, 0);
+    }
+    for (size_t i = count; i < t->move_count; i++)
+        t->moves[i].of = i == count ? LM_TRACE_ALL : LM_TRACE_SAME;
+    t->moves[count].olds = (uint32_t)lm_utf8_count(old);
+}
+
+static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_str text, struct lm_buf *buf,
+                                   struct lm_trace *trace)
 {
     size_t at = 0, len;
     for (; n->right && at < text.len; at += len)
@@ -140,6 +161,8 @@ static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_st
             break;
     if (at == text.len)
         return (struct lm_str){ "", 0 };
+    if (trace)
+        lm_trace_drop(trace, lm_utf8_count((struct lm_str){ text.ptr, at }));
     if (n->left)
         lm_buf_puts(buf, BLANK);
     for (bool blank_before = n->right; at < text.len; at += len) {
@@ -151,17 +174,21 @@ static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_st
             blank_before = part.ptr[part.len - 1] == ' ';
         }
         blank_before = blank_before && n->right;
+        if (trace)
+            trace_part(trace, n->left, part, (struct lm_str){ text.ptr + at, len });
     }
-    while (n->right && lm_str_ends(lm_buf_str(buf), LM_STR(BLANK)))
+    while (n->right && lm_str_ends(lm_buf_str(buf), LM_STR(BLANK))) {
         buf->len -= sizeof(BLANK) - 1;
+        if (trace && trace->move_count > 0)
+            trace->move_count--;
+    }
     return lm_buf_str(buf);
 }
 
 /* ---- the steps ---- */
 
-/* The text itself, a part of it, or what is written into buf. */
-static struct lm_str step(const struct lm_chain_normal *n, struct lm_str text, bool *first,
-                          struct lm_buf *buf)
+struct lm_str lm_chain_step(const struct lm_chain_normal *n, struct lm_str text, bool *first,
+                            struct lm_buf *buf, struct lm_trace *trace)
 {
     lm_buf_reset(buf);
     switch (n->kind) {
@@ -192,7 +219,7 @@ static struct lm_str step(const struct lm_chain_normal *n, struct lm_str text, b
     case LM_NORMAL_CHARSMAP:
         return lm_charsmap_graphemes(&n->map, text, buf);
     case LM_NORMAL_SENTENCEPIECE:
-        return sentencepiece(n, text, buf);
+        return sentencepiece(n, text, buf, trace);
     }
     return text;
 }
@@ -207,7 +234,7 @@ static bool loses_start(const struct lm_chain_normal *n, struct lm_str text)
         return false;
     const struct lm_str c = { text.ptr, lm_utf8_next(text, 0, &cp) };
     bool same = true;
-    const bool lost = step(n, c, &same, &buf).len == 0;
+    const bool lost = lm_chain_step(n, c, &same, &buf, NULL).len == 0;
     lm_buf_release(&buf);
     return lost;
 }
@@ -217,13 +244,18 @@ static bool holds(const struct lm_buf *buf, struct lm_str text)
     return buf->ptr && text.ptr >= buf->ptr && text.ptr <= buf->ptr + buf->len;
 }
 
-struct lm_str lm_chain_normal(const struct lm_chain *c, struct lm_str text, bool *first, struct lm_buf *buf)
+struct lm_str lm_chain_normal(const struct lm_chain *c, struct lm_str text, bool *first, struct lm_buf *buf,
+                              struct lm_trace *trace)
 {
     struct lm_buf other = { 0 };
     for (size_t i = 0; i < c->normal_count; i++) {
         if (*first && loses_start(&c->normals[i], text))
             *first = false;
-        text = step(&c->normals[i], text, first, holds(buf, text) ? &other : buf);
+        const struct lm_str made =
+            lm_chain_step(&c->normals[i], text, first, holds(buf, text) ? &other : buf, trace);
+        if (trace)
+            lm_chain_trace(&c->normals[i], text, made, trace);
+        text = made;
     }
     if (holds(&other, text)) {   // the two change places
         const struct lm_buf kept = *buf;

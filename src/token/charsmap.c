@@ -198,24 +198,32 @@ static size_t grapheme_end(struct lm_str text, size_t at)
     return end;
 }
 
-struct lm_str lm_charsmap_graphemes(const struct lm_charsmap *m, struct lm_str text, struct lm_buf *buf)
+bool lm_charsmap_next(const struct lm_charsmap *m, struct lm_charsmap_walk *w)
 {
     enum { WHOLE_MAX = 5 };   // bytes
-    struct lm_str become;
-    lm_buf_reset(buf);
-    for (size_t at = 0, end; at < text.len; at = end) {
-        end = grapheme_end(text, at);
-        const struct lm_str grapheme = { text.ptr + at, end - at };
-        if (grapheme.len <= WHOLE_MAX && lm_charsmap_shortest(m, grapheme, &become)) {
-            lm_buf_add_str(buf, become);
-            continue;
-        }
-        for (size_t i = 0, len; i < grapheme.len; i += len) {
-            uint32_t cp;
-            len = lm_utf8_next(grapheme, i, &cp);
-            const struct lm_str c = { grapheme.ptr + i, len };
-            lm_buf_add_str(buf, lm_charsmap_shortest(m, c, &become) ? become : c);
-        }
+    const size_t at = w->at;
+    if (at == w->text.len)
+        return false;
+    if (at == w->end) {
+        w->end = grapheme_end(w->text, at);
+        w->old = (struct lm_str){ w->text.ptr + at, w->end - at };
+        w->at = w->end;
+        if (w->old.len <= WHOLE_MAX && lm_charsmap_shortest(m, w->old, &w->made))
+            return true;
     }
+    uint32_t cp;
+    w->old = (struct lm_str){ w->text.ptr + at, lm_utf8_next(w->text, at, &cp) };
+    w->at = at + w->old.len;
+    if (!lm_charsmap_shortest(m, w->old, &w->made))
+        w->made = w->old;
+    return true;
+}
+
+struct lm_str lm_charsmap_graphemes(const struct lm_charsmap *m, struct lm_str text, struct lm_buf *buf)
+{
+    struct lm_charsmap_walk walk = { .text = text };
+    lm_buf_reset(buf);
+    while (lm_charsmap_next(m, &walk))
+        lm_buf_add_str(buf, walk.made);
     return lm_buf_str(buf);
 }

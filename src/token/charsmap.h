@@ -30,7 +30,14 @@ bool lm_charsmap_shortest(const struct lm_charsmap *m, struct lm_str s, struct l
 bool lm_charsmap_longest(const struct lm_charsmap *m, struct lm_str s, struct lm_str *ret, size_t *ret_len);
 
 /* As Hugging Face's Precompiled: each grapheme of less than 6 bytes, else each of its characters, by the
- * shortest key it starts with.  The text itself, or what is written into buf. */
+ * shortest key it starts with.  A walk starts with its text alone; false at its end. */
+struct lm_charsmap_walk {
+    struct lm_str text, old, made;   // all of it; a part of it, and what that becomes
+    size_t at, end;                  // behind that part, and behind its grapheme
+};
+bool lm_charsmap_next(const struct lm_charsmap *m, struct lm_charsmap_walk *w);
+
+/* All of it, written into buf. */
 struct lm_str lm_charsmap_graphemes(const struct lm_charsmap *m, struct lm_str text, struct lm_buf *buf);
 
 #endif

@@ -135,15 +135,17 @@ static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
 /* The same for a chain: it makes pieces of its own. */
 static void encode_chain(struct lm_encoder *e, struct lm_str text, bool starts, struct lm_tokens *ret)
 {
-    struct lm_chain_pieces *p = &e->chain.pieces;
-    lm_chain_cut(e->t->chain, text, starts, p);
+    if (e->spans) {
+        lm_spans_chain(e->spans, &e->chain, text, starts, ret);
+        return;
+    }
+    lm_chain_cut(e->t->chain, text, starts, NULL, &e->chain.pieces);
+    const struct lm_chain_cut_text *p = &e->chain.pieces.now;
     for (size_t done = 0, at = 0, count; done < p->count; done += count) {
         count = p->count - done < LM_ENCODE_BATCH ? p->count - done : LM_ENCODE_BATCH;
         memcpy(e->ends, p->ends + done, count * sizeof(*e->ends));
-        const size_t before = ret->len, end = e->ends[count - 1];
+        const size_t end = e->ends[count - 1];
         lm_encode_ends(e, lm_buf_str(&p->text), at, count, ret);
-        for (size_t i = before; e->spans && i < ret->len; i++)
-            lm_spans_put(e->spans, e->part.start, e->part.end);
         at = end;
         if (e->counting) {
             e->count += ret->len;
@@ -175,7 +177,7 @@ struct lm_str lm_token_normal(const struct lm_tokenizer *t, struct lm_str text, 
     if (t->nfc)
         return t->form == LM_FORM_NFC ? lm_token_nfc(text, buf) : lm_token_form(t->form, text, buf);
     if (t->family == LM_FAMILY_CHAIN)
-        return lm_chain_normal(t->chain, text, &starts, buf);
+        return lm_chain_normal(t->chain, text, &starts, buf, NULL);
     if (t->family == LM_FAMILY_PIECES && !t->pieces.late)
         return lm_pieces_normal(&t->pieces, text, starts, buf);
     if (t->family == LM_FAMILY_WORDS)
@@ -192,22 +194,18 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
     const struct lm_str part = text;
     struct lm_added_match match;
     if (t->family == LM_FAMILY_CHAIN)   // which says whether the text still starts where it did
-        text = lm_chain_normal(t->chain, text, &starts, &e->normal);
+        text = lm_chain_normal(t->chain, text, &starts, &e->normal,
+                               e->spans ? lm_spans_trace(e->spans, part) : NULL);
     else
         text = whole || t->family != LM_FAMILY_PIECES ? lm_token_normal(t, text, starts, &e->normal)
                                                       : lm_pieces_normal(&no_prefix, text, false, &e->normal);
     size_t at = 0;
-    if (e->spans && t->family != LM_FAMILY_CHAIN)
-        lm_spans_part(e->spans, part, text);
     if (e->spans)
-        e->part.start = (size_t)(part.ptr - e->spans->text.ptr);
-    e->part.end = e->part.start + part.len;
+        lm_spans_part(e->spans, part, text);
     for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
         encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
         append(ret, &match.id, 1);
-        if (e->spans && t->family == LM_FAMILY_CHAIN)
-            lm_spans_put(e->spans, e->part.start, e->part.end);
-        else if (e->spans && !t->pieces.late)
+        if (e->spans && !t->pieces.late)
             lm_spans_range(e->spans, match.start, match.end);
         else if (e->spans)
             lm_spans_put(e->spans, (size_t)(part.ptr - e->spans->text.ptr) + match.start,

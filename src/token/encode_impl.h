@@ -37,8 +37,7 @@ struct lm_encoder {
     struct lm_bpe_window *merged;   // of each job
     size_t waiting_len, waiting_cap, jobs_len, jobs_cap, merged_cap;
     struct lm_span_work *spans;   // NULL: nobody asks for them
-    struct lm_span part;   // of a chain: the text between added tokens, which is the range of all its ids
-    bool counting;         // ids are counted and forgotten
+    bool counting;                // ids are counted and forgotten
     size_t count;
 };
 

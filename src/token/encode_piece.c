@@ -158,7 +158,7 @@ static size_t encode_new(struct lm_encoder *e, struct lm_cache_key key, struct l
         (*ids = whole_token(t, piece, lm_token_hash(piece))) != LM_TOKEN_NONE)
         ;
     else if (t->family == LM_FAMILY_CHAIN)
-        count = lm_chain_ids(t, &e->chain, piece, ids);
+        count = lm_chain_ids(t, &e->chain, piece, ids, NULL);
     else if (t->family == LM_FAMILY_WORDS)
         count = lm_words_ids(t, piece, &e->word, ids);
     else if (t->family == LM_FAMILY_PIECES)

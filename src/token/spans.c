@@ -2,15 +2,16 @@
 
 #include "text/text.h"
 #include "token/pieces.h"
+#include "token/unicode.h"
 #include "token/words.h"
 
-/* ---- from normalised bytes to characters of the text ---- */
+/* ---- from normalised bytes of sentencepiece's kind to characters of the text ---- */
 
 /* One of its characters becomes the normalised bytes from `at` on. */
 static size_t come_from(struct lm_span_work *w, size_t at, size_t count, struct lm_span character)
 {
     for (size_t i = 0; i < count && at + i < w->normal.len; i++)
-        w->origin[at + i] = character;
+        w->trace.from[at + i] = character;
     return at + count;
 }
 
@@ -33,7 +34,7 @@ static void align_pieces(struct lm_span_work *w, struct lm_str part)
             const size_t bytes = is_blank ? 1 : len;
             if (row && part.ptr[at] == ' ') {
                 if (pass && made > 0 && !first)
-                    w->origin[made - 1] = character;
+                    w->trace.from[made - 1] = character;
                 continue;
             }
             if (pass && first)
@@ -56,198 +57,111 @@ static void align_pieces(struct lm_span_work *w, struct lm_str part)
     }
 }
 
-/* ---- normal forms ----
- *
- * Hugging Face notes of each new character how many old ones it is for: 1 + n characters become one that n
- * compose with, and all parts of a character but the first are for none.  So parts are counted: all old
- * characters decomposed, each new one decomposed into such parts. */
-
-struct form_part {
-    uint32_t cp;
-    bool first, used;   // first: of its old character
-};
-
-enum {
-    CLUSTER_MAX = 128
-};   // parts between two places where nothing composes; of more the first are counted
-
-static size_t decompose(enum lm_normal_form form, struct lm_str character, struct lm_buf *buf,
-                        struct form_part *parts, size_t count)
+struct lm_trace *lm_spans_trace(struct lm_span_work *w, struct lm_str part)
 {
-    const bool compatible = form == LM_FORM_NFKC || form == LM_FORM_NFKD;
-    const struct lm_str normal = lm_token_form(compatible ? LM_FORM_NFKD : LM_FORM_NFD, character, buf);
-    for (size_t at = 0; at < normal.len && count < CLUSTER_MAX; count++) {
-        parts[count] = (struct form_part){ .first = at == 0 };
-        at += lm_utf8_next(normal, at, &parts[count].cp);
-    }
-    return count;
+    lm_trace_start(&w->trace, part, (size_t)(part.ptr - w->text.ptr));
+    return &w->trace;
 }
 
-/* Old characters that a new one is for, of those whose parts these are: marks its parts as used. */
-static size_t stands_for(enum lm_normal_form form, struct lm_str character, struct lm_buf *buf,
-                         struct form_part *parts, size_t count)
+/* What is normal by other means than a trace: from nowhere at first. */
+static void start_plain(struct lm_span_work *w, size_t len)
 {
-    struct form_part own[CLUSTER_MAX];
-    size_t firsts = 0;
-    const size_t own_count = decompose(form, character, buf, own, 0);
-    for (size_t k = 0; k < own_count; k++)
-        for (size_t i = 0; i < count; i++)
-            if (!parts[i].used && parts[i].cp == own[k].cp) {
-                parts[i].used = true;
-                firsts += parts[i].first;
-                break;
-            }
-    return firsts;
-}
-
-/* A cluster: text between two places where nothing composes.  Returns where its normal form ends. */
-static size_t align_cluster(struct lm_span_work *w, struct lm_str part, size_t at, size_t end, size_t made,
-                            struct lm_buf buf[2])
-{
-    const enum lm_normal_form form = w->t->form;
-    struct form_part parts[CLUSTER_MAX];
-    size_t count = 0, len;
-    uint32_t cp;
-    for (size_t i = at; i < end; i += len) {
-        len = lm_utf8_next(part, i, &cp);
-        count = decompose(form, (struct lm_str){ part.ptr + i, len }, &buf[0], parts, count);
-    }
-    const struct lm_str normal = lm_token_form(form, (struct lm_str){ part.ptr + at, end - at }, &buf[1]);
-    struct lm_span from = { w->part + at, w->part + at };   // the old character before
-    for (size_t i = 0; i < normal.len; i += len) {
-        len = lm_utf8_next(normal, i, &cp);
-        size_t olds = stands_for(form, (struct lm_str){ normal.ptr + i, len }, &buf[0], parts, count);
-        struct lm_span own = from;
-        for (bool first = true; olds > 0 && at < end; olds--, first = false) {
-            const size_t old_len = lm_utf8_next(part, at, &cp);
-            from = (struct lm_span){ w->part + at, w->part + at + old_len };
-            own = first ? from : own;
-            at += old_len;
-        }
-        made = come_from(w, made, len, own);
-    }
-    return made;
-}
-
-static void align_forms(struct lm_span_work *w, struct lm_str part)
-{
-    struct lm_buf buf[2] = { { 0 }, { 0 } };
-    size_t made = 0;
-    for (size_t at = 0, end; at < part.len; at = end) {
-        uint32_t cp;
-        end = at + lm_utf8_next(part, at, &cp);
-        for (size_t len; end < part.len; end += len) {
-            len = lm_utf8_next(part, end, &cp);
-            if (lm_token_form_boundary(w->t->form, cp))
-                break;
-        }
-        made = align_cluster(w, part, at, end, made, buf);
-    }
-    lm_buf_release(&buf[0]);
-    lm_buf_release(&buf[1]);
-}
-
-/* ---- words ----
- *
- * BertNormalizer looks at one character after the other, but where accents are left out marks first get their
- * order, and then the first of them is for the first old one, whichever that was. */
-
-struct mark_part {
-    uint32_t cp;
-    bool first;   // of its old character
-    uint8_t class;
-};
-
-/* A character's parts, put among the marks before by their class. */
-static size_t add_parts(struct lm_str character, struct lm_buf *buf, struct mark_part *parts, size_t count)
-{
-    struct form_part own[CLUSTER_MAX];
-    const size_t own_count = decompose(LM_FORM_NFD, character, buf, own, 0);
-    for (size_t i = 0; i < own_count && count < CLUSTER_MAX; i++, count++) {
-        const struct mark_part part = { own[i].cp, own[i].first, lm_token_form_class(own[i].cp) };
-        size_t at = count;
-        for (; part.class > 0 && at > 0 && parts[at - 1].class > part.class; at--)
-            parts[at] = parts[at - 1];
-        parts[at] = part;
-    }
-    return count;
-}
-
-/* Part of a text: a character with the marks behind it.  Returns where its normal form ends. */
-static size_t align_marks(struct lm_span_work *w, struct lm_str part, size_t at, size_t end, size_t made,
-                          struct lm_buf buf[2])
-{
-    struct mark_part parts[CLUSTER_MAX];
-    struct lm_span olds[CLUSTER_MAX];
-    size_t count = 0, old_count = 0, old = 0, len;
-    uint32_t cp;
-    for (; at < end && count < CLUSTER_MAX; at += len) {
-        len = lm_utf8_next(part, at, &cp);
-        if (lm_words_removes(&w->t->words, cp))
-            continue;
-        olds[old_count++] = (struct lm_span){ w->part + at, w->part + at + len };
-        count = add_parts((struct lm_str){ part.ptr + at, len }, &buf[0], parts, count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        char bytes[4];
-        const struct lm_str character = { bytes, lm_utf8_put(parts[i].cp, bytes) };
-        old += i > 0 && parts[i].first;
-        made = come_from(w, made, lm_words_normal(&w->t->words, character, &buf[1]).len, olds[old]);
-    }
-    return made;
-}
-
-static void align_words(struct lm_span_work *w, struct lm_str part)
-{
-    const bool bare = w->t->words.strip_accents;
-    struct lm_buf buf[2] = { { 0 }, { 0 } };
-    size_t made = 0;
-    for (size_t at = 0, end; at < part.len; at = end) {
-        uint32_t cp;
-        const size_t one = lm_utf8_next(part, at, &cp);
-        end = at + one;
-        for (size_t len; bare && end < part.len; end += len) {
-            len = lm_utf8_next(part, end, &cp);
-            if (lm_token_form_class(cp) == 0 && !lm_words_removes(&w->t->words, cp))
-                break;
-        }
-        const struct lm_str character = { part.ptr + at, one };
-        const struct lm_span from = { w->part + at, w->part + at + one };
-        made = end > at + one
-                   ? align_marks(w, part, at, end, made, buf)
-                   : come_from(w, made, lm_words_normal(&w->t->words, character, &buf[0]).len, from);
-    }
-    lm_buf_release(&buf[0]);
-    lm_buf_release(&buf[1]);
+    struct lm_trace *t = &w->trace;
+    lm_grow(&t->from, &t->from_cap, len, sizeof(*t->from));
+    for (; t->len < len; t->len++)
+        t->from[t->len] = (struct lm_span){ w->part, w->part };
 }
 
 void lm_spans_part(struct lm_span_work *w, struct lm_str part, struct lm_str normal)
 {
     LM_ASSERT(part.ptr >= w->text.ptr && part.ptr + part.len <= w->text.ptr + w->text.len);
+    const bool chain = w->t->family == LM_FAMILY_CHAIN;
     w->part = (size_t)(part.ptr - w->text.ptr);
     w->normal = normal;
-    w->same = normal.len == 0 || normal.ptr == part.ptr;
+    w->same = normal.len == 0 || (!chain && normal.ptr == part.ptr);
     if (w->same)
         return;
-    lm_grow(&w->origin, &w->origin_cap, normal.len, sizeof(*w->origin));
-    for (size_t i = 0; i < normal.len; i++)
-        w->origin[i] = (struct lm_span){ w->part, w->part };
     if (w->t->family == LM_FAMILY_WORDS)
-        align_words(w, part);
-    else if (w->t->family == LM_FAMILY_PIECES)
+        lm_trace_words(lm_spans_trace(w, part), &w->t->words, part);
+    else if (w->t->family == LM_FAMILY_BYTES) {
+        lm_trace_form(lm_spans_trace(w, part), w->t->form, part);
+        lm_trace_step(&w->trace, part);
+    } else if (!chain)
+        w->trace.len = 0;
+    start_plain(w, normal.len);
+    if (w->t->family == LM_FAMILY_PIECES)
         align_pieces(w, part);
-    else
-        align_forms(w, part);
+}
+
+/* ---- what the post-processor of a byte-level file does to ranges ---- */
+
+/* Blanks at an end of a token as Hugging Face spells it: there U+0120 is one, too. */
+static size_t blanks_at(struct lm_str token, bool end)
+{
+    size_t count = 0;
+    uint32_t cp;
+    for (; token.len > 0; count++) {
+        size_t start = end ? token.len - 1 : 0;
+        while (start > 0 && ((uint8_t)token.ptr[start] & 0xc0) == 0x80)
+            start--;
+        const size_t len = lm_utf8_next(token, start, &cp);
+        if (cp != 0x120 && lm_unicode_class(cp) != LM_UCLASS_SPACE)
+            break;
+        token =
+            end ? (struct lm_str){ token.ptr, start } : (struct lm_str){ token.ptr + len, token.len - len };
+    }
+    return count;
+}
+
+/* So many characters of the text forwards or backwards. */
+static size_t forwards(struct lm_str text, size_t at, size_t characters)
+{
+    uint32_t cp;
+    for (; characters > 0 && at < text.len; characters--)
+        at += lm_utf8_next(text, at, &cp);
+    return at;
+}
+
+static size_t backwards(struct lm_str text, size_t at, size_t characters)
+{
+    for (; characters > 0 && at > 0; characters--)
+        do
+            at--;
+        while (at > 0 && ((uint8_t)text.ptr[at] & 0xc0) == 0x80);
+    return at;
+}
+
+/* Blanks at the ends of a token are not in its range.  Where a text starts, a single blank may have been put
+ * there and stays, as Hugging Face takes it. */
+static struct lm_span trimmed(const struct lm_span_work *w, struct lm_span s, struct lm_str token)
+{
+    size_t leading = blanks_at(token, false);
+    const size_t trailing = blanks_at(token, true);
+    if (leading == 1 && w->t->trim_keeps_one && (w->out->len == w->before || s.start == 0))
+        leading = 0;
+    const size_t start = forwards(w->text, s.start, leading), end = backwards(w->text, s.end, trailing);
+    s.start = start < s.end ? start : s.end;
+    s.end = end > s.start ? end : s.start;
+    return s;
 }
 
 /* ---- ids ---- */
 
-void lm_spans_put(struct lm_span_work *w, size_t start, size_t end)
+/* token: as Hugging Face spells it. */
+static void put(struct lm_span_work *w, size_t start, size_t end, struct lm_str token)
 {
     struct lm_spans *out = w->out;
     LM_ASSERT(start <= end && end <= w->text.len);
+    const struct lm_span s = { start, end };
     lm_grow(&out->items, &out->cap, out->len + 1, sizeof(*out->items));
-    out->items[out->len++] = (struct lm_span){ start, end };
+    out->items[out->len] = w->t->trim_offsets ? trimmed(w, s, token) : s;
+    out->len++;
+}
+
+void lm_spans_put(struct lm_span_work *w, size_t start, size_t end)
+{
+    LM_ASSERT(start <= end && end <= w->text.len);
+    put(w, start, end, (struct lm_str){ w->text.ptr + start, end - start });
 }
 
 static bool is_inside(struct lm_str text, size_t at)   // of a character
@@ -255,13 +169,12 @@ static bool is_inside(struct lm_str text, size_t at)   // of a character
     return at > 0 && at < text.len && ((uint8_t)text.ptr[at] & 0xc0) == 0x80;
 }
 
-void lm_spans_range(struct lm_span_work *w, size_t start, size_t end)
+static void put_range(struct lm_span_work *w, size_t start, size_t end, struct lm_str token)
 {
     start = start < w->normal.len ? start : w->normal.len;
     end = end < w->normal.len ? end : w->normal.len;
     if (!w->same && end > start) {
-        const struct lm_span first = w->origin[start], last = w->origin[end - 1];
-        lm_spans_put(w, first.start, last.end > first.start ? last.end : first.start);
+        lm_spans_from(w, w->trace.from + start, end - start, token);
         return;
     }
     size_t from = w->same ? w->part + start : w->part, to = w->same ? w->part + end : w->part;
@@ -269,7 +182,19 @@ void lm_spans_range(struct lm_span_work *w, size_t start, size_t end)
         from--;
     while (from < to && is_inside(w->text, to))
         to++;
-    lm_spans_put(w, from, to);
+    put(w, from, to, token);
+}
+
+void lm_spans_from(struct lm_span_work *w, const struct lm_span *from, size_t len, struct lm_str token)
+{
+    const struct lm_span first = from[0], last = from[len - 1];
+    put(w, first.start, last.end > first.start ? last.end : first.start, token);
+}
+
+void lm_spans_range(struct lm_span_work *w, size_t start, size_t end)
+{
+    LM_ASSERT(start <= end && end <= w->normal.len);
+    put_range(w, start, end, (struct lm_str){ w->normal.ptr + start, end - start });
 }
 
 /* Bytes that an unknown token of sentencepiece's kind stands for. */
@@ -305,58 +230,42 @@ static bool is_blank_byte(const struct lm_tokenizer *t, uint32_t id, struct lm_s
            (id == t->bpe.byte_id[0xe2] || id == t->bpe.byte_id[0x96]);
 }
 
+/* The token as far as blanks at its ends matter: only those of byte-level tokens do. */
+static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *buf)
+{
+    lm_buf_reset(buf);
+    if (t->trim_offsets && t->family == LM_FAMILY_BYTES)
+        lm_bytes_to_text(lm_vocab_bytes(&t->vocab, id), buf);
+    return lm_buf_str(buf);
+}
+
 void lm_spans_piece(struct lm_span_work *w, struct lm_str piece, const uint32_t *ids, size_t count)
 {
     LM_ASSERT(piece.ptr >= w->normal.ptr && piece.ptr + piece.len <= w->normal.ptr + w->normal.len);
     const size_t base = (size_t)(piece.ptr - w->normal.ptr);
+    struct lm_buf printed = { 0 };
     size_t at = w->t->family == LM_FAMILY_WORDS ? lm_words_start(piece) : 0;
     for (size_t i = 0; i < count; i++) {
         const struct lm_str rest = { piece.ptr + at, piece.len - at };
         const bool blank = is_blank_byte(w->t, ids[i], rest);
         size_t len = blank ? 1 : id_len(w->t, ids[i], rest, i > 0);
         len = len < rest.len ? len : rest.len;
-        lm_spans_range(w, base + at, base + at + len);
+        put_range(w, base + at, base + at + len, spelling(w->t, ids[i], &printed));
         at += blank ? 0 : len;
     }
-}
-
-/* ---- what the post-processor of a byte-level file does to them ---- */
-
-static size_t blanks_at(struct lm_str text, bool end)
-{
-    size_t count = 0;
-    while (count < text.len && text.ptr[end ? text.len - 1 - count : count] == ' ')
-        count++;
-    return count;
-}
-
-/* Blanks at the ends of a token are not in its range.  Where a text starts, a blank that was put there stays,
- * as Hugging Face takes it. */
-static void trim(const struct lm_tokenizer *t, const uint32_t *ids, struct lm_spans *spans, size_t from)
-{
-    for (size_t i = from; i < spans->len; i++) {
-        struct lm_span *s = &spans->items[i];
-        const struct lm_str bytes = lm_vocab_bytes(&t->vocab, ids[i - from]);
-        size_t leading = blanks_at(bytes, false);
-        const size_t trailing = blanks_at(bytes, true);
-        if (leading && t->trim_keeps_one && (i == from || s->start == 0))
-            leading = 0;
-        s->start = s->start + leading < s->end ? s->start + leading : s->end;
-        if (trailing && s->end >= trailing)
-            s->end = s->end - trailing > s->start ? s->end - trailing : s->start;
-    }
+    lm_buf_release(&printed);
 }
 
 void lm_encode_spans(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret,
                      struct lm_spans *ret_spans)
 {
-    struct lm_span_work work = { .t = lm_encoder_tokenizer(e), .text = text, .out = ret_spans };
-    const size_t ids = ret->len, spans = ret_spans->len;
+    struct lm_span_work work = {
+        .t = lm_encoder_tokenizer(e), .text = text, .out = ret_spans, .before = ret_spans->len
+    };
+    const size_t ids = ret->len;
     lm_encode_traced(e, text, allow_special, &work, ret);
-    LM_ASSERT(ret_spans->len - spans == ret->len - ids);
-    if (work.t->trim_offsets)
-        trim(work.t, ret->ids + ids, ret_spans, spans);
-    free(work.origin);
+    LM_ASSERT(ret_spans->len - work.before == ret->len - ids);
+    lm_trace_release(&work.trace);
 }
 
 void lm_spans_release(struct lm_spans *spans)

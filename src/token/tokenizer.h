@@ -104,8 +104,7 @@ size_t lm_encode_count(struct lm_encoder *e, struct lm_str text, bool allow_spec
 /* lm_encode, and for each id the bytes of `text` that it stands for, appended to ret_spans: whole characters,
  * through normalisation, as the offsets of Hugging Face are (which count characters).  A character that is
  * several ids is the range of each; a blank that the tokenizer puts before a text has the range of the first
- * character.  A tokenizer that is a chain (token/chain.h) knows no more than between which added tokens an id
- * is. Slower than lm_encode. */
+ * character.  Slower than lm_encode. */
 struct lm_spans {
     struct lm_span *items;
     size_t len, cap;

@@ -17,9 +17,17 @@ struct output {
     const struct lm_unigram *u;
     struct lm_str text;
     uint32_t *ids;
+    struct lm_span *spans;
     size_t count;
     size_t unknown_from, unknown_to;
 };
+
+static void put_id(struct output *o, uint32_t id, size_t from, size_t to)
+{
+    if (o->spans)
+        o->spans[o->count] = (struct lm_span){ from, to };
+    o->ids[o->count++] = id;
+}
 
 /* All bytes as ids, or none. */
 static size_t put_bytes(struct output *o, size_t from, size_t to)
@@ -28,14 +36,14 @@ static size_t put_bytes(struct output *o, size_t from, size_t to)
         if (o->u->byte_id[(uint8_t)o->text.ptr[i]] == LM_TOKEN_NONE)
             return 0;
     for (size_t i = from; i < to; i++)
-        o->ids[o->count++] = o->u->byte_id[(uint8_t)o->text.ptr[i]];
+        put_id(o, o->u->byte_id[(uint8_t)o->text.ptr[i]], from, to);
     return to - from;
 }
 
 static void end_unknown(struct output *o)
 {
     if (o->unknown_to > o->unknown_from && !put_bytes(o, o->unknown_from, o->unknown_to))
-        o->ids[o->count++] = o->u->unknown;
+        put_id(o, o->u->unknown, o->unknown_from, o->unknown_to);
     o->unknown_from = o->unknown_to;
 }
 
@@ -43,7 +51,7 @@ static void put(struct output *o, size_t at, const struct lm_unigram_node *node)
 {
     if (node->id != o->u->unknown) {
         end_unknown(o);
-        o->ids[o->count++] = node->id;
+        put_id(o, node->id, at, at + node->len);
         return;
     }
     if (o->unknown_to != at || o->unknown_to == o->unknown_from) {
@@ -117,9 +125,9 @@ static size_t clear(struct lm_unigram_scratch *s, size_t ready, size_t need, siz
 }
 
 size_t lm_unigram_ids(const struct lm_unigram *u, struct lm_unigram_scratch *s, struct lm_str piece,
-                      uint32_t *ids)
+                      uint32_t *ids, struct lm_span *spans)
 {
-    struct output o = { .u = u, .text = piece, .ids = ids };
+    struct output o = { .u = u, .text = piece, .ids = ids, .spans = spans };
     size_t base = 0, reach = 0, ready = 0;   // of the text: nodes[0]; last place with a way; nodes cleared
     double score = 0;
     for (size_t at = 0; at < piece.len;) {

@@ -5,6 +5,7 @@
  * text for pieces of bounded length.  Of equal sums the one met first wins, so sums are rounded as the peer
  * rounds them. */
 
+#include "token/tokenizer.h"
 #include "token/trie.h"
 
 enum { LM_UNIGRAM_PIECE_MAX = 1 << 14 };   // bytes of a piece
@@ -26,9 +27,10 @@ struct lm_unigram_scratch {
 };
 void lm_unigram_scratch_release(struct lm_unigram_scratch *s);
 
-/* The ids of the piece of text into ids, which has room for one a byte; returns their number. */
+/* The ids of the piece of text into ids, which has room for one a byte; returns their number.  spans: the
+ * bytes that each is for, unknown neighbours together; NULL: nobody asks. */
 size_t lm_unigram_ids(const struct lm_unigram *u, struct lm_unigram_scratch *s, struct lm_str piece,
-                      uint32_t *ids);
+                      uint32_t *ids, struct lm_span *spans);
 void lm_unigram_free(struct lm_unigram *u);   // NULL is fine
 
 #endif

@@ -58,3 +58,26 @@ def paragraphs(path, count):
     """`count` different paragraphs of the documents (all, if there are fewer), drawn at random, always the same."""
     found = sorted({p for text in contents(path) for p in text.split("\n\n") if p.strip()})
     return found if len(found) <= count else random.Random(1).sample(found, count)
+
+
+def field(message, wanted):
+    """The bytes of a field of a protobuf message; b"" when it has none."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (message[at] & 127) << shift
+            shift += 7
+            at += 1
+            if message[at - 1] < 128:
+                return value
+
+    while at < len(message):
+        tag = varint()
+        size = {0: varint, 1: lambda: 8, 2: varint, 5: lambda: 4}[tag & 7]()
+        if tag >> 3 == wanted and tag & 7 == 2:
+            return message[at:at + size]
+        at += size if tag & 7 else 0
+    return b""

@@ -13,15 +13,16 @@ TEXTS = ["Hello, world", " two  blanks ", "na\u00efve caf\u00e9", "e\u0301\u0323
          "\U0001f600\U0001f469\u200d\U0001f4bb!", "a\u2581b \u2581", "\uac00\u11a8\u1100\u1161", "", " ", "\n\n x",
          "ABC \u0130 \u00df",
          "1234567", "<|endoftext|> x<|im_end|>", "[CLS] x [SEP]", "it's \u2019s 'S", "\u0915\u093c\u0301 z",
-         "tab\tx\r\n\u3000y",
+         " <pad> \u200b</s> ", "tab\tx\r\n\u3000y",
          "x\u1dea\U0001d172b", "\u302e\U0001d172 a\u0301\u1b44b", "\U0001d160\u1b44 a",
-         "q" * 120 + " w", "\u1e69\u0307s\u0323\u0307", "\u0000a", "x\u0300\u0300\u0300\u0327y"]
+         "q" * 120 + " w", "\u1e69\u0307s\u0323\u0307", "\u0000a", "x\u0300\u0300\u0300\u0327y",
+         "\u200b\ufb01ne  \uff21\u3000\u00bd ``quoted'' e\u0301"]
 
 
 def main():
     assert tokenizers.__version__ == "0.23.3"
     cases = []
-    for name in ("gpt2", "llama3", "smollm", "qwen2", "metaspace", "bert"):
+    for name in ("gpt2", "llama3", "smollm", "qwen2", "metaspace", "bert", "t5", "albert", "clip"):
         peer = tokenizers.Tokenizer.from_file(f"{HERE}/{name}.tokenizer.json")
         peer.no_truncation()
         peer.no_padding()
