@@ -13,7 +13,7 @@ cache=$(realpath -m build/interop)   # promtool, unpacked once
 manual=/usr/share/doc/postgresql-doc-15/html
 work=$(mktemp -d)
 python=python3 server= passed=0 failed=0
-export HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=false
+export HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=false OMP_WAIT_POLICY=passive
 
 cleanup() {
     [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>"$work/end.log" || true
