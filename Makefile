@@ -9,8 +9,8 @@ JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: help demo demo-foundation test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop install release dev \
-	test-arm clean
+.PHONY: help demo demo-foundation test test-slow test-clang test-threads bench bench-peers peers fuzz tidy interop \
+	vocabularies install release dev test-arm clean
 .NOTPARALLEL:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser'
 	@echo 'make tidy         layers, format, house rules, clang-tidy'
 	@echo 'make interop      check what loom writes with the tools of others (Python packages)'
+	@echo 'make vocabularies tokenizers of real models, for make interop and benchmarks (downloads 350 MB)'
 	@echo 'make release      build/release/loom'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make deps-GROUP   install the Debian packages of a GROUP in packages.txt'
@@ -69,6 +70,9 @@ bench: release
 
 peers: deps-interop
 	bash bench/peers/setup.sh build
+
+vocabularies:
+	bash tests/interop/fetch_vocabularies.sh build/vocabularies
 
 bench-peers: peers release
 	build/peers-venv/bin/python bench/peers/infer.py build/release/loom build/models bench/results

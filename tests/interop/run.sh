@@ -2,8 +2,9 @@
 # run.sh LOOM [PROJECT]: what loom writes and serves, judged by the tools of others (requirements.txt, on PATH).
 #
 # Takes the artifacts of PROJECT (default build/demo, which `make demo` leaves), or makes a small project of its own:
-# from the PostgreSQL manual where it is installed.  Real models are checked where `make peers` has left them.  Every
-# check prints one line (a missing peer is a skip); the last line counts them.
+# from the PostgreSQL manual where it is installed.  Real models are checked where `make peers` has left them, real
+# vocabularies where `make vocabularies` has.  Every check prints one line (a missing peer is a skip); the last line counts
+# them.
 set -euo pipefail
 
 loom=$(realpath "$1")
@@ -159,6 +160,12 @@ for grammar in gpt2 llama3 smollm qwen2; do
 done
 check tokenizer_ids "$loom" "$documents" "${tokenizers[@]}"
 check tokenizer_fuzz "$loom" "${tokenizers[@]/%//tokenizer.json}"
+vocabularies=(build/vocabularies/*/tokenizer.json)
+if [ -e "${vocabularies[0]}" ]; then
+    check tokenizer_fuzz "$loom" "${vocabularies[@]}" --count=5000
+else
+    echo "skip tokenizer_fuzz of real models: make vocabularies fetches them"
+fi
 check tokenizer_families "$loom" "$documents" "$work"
 check tokenizer_tiktoken "$loom" "$documents" "$work"
 check tokenizer_components "$loom" "$work/components" 300
