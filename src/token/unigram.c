@@ -124,6 +124,20 @@ static size_t clear(struct lm_unigram_scratch *s, size_t ready, size_t need, siz
     return end;
 }
 
+/* Sums in float lose digits as they grow: past this one sentencepiece counts on from zero, from here to the
+ * last place with a way. */
+static void restart(const struct lm_unigram *u, struct lm_unigram_node *here, size_t last)
+{
+    static const double far = 100000;
+    const double offset = here->score;
+    if (!u->single || (offset >= -far && offset <= far))
+        return;
+    here->score = 0;
+    for (size_t i = 1; i <= last; i++)
+        if (here[i].len > 0)
+            here[i].score = (double)(float)(here[i].score - offset);
+}
+
 size_t lm_unigram_ids(const struct lm_unigram *u, struct lm_unigram_scratch *s, struct lm_str piece,
                       uint32_t *ids, struct lm_span *spans)
 {
@@ -144,6 +158,7 @@ size_t lm_unigram_ids(const struct lm_unigram *u, struct lm_unigram_scratch *s, 
         }
         struct lm_unigram_node *here = s->nodes + (at - base);
         if (at == base || here->len > 0) {
+            restart(u, here, reach - at);
             const size_t end = at + extend(u, piece, at, here);
             reach = end > reach ? end : reach;
         }

@@ -18,6 +18,7 @@ folder = f"{work}/families"
 os.makedirs(folder)
 real = paragraphs(documents, 500)
 texts = real + hard_texts(1000, with_special=False) + [f" {BLANK} a{BLANK}b  c ", "<0x41>", "</s>", "\0", "a" * 5000]
+texts.append(" ".join(real)[:200000])   # sums of a long text
 corpus = f"{folder}/corpus.txt"
 with open(corpus, "w") as file:
     file.write("\n".join(real) + "\n" + "\n".join(t.replace("\n", " ").replace("\r", " ") for t in texts[500:900]))

@@ -5,6 +5,7 @@
 
 #include "base/sys.h"
 #include "token/chain.h"
+#include "token/unigram.h"
 
 enum { KEYS = 60, LETTERS = 3, LEN_MAX = 9 };
 
@@ -176,6 +177,29 @@ static void a_long_text_is_its_parts(void **state)
     lm_buf_release(&text);
 }
 
+/* "a" and "b" are better than "ab" by less than a float of the whole sum could say. */
+static void sums_in_float_stay_small(void **state)
+{
+    enum { TIMES = 40000 };
+    (void)state;
+    struct lm_trie_key keys[] = { { LM_STR("a"), 0 }, { LM_STR("b"), 1 }, { LM_STR("ab"), 2 } };
+    double scores[] = { -600, -550, -1150.0625 };
+    struct lm_unigram u = { .scores = scores, .size = 3, .unknown = 3, .unknown_score = -2000, .single = true };
+    struct lm_unigram_scratch scratch = { 0 };
+    struct lm_buf text = { 0 };
+    lm_trie_make(&u.trie, keys, 3);
+    for (size_t i = 0; i < TIMES; i++)
+        lm_buf_puts(&text, "ab");
+    uint32_t *ids = lm_alloc(text.len * sizeof(*ids));
+    assert_int_equal(lm_unigram_ids(&u, &scratch, lm_buf_str(&text), ids), 2 * TIMES);
+    for (uint32_t i = 0; i < 2 * TIMES; i++)
+        assert_int_equal(ids[i], i % 2);
+    free(ids);
+    lm_buf_release(&text);
+    lm_unigram_scratch_release(&scratch);
+    lm_trie_release(&u.trie);
+}
+
 /* ---- maps ---- */
 
 /* Each thread has an encoder: texts of a batch have the ids they have one by one. */
@@ -249,8 +273,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_key_is_found), cmocka_unit_test(the_pieces_have_the_best_sum),
-        cmocka_unit_test(a_long_text_is_its_parts), cmocka_unit_test(threads_give_the_same_ids),
-        cmocka_unit_test(broken_maps_are_refused),
+        cmocka_unit_test(a_long_text_is_its_parts), cmocka_unit_test(sums_in_float_stay_small),
+        cmocka_unit_test(threads_give_the_same_ids), cmocka_unit_test(broken_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
