@@ -90,6 +90,16 @@ static size_t blanks_behind(struct lm_str text, size_t at)
     return at;
 }
 
+/* A token at `at` to `end` with the blanks that it swallows; those up to `from` are swallowed already. */
+static struct lm_span with_blanks(const struct lm_token *token, struct lm_str text, size_t from, size_t at,
+                                  size_t end)
+{
+    struct lm_span taken = { at, token->rstrip ? blanks_behind(text, end) : end };
+    if (token->lstrip)
+        taken.start = at > from ? blanks_before(text, from, at) : from;
+    return taken;
+}
+
 /* Joiners count as parts of words here. */
 static bool is_word(uint32_t cp)
 {
@@ -121,12 +131,12 @@ static size_t next_first(const struct lm_added *a, struct lm_str text, size_t at
     return at;
 }
 
-bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, struct lm_allow allow,
-                   struct lm_added_match *ret)
+bool lm_added_next(const struct lm_added *a, struct lm_str text, struct lm_allow allow,
+                   struct lm_added_match *match)
 {
     if (a->map.len == 0 || (!allow.special && a->ordinary_count == 0))
         return false;
-    for (size_t at = next_first(a, text, from); at < text.len; at = next_first(a, text, at + 1)) {
+    for (size_t at = next_first(a, text, match->next); at < text.len; at = next_first(a, text, at + 1)) {
         const uint32_t id = longest(a, (struct lm_str){ text.ptr + at, text.len - at });
         if (id == LM_TOKEN_NONE)
             continue;
@@ -142,8 +152,12 @@ bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, st
         }
         if (token->kind == LM_TOKEN_SPECIAL && touches_plain(allow, at, end))
             continue;
-        *ret = (struct lm_added_match){ token->lstrip ? blanks_before(text, from, at) : at,
-                                        token->rstrip ? blanks_behind(text, end) : end, id };
+        const struct lm_span taken = with_blanks(token, text, match->end, at, end);
+        if (taken.start >= taken.end) {   // of blanks that are swallowed already
+            at = end - 1;
+            continue;
+        }
+        *match = (struct lm_added_match){ taken.start, taken.end, end, id };
         return true;
     }
     return false;

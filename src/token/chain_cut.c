@@ -16,7 +16,7 @@ static bool is_of(enum lm_chain_match kind, uint32_t cp)
     if (kind == LM_MATCH_BLANK)
         return cp < 0x80 ? cp == ' ' || (cp >= '\t' && cp <= '\r') : lm_unicode_class(cp) == LM_UCLASS_SPACE;
     if (kind == LM_MATCH_NUMBER)
-        return cp < 0x80 ? cp - '0' < 10 : lm_unicode_class(cp) == LM_UCLASS_NUMBER;
+        return cp < 0x80 ? cp - '0' < 10 : lm_unicode_is_digit(cp);
     return lm_bert_is_punctuation(cp);
 }
 

@@ -20,7 +20,9 @@ static bool is_blank(uint32_t cp)
 static bool is_mark(uint32_t cp)
 {
     UVersionInfo age;
-    if (cp < 0x300 || !(U_MASK(u_charType((UChar32)cp)) & U_GC_M_MASK))
+    if (cp == 0x1cf2 || cp == 0x1cf3)   // letters since
+        return true;
+    if (cp < 0x300 || cp == 0x111c9 || !(U_MASK(u_charType((UChar32)cp)) & U_GC_M_MASK))
         return false;
     u_charAge((UChar32)cp, age);
     return age[0] <= 9;

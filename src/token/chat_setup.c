@@ -50,10 +50,10 @@ bool lm_chat_special_at(const struct lm_tokenizer *t, const struct lm_template_t
     struct lm_span *plain;
     const size_t plain_count = lm_chat_plain(text, &plain);
     const struct lm_allow allow = { true, plain, plain_count };
-    struct lm_added_match match = { .end = from };
+    struct lm_added_match match = { .end = from, .next = from };
     bool found;
     do
-        found = lm_added_next(&t->added, lm_buf_str(&text->bytes), match.end, allow, &match);
+        found = lm_added_next(&t->added, lm_buf_str(&text->bytes), allow, &match);
     while (found && t->vocab.items[match.id].kind != LM_TOKEN_SPECIAL);
     free(plain);
     for (size_t i = from; found && i < match.start; i++)

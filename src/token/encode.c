@@ -125,6 +125,12 @@ static void encode_run(struct lm_encoder *e, struct lm_str text, struct lm_token
     }
 }
 
+/* What lies between two added tokens, nothing where the second begins among the blanks behind the first. */
+static struct lm_str between(struct lm_str text, size_t start, size_t end)
+{
+    return (struct lm_str){ text.ptr + start, end > start ? end - start : 0 };
+}
+
 static void append(struct lm_tokens *ret, const uint32_t *ids, size_t count)
 {
     lm_tokens_room(ret, ret->len + count);
@@ -192,7 +198,7 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
     static const struct lm_piece_rules no_prefix = { .prefix = LM_BLANK_NEVER };
     const struct lm_tokenizer *t = e->t;
     const struct lm_str part = text;
-    struct lm_added_match match;
+    struct lm_added_match match = { 0 };
     if (t->family == LM_FAMILY_CHAIN)   // which says whether the text still starts where it did
         text = lm_chain_normal(t->chain, text, &starts, &e->normal,
                                e->spans ? lm_spans_trace(e->spans, part) : NULL);
@@ -202,8 +208,8 @@ static void encode_plain(struct lm_encoder *e, struct lm_str text, bool starts, 
     size_t at = 0;
     if (e->spans)
         lm_spans_part(e->spans, part, text);
-    for (; lm_added_next(&t->later, text, at, allow, &match); at = match.end) {
-        encode_late(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0, ret);
+    for (; lm_added_next(&t->later, text, allow, &match); at = match.end) {
+        encode_late(e, between(text, at, match.start), starts && at == 0, ret);
         append(ret, &match.id, 1);
         if (e->spans && !t->pieces.late)
             lm_spans_range(e->spans, match.start, match.end);
@@ -231,15 +237,15 @@ static void encode(struct lm_encoder *e, struct lm_str text, bool starts, struct
 {
     LM_ASSERT(text.len <= LM_TOKEN_TEXT_MAX);
     const struct lm_tokenizer *t = e->t;
-    struct lm_added_match match;
+    struct lm_added_match match = { 0 };
     size_t at = 0;
     lm_encode_expect(e, text.len);
     lm_cache_expect(&e->cache, text.len);
     if (text.len > LARGE && !e->counting)
         lm_tokens_room(ret, ret->len + text.len / BYTES_PER_ID);
-    for (; lm_added_next(&t->added, text, at, allow, &match); at = match.end) {
-        encode_plain(e, (struct lm_str){ text.ptr + at, match.start - at }, starts && at == 0,
-                     at > 0 || starts, allow_in(t, allow, at, match.start), ret);
+    for (; lm_added_next(&t->added, text, allow, &match); at = match.end) {
+        encode_plain(e, between(text, at, match.start), starts && at == 0, at > 0 || starts,
+                     allow_in(t, allow, at, match.start), ret);
         append(ret, &match.id, 1);
         if (e->spans)
             lm_spans_put(e->spans, match.start, match.end);

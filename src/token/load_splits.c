@@ -2,8 +2,10 @@
  *
  * A Sequence becomes a list of stages, each of which is a pattern.  Lists that a row of lm_grammars stands
  * for get its scanner; all others are made into automata (split.h). */
+#include "token/bert_tables.h"
 #include "token/load.h"
 #include "token/split.h"
+#include "token/unicode.h"
 
 const char lm_gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -12,10 +14,11 @@ struct stage {
     const char *pattern;   // regular expression, or
     const char *text;      // what stands there literally
     enum lm_split_behavior behavior;
-    bool removed;     // only allowed if nothing is ever removed
-    bool bytes;       // behind ByteLevel
-    bool digits;      // Digits(individual_digits)
-    bool own_regex;   // ByteLevel(use_regex)
+    bool removed;       // only allowed if nothing is ever removed
+    bool bytes;         // behind ByteLevel
+    bool digits;        // Digits(individual_digits)
+    bool own_regex;     // ByteLevel(use_regex)
+    bool punctuation;   // Punctuation: the characters that BERT cuts apart
 };
 
 struct stages {
@@ -70,7 +73,7 @@ static enum lm_rc read_digits(struct lm_token_load *l, const json_t *c, struct s
 {
     (void)l, (void)err;
     s->digits = json_is_true(json_object_get(c, "individual_digits"));
-    s->pattern = s->digits ? "\\p{N}" : "\\p{N}+";
+    s->pattern = s->digits ? LM_UNICODE_DIGITS : LM_UNICODE_DIGITS "+";
     return LM_OK;
 }
 
@@ -78,7 +81,7 @@ static enum lm_rc read_punctuation(struct lm_token_load *l, const json_t *c, str
                                    struct lm_err *err)
 {
     const json_t *behavior = json_object_get(c, "behavior");
-    s->pattern = "[!-/:-@\\[-`{-~\\p{P}]";
+    s->punctuation = true;
     return !behavior || find_behavior(json_string_value(behavior), &s->behavior)
                ? LM_OK
                : refuse_option(l, c, "behavior", err);
@@ -119,7 +122,7 @@ static enum lm_rc read_component(struct lm_token_load *l, const json_t *c, struc
         return lm_load_refuse(l, "a second pre_tokenizer", c, err);
     LM_TRY(components[i].read(l, c, &stage, err));
     s->byte_level |= byte_level;
-    if (!stage.pattern && !stage.text)
+    if (!stage.pattern && !stage.text && !stage.punctuation)
         return LM_OK;
     if (s->len == LM_SPLIT_STAGES_MAX)
         return lm_fail(err, LM_ELIMIT, "%s: pre_tokenizer has more than %d stages", l->name,
@@ -156,11 +159,23 @@ static void escape(const char *text, struct lm_buf *ret)
     }
 }
 
+/* A set of all of them. */
+static void put_punctuation(struct lm_buf *ret)
+{
+    lm_buf_puts(ret, "[!-/:-@\\[-`{-~");
+    for (size_t i = 0; i < lm_bert_punctuation_count; i++)
+        lm_buf_printf(ret, "\\x{%x}-\\x{%x}", (unsigned)lm_bert_punctuation[i].first,
+                      (unsigned)lm_bert_punctuation[i].last);
+    lm_buf_putc(ret, ']');
+}
+
 static enum lm_rc compile(struct lm_token_load *l, const struct stage *s, struct lm_split_stage *ret,
                           struct lm_err *err)
 {
     struct lm_buf pattern = { 0 };
-    if (s->pattern)
+    if (s->punctuation)
+        put_punctuation(&pattern);
+    else if (s->pattern)
         lm_buf_puts(&pattern, s->pattern);
     else
         escape(s->text, &pattern);

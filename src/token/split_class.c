@@ -100,8 +100,38 @@ static const struct {
     { "cn", "unassigned", U_GC_CN_MASK }, { "co", "privateuse", U_GC_CO_MASK },
     { "cs", "surrogate", U_GC_CS_MASK },
     { "digit", "digit", U_GC_ND_MASK }, { "cntrl", "cntrl", U_GC_CC_MASK },
+    { "punct", "punct", U_GC_P_MASK },
+    { "graph", "graph", ALL_CATEGORIES & ~(U_GC_CC_MASK | U_GC_CN_MASK | U_GC_CS_MASK | U_GC_Z_MASK) },
+    { "print", "print",
+      ALL_CATEGORIES & ~(U_GC_CC_MASK | U_GC_CN_MASK | U_GC_CS_MASK | U_GC_ZL_MASK | U_GC_ZP_MASK) },
+};
+
+/* Names of categories and some characters more. */
+static const struct {
+    const char *name, *in_full;
+    uint32_t mask;
+    const struct split_range *more;
+    const size_t *more_count;
+} named[] = {
+    { "alpha", "alphabetic", U_GC_L_MASK | U_GC_NL_MASK, lm_split_alphabetic, &lm_split_alphabetic_count },
+    { "alnum", "alnum", U_GC_L_MASK | U_GC_NL_MASK | U_GC_ND_MASK, lm_split_alphabetic, &lm_split_alphabetic_count },
+    { "upper", "uppercase", U_GC_LU_MASK, lm_split_upper, &lm_split_upper_count },
+    { "lower", "lowercase", U_GC_LL_MASK, lm_split_lower, &lm_split_lower_count },
 };
 // clang-format on
+
+static bool add_named(const char *name, struct split_set *s)
+{
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        if (strcmp(name, named[i].name) != 0 && strcmp(name, named[i].in_full) != 0)
+            continue;
+        s->categories |= named[i].mask;
+        for (size_t k = 0; k < *named[i].more_count; k++)
+            add_range(s, named[i].more[k].first, named[i].more[k].last);
+        return true;
+    }
+    return false;
+}
 
 /* What is not a category but can be said by one, by ranges or by \s and \w. */
 static bool add_posix(const char *name, struct split_set *s)
@@ -169,7 +199,7 @@ static bool add_property(struct lm_str name, struct split_set *s)
             s->categories |= categories[i].mask;
             return true;
         }
-    return add_posix(plain, s) || add_script(plain, s);
+    return add_posix(plain, s) || add_named(plain, s) || add_script(plain, s);
 }
 
 /* ---- sets inside of sets ---- */
@@ -371,7 +401,13 @@ static enum lm_rc parse_posix(struct split_parser *p, uint16_t set, bool *ret_ta
     }
     const bool negated = lm_split_take(p, "^");
     const struct lm_str name = { p->rest.ptr, (size_t)(end - p->rest.ptr) };
-    LM_TRY(add_properties(p, name, negated, set, ret_taken));
+    if (lm_str_eq(name, LM_STR("punct"))) {   // symbols too, other than \p{punct}
+        const uint32_t mask = U_GC_P_MASK | U_GC_S_MASK;
+        p->p->sets[set].categories |= negated ? ALL_CATEGORIES & ~mask : mask;
+        *ret_taken = true;
+    } else {
+        LM_TRY(add_properties(p, name, negated, set, ret_taken));
+    }
     p->rest = here;
     if (!*ret_taken)
         return lm_split_refuse(p, "the set");

@@ -57,6 +57,11 @@ struct split_newer {
 extern const struct split_newer lm_split_newer[];   // ascending
 extern const size_t lm_split_newer_count;
 
+/* Alphabetic characters that are no letters and no numbers like letters, and those of either case that are no
+ * letters of it: gen_named.py. */
+extern const struct split_range lm_split_alphabetic[], lm_split_upper[], lm_split_lower[];
+extern const size_t lm_split_alphabetic_count, lm_split_upper_count, lm_split_lower_count;
+
 enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, struct lm_err *err);
 void lm_split_program_release(struct split_program *p);   // what is in it
 

@@ -36,14 +36,18 @@ struct lm_allow {
     size_t plain_count;
 };
 
+/* As Hugging Face, the search goes on behind the token itself, not behind the blanks it swallows: a token
+ * that begins among them is found as well, and text goes on where the last one ended. */
 struct lm_added_match {
-    size_t start, end;   // with the blanks that the token swallows
+    size_t start,
+        end;       // with the blanks that the token swallows; start may be before the end of the last one
+    size_t next;   // the search goes on here
     uint32_t id;
 };
 
-/* The first added token in text[from..); false when there is none. */
-bool lm_added_next(const struct lm_added *a, struct lm_str text, size_t from, struct lm_allow allow,
-                   struct lm_added_match *ret);
+/* The first added token behind *match, all zero at first; false, and *match as it was, when there is none. */
+bool lm_added_next(const struct lm_added *a, struct lm_str text, struct lm_allow allow,
+                   struct lm_added_match *match);
 
 /* How tokens spell text. */
 enum lm_token_family {

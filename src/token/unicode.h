@@ -18,6 +18,10 @@ extern const uint8_t lm_unicode_blocks[][32];            // four classes a byte
  * joiners). */
 bool lm_unicode_is_word(uint32_t cp);
 
+/* What Digits of Hugging Face takes for a number: those of Unicode 17.0. */
+bool lm_unicode_is_digit(uint32_t cp);
+#define LM_UNICODE_DIGITS "[\\p{N}\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}]"   // the same as a pattern
+
 static inline enum lm_uclass lm_unicode_class(uint32_t cp)   // cp <= 0x10ffff
 {
     const uint8_t four = lm_unicode_blocks[lm_unicode_index[cp >> 7]][(cp & 127) >> 2];

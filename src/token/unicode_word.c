@@ -28,3 +28,9 @@ bool lm_unicode_is_word(uint32_t cp)
     return u_hasBinaryProperty((UChar32)cp, UCHAR_ALPHABETIC) ||
            (U_MASK(u_charType((UChar32)cp)) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
+
+bool lm_unicode_is_digit(uint32_t cp)
+{
+    return lm_unicode_class(cp) == LM_UCLASS_NUMBER || (cp >= 0x11de0 && cp <= 0x11de9) ||
+           (cp >= 0x16ff4 && cp <= 0x16ff6);
+}

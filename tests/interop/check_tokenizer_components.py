@@ -44,8 +44,8 @@ def random_text():
     return "".join(parts)
 
 
-ADDED = ["<x>", "[MASK]", "low", "new er", "</s>", "fox", "x y"]
-SPELT = ["<x>", " <x> ", "[MASK]", "[mask]", "lowfox", "new er", "</s>", "<unk>", "<0x41>"]
+ADDED = ["<x>", "[MASK]", "low", "new er", "</s>", "fox", "x y", " ", "  ", " the", "\t\n"]
+SPELT = ["<x>", " <x> ", "<x>   ", "[MASK]  the", "low \t\n", "[MASK]", "[mask]", "lowfox", "new er", "</s>", "<unk>", "<0x41>"]
 corpus = [" ".join(rng.choices(english, k=8)) for _ in range(400)] + hard
 
 
@@ -186,11 +186,9 @@ def peer_of(config):
         peer = Tokenizer.from_str(json.dumps(config))
     except BaseException:   # a panic is no Exception
         return None
-    tokens = config["added_tokens"]   # blanks that one swallows and another consists of are both there: loom has them once
+    tokens = config["added_tokens"]   # of two with the same normal form it is chance which one the peer finds
     normal = [peer.normalizer.normalize_str(t["content"]) if peer.normalizer and t["normalized"] else t["content"] for t in tokens]
-    swallows, blank = any(t["rstrip"] for t in tokens), any(text[:1].isspace() for text in normal)
-    same = len(set(normal)) < len(normal)   # then it is chance which one the peer finds
-    return None if same or (swallows and blank) else peer
+    return None if len(set(normal)) < len(normal) else peer
 
 
 def in_bytes(text, offsets):

@@ -184,14 +184,16 @@ static void sums_in_float_stay_small(void **state)
     (void)state;
     struct lm_trie_key keys[] = { { LM_STR("a"), 0 }, { LM_STR("b"), 1 }, { LM_STR("ab"), 2 } };
     double scores[] = { -600, -550, -1150.0625 };
-    struct lm_unigram u = { .scores = scores, .size = 3, .unknown = 3, .unknown_score = -2000, .single = true };
+    struct lm_unigram u = {
+        .scores = scores, .size = 3, .unknown = 3, .unknown_score = -2000, .single = true
+    };
     struct lm_unigram_scratch scratch = { 0 };
     struct lm_buf text = { 0 };
     lm_trie_make(&u.trie, keys, 3);
     for (size_t i = 0; i < TIMES; i++)
         lm_buf_puts(&text, "ab");
     uint32_t *ids = lm_alloc(text.len * sizeof(*ids));
-    assert_int_equal(lm_unigram_ids(&u, &scratch, lm_buf_str(&text), ids), 2 * TIMES);
+    assert_int_equal(lm_unigram_ids(&u, &scratch, lm_buf_str(&text), ids, NULL), 2 * TIMES);
     for (uint32_t i = 0; i < 2 * TIMES; i++)
         assert_int_equal(ids[i], i % 2);
     free(ids);
@@ -272,8 +274,8 @@ static void broken_maps_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_longest_key_is_found), cmocka_unit_test(the_pieces_have_the_best_sum),
-        cmocka_unit_test(a_long_text_is_its_parts), cmocka_unit_test(sums_in_float_stay_small),
+        cmocka_unit_test(the_longest_key_is_found),  cmocka_unit_test(the_pieces_have_the_best_sum),
+        cmocka_unit_test(a_long_text_is_its_parts),  cmocka_unit_test(sums_in_float_stay_small),
         cmocka_unit_test(threads_give_the_same_ids), cmocka_unit_test(broken_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;

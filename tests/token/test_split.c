@@ -21,10 +21,11 @@ static const char *const patterns[] = {
     "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
     "a?+ab|b*+[bc]d|[\\p{Han}c]++(?=\\s|$)|(?>'|'s)",
     "(?:a(?i)b)|(?i:B(?-i:a))|\\P{Lu}\\pN|[\\P{L}\\p{^N}]!|\\p{Lm}",
+    "[[:alpha:]]{1,2}|[[:^punct:]]!|\\p{Upper}+\\p{Lower}|[[:digit:][:blank:]]+",
     "a{0,2}b|[a-c&]|x?",
 };
 
-enum { MATCHING = 8 };   // of them; the last may match nothing
+enum { MATCHING = 9 };   // of them; the last may match nothing
 
 static void mixed_text(struct lm_rng *rng, struct lm_buf *ret)
 {
