@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from common import ids_of, loom, need, paragraphs, verdict
+from common import field, ids_of, loom, need, paragraphs, verdict
 from hard_texts import hard_texts
 
 sentencepiece, gguf, tokenizers, numpy = need("sentencepiece", "gguf", "tokenizers", "numpy")
@@ -44,10 +44,29 @@ def type_of(peer, piece, user_defined):
     return 4 if peer.id_to_piece(piece) in user_defined else 1
 
 
-def write_gguf(peer, options, path):
+WIDTH = 32
+MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+
+
+def add_model(writer, rows):
+    """A Llama of one block, so that the file is a model."""
+    writer.add_context_length(64)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(WIDTH)
+    writer.add_head_count(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tensor("token_embd.weight", numpy.zeros((rows, WIDTH), numpy.float32))
+    for name in MATRICES:
+        writer.add_tensor(f"blk.0.{name}.weight", numpy.zeros((WIDTH, WIDTH), numpy.float32))
+    for name in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
+        writer.add_tensor(f"{name}.weight", numpy.ones(WIDTH, numpy.float32))
+
+
+def write_gguf(peer, options, path, kind="llama", charsmap=b""):
     pieces = range(peer.get_piece_size())
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_model(kind)
     writer.add_tokenizer_pre("default")
     writer.add_token_list([peer.id_to_piece(p) for p in pieces])
     writer.add_token_scores([peer.get_score(p) for p in pieces])
@@ -56,12 +75,36 @@ def write_gguf(peer, options, path):
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     writer.add_add_space_prefix(options.get("add_dummy_prefix", True))
-    writer.add_remove_extra_whitespaces(options["remove_extra_whitespaces"])
-    writer.add_tensor("token_embd.weight", numpy.zeros((len(pieces), 32), numpy.float32))
+    writer.add_remove_extra_whitespaces(options.get("remove_extra_whitespaces", True))
+    if charsmap:
+        writer.add_precompiled_charsmap(charsmap)
+    add_model(writer, len(pieces))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def check_t5(name, **kind):
+    """Unigram as T5's GGUF files have it; loom writes the file again, with the same keys."""
+    options = dict(model_type="unigram", vocab_size=1500, hard_vocab_limit=False, character_coverage=0.98, max_sentence_length=1 << 20) | kind
+    prefix = f"{folder}/{name}"
+    sentencepiece.SentencePieceTrainer.train(input=corpus, model_prefix=prefix, minloglevel=2, **options)
+    peer = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
+    with open(f"{prefix}.model", "rb") as file:
+        charsmap = field(field(file.read(), 3), 2)
+    write_gguf(peer, options, f"{prefix}.gguf", "t5", charsmap)
+    compare(name, f"{prefix}.gguf", peer.encode, None)
+    loom(program, "model", "export", f"{prefix}.gguf", "--to=gguf", f"--out={prefix}-again.gguf")
+    compare(f"{name}, written", f"{prefix}-again.gguf", peer.encode, None)
+    files = [gguf.GGUFReader(f"{prefix}{more}.gguf") for more in ("", "-again")]
+    for key in ("model", "tokens", "token_type", "scores", "precompiled_charsmap", "add_space_prefix", "remove_extra_whitespaces",
+                "bos_token_id", "eos_token_id", "unknown_token_id"):
+        fields = [reader.get_field(f"tokenizer.ggml.{key}") for reader in files]
+        if not fields[0] and key == "precompiled_charsmap" and not charsmap:
+            continue
+        if not all(fields) or fields[0].contents() != fields[1].contents():
+            wrong.append(f"{name}, written: the key {key}")
 
 
 def check_written(name, source, encode):
@@ -137,6 +180,10 @@ check_model("unigram")
 check_model("unigram-bytes", byte_fallback=True, remove_extra_whitespaces=False)
 check_model("unigram-folded", normalization_rule_name="nmt_nfkc_cf", add_dummy_prefix=False)
 check_model("unigram-user", normalization_rule_name="identity", user_defined_symbols=["the", "lo wer"])
+check_t5("t5")
+check_t5("t5-bytes", byte_fallback=True, normalization_rule_name="nmt_nfkc_cf", remove_extra_whitespaces=False)
+check_t5("t5-user", add_dummy_prefix=False, user_defined_symbols=["the", "ab<sep>"])
+check_t5("t5-bare", normalization_rule_name="identity")
 check_model("unigram-crossing", split_by_whitespace=False)
 check_model("mapped", "bpe", byte_fallback=True)
 check_model("mapped-folded", "bpe", normalization_rule_name="nmt_nfkc_cf", remove_extra_whitespaces=False)
@@ -144,5 +191,5 @@ check_model("mapped-bare", "bpe", add_dummy_prefix=False)
 check_folder("metaspace", metaspace(plain))
 check_folder("cased", word_pieces(False))
 check_folder("uncased", word_pieces(True))
-verdict(not wrong, f"16 vocabularies, {len(texts)} texts each: {len(wrong)} differ"
+verdict(not wrong, f"20 vocabularies, {len(texts)} texts each: {len(wrong)} differ"
         + "".join(f"; the first: {first}" for first in wrong[:1]))
