@@ -81,19 +81,19 @@ enum lm_chain_behavior {
     LM_CHAIN_CONTIGUOUS,
 };
 enum lm_chain_cut_kind {
-    LM_CUT_SPLIT,     // pattern, behavior, invert
-    LM_CUT_PREFIX,    // content goes before pieces that do not start with it, as `prefix` says
-    LM_CUT_REPLACE,   // U+0020 becomes content
-    LM_CUT_BYTES,     // bytes become printable characters
-    LM_CUT_FIXED,     // length characters
-    LM_CUT_SCRIPTS,   // at changes of script
-    LM_CUT_WORDS,     // Whitespace: words, and what is neither word nor blank
+    LM_CUT_SPLIT,       // pattern, behavior, invert
+    LM_CUT_PREFIX,      // content goes before pieces that do not start with it, as `prefix` says
+    LM_CUT_METASPACE,   // U+0020 becomes content, then as LM_CUT_PREFIX; split: each content starts a piece
+    LM_CUT_BYTES,       // bytes become printable characters
+    LM_CUT_FIXED,       // length characters
+    LM_CUT_SCRIPTS,     // at changes of script
+    LM_CUT_WORDS,       // Whitespace: words, and what is neither word nor blank
 };
 struct lm_chain_cut {
     enum lm_chain_cut_kind kind;
     struct lm_chain_pattern pattern;
     enum lm_chain_behavior behavior;
-    bool invert;
+    bool invert, split;
     enum lm_blank_prefix prefix;
     struct lm_str content;
     size_t length;

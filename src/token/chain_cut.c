@@ -20,11 +20,30 @@ static bool is_of(enum lm_chain_match kind, uint32_t cp)
     return lm_bert_is_punctuation(cp);
 }
 
+/* Behind ASCII characters where no match starts, as they and the next one say. */
+static size_t skip_ascii(const struct lm_split_dfa *d, struct lm_str text, size_t at)
+{
+    const uint8_t *s = (const uint8_t *)text.ptr;
+    const uint16_t *first = d->next + d->symbols;   // of state 1
+    for (; at < text.len && s[at] < 0x80; at++) {
+        const uint16_t step = first[d->ascii[s[at]]];
+        if (step < 2)
+            continue;
+        if (at + 1 == text.len || s[at + 1] >= 0x80 ||
+            d->next[(step >> 1) * d->symbols + d->ascii[s[at + 1]]] != 0)
+            break;
+    }
+    return at;
+}
+
 static bool find_regex(const struct lm_split_dfa *d, struct lm_str text, size_t at,
                        struct lm_split_facts *facts, size_t *ret_start, size_t *ret_end)
 {
     uint32_t cp;
     for (; at < text.len; at += lm_utf8_next(text, at, &cp)) {
+        at = skip_ascii(d, text, at);
+        if (at == text.len)
+            break;
         const size_t end = lm_split_match(d, (const uint8_t *)text.ptr, at, text.len, false, facts);
         if (end > at) {
             *ret_start = at;
@@ -56,7 +75,10 @@ bool lm_chain_find(const struct lm_chain_pattern *p, struct lm_str text, size_t 
         return find_text(p->text, text, at, ret_start, ret_end);
     uint32_t cp;
     for (size_t len; at < text.len; at += len) {
-        len = lm_utf8_next(text, at, &cp);
+        len = 1;
+        cp = (uint8_t)text.ptr[at];
+        if (cp >= 0x80)
+            len = lm_utf8_next(text, at, &cp);
         if (!is_of(p->kind, cp) || (cp == 0xfffd && len == 1))
             continue;
         *ret_start = at;
@@ -73,7 +95,8 @@ static void end_piece(struct lm_chain_pieces *p)
     struct lm_chain_cut_text *n = &p->next;
     if (n->text.len == (n->count ? n->ends[n->count - 1] : 0))   // empty ones are left out
         return;
-    lm_grow(&n->ends, &n->ends_cap, n->count + 1, sizeof(*n->ends));
+    if (n->count == n->ends_cap)
+        lm_grow(&n->ends, &n->ends_cap, n->count + 1, sizeof(*n->ends));
     n->ends[n->count++] = (uint32_t)n->text.len;
 }
 
@@ -90,10 +113,21 @@ static void trace(struct lm_chain_pieces *p, size_t before, const char *source, 
         n->from[i] = from[copied ? i - before : 0];
 }
 
+/* A word is a few bytes: mostly there is room. */
+static inline void append(struct lm_buf *buf, struct lm_str text)
+{
+    if (buf->cap - buf->len <= text.len) {
+        lm_buf_add_str(buf, text);
+        return;
+    }
+    memcpy(buf->ptr + buf->len, text.ptr, text.len);
+    buf->len += text.len;
+}
+
 static void add(struct lm_chain_pieces *p, struct lm_str text)
 {
     const size_t before = p->next.text.len;
-    lm_buf_add_str(&p->next.text, text);
+    append(&p->next.text, text);
     trace(p, before, text.ptr, true);
 }
 
@@ -107,7 +141,7 @@ static void add_piece(struct lm_chain_pieces *p, struct lm_str piece)
 static void add_instead(struct lm_chain_pieces *p, struct lm_str text, const char *source)
 {
     const size_t before = p->next.text.len;
-    lm_buf_add_str(&p->next.text, text);
+    append(&p->next.text, text);
     trace(p, before, source, false);
 }
 
@@ -189,15 +223,33 @@ static void prefix(const struct lm_chain_cut *cut, struct lm_str piece, bool fir
     add_piece(p, piece);
 }
 
-static void replace(const struct lm_chain_cut *cut, struct lm_str piece, struct lm_chain_pieces *p)
+/* Behind a word: where a blank stands, or what stands for one. */
+static inline size_t word_end(struct lm_str piece, size_t at, struct lm_str blank)
 {
-    for (size_t at = 0; at < piece.len;) {
-        const char *blank = memchr(piece.ptr + at, ' ', piece.len - at);
-        const size_t end = blank ? (size_t)(blank - piece.ptr) : piece.len;
-        add(p, (struct lm_str){ piece.ptr + at, end - at });
-        if (blank)
-            add_instead(p, cut->content, blank);
-        at = end + 1;
+    for (; at < piece.len && piece.ptr[at] != ' '; at++)
+        if (piece.ptr[at] == *blank.ptr &&
+            lm_str_starts((struct lm_str){ piece.ptr + at, piece.len - at }, blank))
+            break;
+    return at;
+}
+
+static void metaspace(const struct lm_chain_cut *cut, struct lm_str piece, bool first,
+                      struct lm_chain_pieces *p)
+{
+    const struct lm_str blank = cut->content;
+    const bool wanted = cut->prefix == LM_BLANK_ALWAYS || (cut->prefix == LM_BLANK_FIRST && first);
+    size_t end = word_end(piece, 0, blank);
+    (void)lm_buf_space(&p->next.text, (piece.len + 1) * blank.len);   // as much as it may become
+    if (wanted && end > 0)
+        add_instead(p, blank, piece.ptr);
+    add(p, (struct lm_str){ piece.ptr, end });
+    for (size_t at = end; at < piece.len; at = end) {   // a blank and a word
+        const size_t word = at + (piece.ptr[at] == *blank.ptr ? blank.len : 1);
+        if (cut->split)
+            end_piece(p);
+        add_instead(p, blank, piece.ptr + at);
+        end = word_end(piece, word, blank);
+        add(p, (struct lm_str){ piece.ptr + word, end - word });
     }
     end_piece(p);
 }
@@ -321,8 +373,8 @@ static void cut_piece(const struct lm_chain_cut *cut, struct lm_str piece, bool 
     case LM_CUT_PREFIX:
         prefix(cut, piece, first, p);
         return;
-    case LM_CUT_REPLACE:
-        replace(cut, piece, p);
+    case LM_CUT_METASPACE:
+        metaspace(cut, piece, first, p);
         return;
     case LM_CUT_BYTES:
         bytes(piece, p);

@@ -167,7 +167,16 @@ static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_st
         lm_trace_drop(trace, lm_utf8_count((struct lm_str){ text.ptr, at }));
     if (n->left)
         lm_buf_puts(buf, BLANK);
+    const bool fast = n->map.units && !n->kept.nodes && !trace;
     for (bool blank_before = n->right; at < text.len; at += len) {
+        if (fast) {   // words that stay what they are
+            const size_t end = lm_charsmap_alone(&n->map, text, at);
+            lm_buf_add(buf, text.ptr + at, end - at);
+            blank_before &= end == at;
+            at = end;
+            if (at == text.len)
+                break;
+        }
         struct lm_str part = next_part(n, text, at, &len);
         while (blank_before && part.len > 0 && *part.ptr == ' ')
             part = (struct lm_str){ part.ptr + 1, part.len - 1 };

@@ -65,6 +65,39 @@ static bool is_sound(const struct lm_charsmap *m)
     return true;
 }
 
+static bool find(const struct lm_charsmap *m, struct lm_str s, bool longest, struct lm_str *ret,
+                 size_t *ret_len);
+
+/* Whether a key starts with both, or is the first. */
+static bool starts_key(const struct lm_charsmap *m, unsigned first, unsigned second)
+{
+    const char text[] = { (char)first, (char)second };
+    struct lm_str become;
+    size_t len, place = m->count ? distance_of(m->units[0]) : 0;
+    if (find(m, (struct lm_str){ text, 1 }, false, &become, &len))
+        return true;
+    for (size_t i = 0; i < 2; i++) {
+        place ^= (uint8_t)text[i];
+        if (text[i] == 0 || place >= m->count || label_of(m->units[place]) != (uint8_t)text[i])
+            return false;
+        place ^= distance_of(m->units[place]);
+    }
+    return true;
+}
+
+static void find_plain(struct lm_charsmap *m)
+{
+    for (unsigned c = 0; c < 0x80; c++) {
+        const char text[] = { (char)c };
+        struct lm_str become;
+        size_t len;
+        m->plain[c] = c != '\r' && !find(m, (struct lm_str){ text, 1 }, false, &become, &len);
+        m->alone[c] = m->plain[c];
+        for (unsigned next = 0; next < 0x80; next++)
+            m->alone[c] &= !starts_key(m, c, next);
+    }
+}
+
 enum lm_rc lm_charsmap_load(struct lm_str blob, struct lm_charsmap *ret, struct lm_err *err)
 {
     const uint8_t *b = (const uint8_t *)blob.ptr;
@@ -86,6 +119,7 @@ enum lm_rc lm_charsmap_load(struct lm_str blob, struct lm_charsmap *ret, struct 
         lm_charsmap_release(&m);
         return lm_fail(err, LM_EFORMAT, "the trie of the precompiled_charsmap is broken");
     }
+    find_plain(&m);
     *ret = m;
     return LM_OK;
 }
@@ -219,11 +253,41 @@ bool lm_charsmap_next(const struct lm_charsmap *m, struct lm_charsmap_walk *w)
     return true;
 }
 
+/* The last one may belong to what is not ASCII behind it. */
+static size_t before_others(struct lm_str text, size_t start, size_t at)
+{
+    return at > start && at < text.len && (uint8_t)text.ptr[at] >= 0x80 ? at - 1 : at;
+}
+
+size_t lm_charsmap_plain(const struct lm_charsmap *m, struct lm_str text, size_t at)
+{
+    const size_t start = at;
+    while (at < text.len && m->plain[(uint8_t)text.ptr[at]])
+        at++;
+    return before_others(text, start, at);
+}
+
+size_t lm_charsmap_alone(const struct lm_charsmap *m, struct lm_str text, size_t at)
+{
+    const size_t start = at;
+    while (at < text.len && text.ptr[at] != ' ' && m->alone[(uint8_t)text.ptr[at]])
+        at++;
+    return before_others(text, start, at);
+}
+
 struct lm_str lm_charsmap_graphemes(const struct lm_charsmap *m, struct lm_str text, struct lm_buf *buf)
 {
     struct lm_charsmap_walk walk = { .text = text };
     lm_buf_reset(buf);
-    while (lm_charsmap_next(m, &walk))
+    do {
+        if (walk.at == walk.end) {
+            walk.end = lm_charsmap_plain(m, text, walk.at);
+            lm_buf_add(buf, text.ptr + walk.at, walk.end - walk.at);
+            walk.at = walk.end;
+        }
+        if (!lm_charsmap_next(m, &walk))
+            break;
         lm_buf_add_str(buf, walk.made);
+    } while (true);
     return lm_buf_str(buf);
 }

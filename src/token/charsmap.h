@@ -18,6 +18,8 @@ struct lm_charsmap {
     size_t count;
     char *texts;   // [texts_len], the last is NUL
     size_t texts_len;
+    bool plain[256];   // ASCII characters that stay what they are before another one; not CR
+    bool alone[256];   // those that begin no longer key of ASCII characters either
 };
 
 /* A copy of the blob.  Every unit that can be reached is looked at: a trie with a value outside the blob, or
@@ -36,6 +38,11 @@ struct lm_charsmap_walk {
     size_t at, end;                  // behind that part, and behind its grapheme
 };
 bool lm_charsmap_next(const struct lm_charsmap *m, struct lm_charsmap_walk *w);
+
+/* Behind plain characters from `at` on, which are graphemes by themselves. */
+size_t lm_charsmap_plain(const struct lm_charsmap *m, struct lm_str text, size_t at);
+/* The same for longest keys, up to a blank. */
+size_t lm_charsmap_alone(const struct lm_charsmap *m, struct lm_str text, size_t at);
 
 /* All of it, written into buf. */
 struct lm_str lm_charsmap_graphemes(const struct lm_charsmap *m, struct lm_str text, struct lm_buf *buf);

@@ -371,14 +371,10 @@ static enum lm_rc read_metaspace(struct reading *r, const json_t *c, struct lm_e
         return refuse_option(r, c, "replacement", err);
     if (!read_scheme(c, &scheme))
         return refuse_option(r, c, "prepend_scheme", err);
-    add_cut(r, LM_CUT_REPLACE)->content = blank;
-    if (scheme != LM_BLANK_NEVER) {
-        struct lm_chain_cut *prefix = add_cut(r, LM_CUT_PREFIX);
-        prefix->content = blank;
-        prefix->prefix = scheme;
-    }
-    if (flag(c, "split", true))
-        add_kind(r, LM_MATCH_TEXT, LM_CHAIN_MERGED_WITH_NEXT)->pattern.text = blank;
+    struct lm_chain_cut *cut = add_cut(r, LM_CUT_METASPACE);
+    cut->content = blank;
+    cut->prefix = scheme;
+    cut->split = flag(c, "split", true);
     return LM_OK;
 }
 
