@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/sys.h"
-#include "token/pretoken_impl.h"
 #include "token/pretoken_wide.h"
 #include "token/split.h"
 
@@ -19,8 +18,6 @@ INLINE size_t scan(const struct lm_grammar g, struct lm_str text, size_t *at, ui
     return count;
 }
 
-/* ---- the rows: to add a member of the family, a row, a scanner and a line in lm_grammars ---- */
-
 LM_GRAMMAR_SCANNERS
 
 const struct lm_grammar lm_grammars[LM_GRAMMAR_COUNT] = {
@@ -30,15 +27,71 @@ const struct lm_grammar lm_grammars[LM_GRAMMAR_COUNT] = {
     [LM_GRAMMAR_QWEN2] = { QWEN2, .scan = scan_qwen2 },
 };
 
+const struct lm_grammar lm_known[LM_KNOWN_COUNT] = {
+    [LM_KNOWN_O200K] = { O200K, .scan = scan_o200k },
+    [LM_KNOWN_TEKKEN] = { TEKKEN, .scan = scan_tekken },
+    [LM_KNOWN_DEEPSEEK] = { DEEPSEEK, .scan = scan_deepseek },
+};
+
+#define CASED(short, digits)                                                                                               \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" short "|[^"                \
+                                                                                                      "\\r"                \
+                                                                                                      "\\n"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "L}"                 \
+                                                                                                      "\\p{"               \
+                                                                                                      "N}]?"               \
+                                                                                                      "[\\p"               \
+                                                                                                      "{Lu}"               \
+                                                                                                      "\\p{"               \
+                                                                                                      "Lt}"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "Lm}"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "Lo}"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "M}]+"               \
+                                                                                                      "[\\p"               \
+                                                                                                      "{Ll}"               \
+                                                                                                      "\\p{"               \
+                                                                                                      "Lm}"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "Lo}"                \
+                                                                                                      "\\p{"               \
+                                                                                                      "M}]"                \
+                                                                                                      "*" short "|" digits \
+                                                                                                                "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define HAN_KANA "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+"
+#define APART                                                                                                \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"      \
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+const char *const lm_known_patterns[LM_KNOWN_COUNT][LM_KNOWN_STAGES_MAX + 1] = {
+    [LM_KNOWN_O200K] = { CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}") },
+    [LM_KNOWN_TEKKEN] = { CASED("", "\\p{N}") },
+    [LM_KNOWN_DEEPSEEK] = { "\\p{N}{1,3}", HAN_KANA, APART },
+};
+
+#ifdef __x86_64__
+/* The place of a grammar in the tables of scanners; LM_SCANNERS: it is in none. */
+static size_t index_of(const struct lm_grammar *g)
+{
+    if (g >= lm_grammars && g < lm_grammars + LM_GRAMMAR_COUNT)
+        return (size_t)(g - lm_grammars);
+    return g >= lm_known && g < lm_known + LM_KNOWN_COUNT ? LM_GRAMMAR_COUNT + (size_t)(g - lm_known)
+                                                          : (size_t)LM_SCANNERS;
+}
+#endif
+
 /* The fastest scanner that this processor has for a grammar. */
 static lm_pretoken_scan_fn *scanner(const struct lm_grammar *g)
 {
 #ifdef __x86_64__
-    const bool is_row = g >= lm_grammars && g < lm_grammars + LM_GRAMMAR_COUNT;
-    if (is_row && lm_isa_has(LM_ISA_AVX512))
-        return lm_pretoken_avx512[g - lm_grammars];
-    if (is_row && lm_isa_has(LM_ISA_AVX2))
-        return lm_pretoken_avx2[g - lm_grammars];
+    const size_t index = index_of(g);
+    if (index < LM_SCANNERS && lm_isa_has(LM_ISA_AVX512))
+        return lm_pretoken_avx512[index];
+    if (index < LM_SCANNERS && lm_isa_has(LM_ISA_AVX2))
+        return lm_pretoken_avx2[index];
 #endif
     return g->scan;
 }

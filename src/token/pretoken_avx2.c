@@ -33,6 +33,10 @@ INLINE struct lm_window_masks classify(const uint8_t *s)
         .newline = bits(equal(a, '\n'), equal(b, '\n')) | bits(equal(a, '\r'), equal(b, '\r')),
         .quote = bits(equal(a, '\''), equal(b, '\'')),
         .wide = bits(a, b),
+        .upper = bits(at_most(a, 'A', 'Z'), at_most(b, 'A', 'Z')),
+        .slash = bits(equal(a, '/'), equal(b, '/')),
+        .control = bits(at_most(a, 0, 8), at_most(b, 0, 8)) | bits(at_most(a, 14, 31), at_most(b, 14, 31)) |
+                   bits(equal(a, 127), equal(b, 127)),
     };
 }
 
@@ -52,4 +56,4 @@ INLINE size_t scan(const struct lm_grammar g, struct lm_str text, size_t *at, ui
 
 LM_GRAMMAR_SCANNERS
 
-lm_pretoken_scan_fn *const lm_pretoken_avx2[LM_GRAMMAR_COUNT] = { LM_GRAMMAR_SCANNER_TABLE };
+lm_pretoken_scan_fn *const lm_pretoken_avx2[LM_SCANNERS] = { LM_GRAMMAR_SCANNER_TABLE };

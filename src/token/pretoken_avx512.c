@@ -29,6 +29,16 @@ INLINE uint64_t asian_letters(__m512i v)
     return (han | hangul | kana) & tail >> 1 & tail >> 2;
 }
 
+/* First bytes of U+4E00 to U+9FA5 and U+3040 to U+30FF. */
+INLINE uint64_t han_and_kana(__m512i v)
+{
+    const uint64_t tail = within(v, 0x80, 0xbf), kana = equal(v, 0xe3) & within(v, 0x81, 0x83) >> 1;
+    const uint64_t last =
+        equal(v, 0xe9) & (within(v, 0xbf, 0xbf) | (equal(v, 0xbe) & within(v, 0xa6, 0xbf) >> 1)) >> 1;
+    const uint64_t han = (within(v, 0xe5, 0xe9) & ~last) | (equal(v, 0xe4) & within(v, 0xb8, 0xbf) >> 1);
+    return (han | kana) & tail >> 1 & tail >> 2;
+}
+
 INLINE struct lm_window_masks classify(const uint8_t *s)
 {
     const __m512i v = _mm512_loadu_si512(s);
@@ -47,7 +57,11 @@ INLINE struct lm_window_masks classify(const uint8_t *s)
                    _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\r')),
         .quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\'')),
         .wide = wide,
+        .upper = within(v, 'A', 'Z'),
+        .slash = equal(v, '/'),
+        .control = within(v, 0, 8) | within(v, 14, 31) | equal(v, 127),
         .letters3 = wide ? asian_letters(v) : 0,
+        .hard3 = wide ? asian_letters(v) & han_and_kana(v) : 0,
     };
 }
 
@@ -73,4 +87,4 @@ INLINE size_t scan(const struct lm_grammar g, struct lm_str text, size_t *at, ui
 
 LM_GRAMMAR_SCANNERS
 
-lm_pretoken_scan_fn *const lm_pretoken_avx512[LM_GRAMMAR_COUNT] = { LM_GRAMMAR_SCANNER_TABLE };
+lm_pretoken_scan_fn *const lm_pretoken_avx512[LM_SCANNERS] = { LM_GRAMMAR_SCANNER_TABLE };

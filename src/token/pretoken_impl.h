@@ -179,7 +179,7 @@ INLINE size_t other_end(const struct lm_grammar g, const uint8_t *s, size_t at, 
     return end;
 }
 
-INLINE size_t piece_end(const struct lm_grammar g, const uint8_t *s, size_t at, size_t len)
+INLINE size_t words_end(const struct lm_grammar g, const uint8_t *s, size_t at, size_t len)
 {
     const struct glyph first = glyph_at(s, at, len);
     switch (first.class) {
@@ -194,36 +194,5 @@ INLINE size_t piece_end(const struct lm_grammar g, const uint8_t *s, size_t at, 
     }
     return other_end(g, s, at, len, first.len);
 }
-
-/* ---- the rows: to add a member of the family, a row, a scanner and a line in lm_grammars ---- */
-
-#define CL100K(digits)                                                                                       \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                     \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-#define GPT2 .name = "gpt2"
-#define SMOLLM .name = "smollm", .digits_apart = true
-#define LLAMA3                                                                                               \
-    .name = "llama3", .pattern = CL100K("\\p{N}{1,3}"), .contractions = LM_CONTRACT_ANY_CASE,                \
-    .prefix = LM_PREFIX_ANY, .number_max = 3, .newlines = true
-#define QWEN2                                                                                                \
-    .name = "qwen2", .pattern = CL100K("\\p{N}"), .nfc = true, .contractions = LM_CONTRACT_ANY_CASE,         \
-    .prefix = LM_PREFIX_ANY, .number_max = 1, .newlines = true
-
-/* One scanner a row, in any file with an inline function `scan`: the row is a constant there, so that each
- * becomes its own code. */
-#define LM_GRAMMAR_SCANNER(name, row)                                                                        \
-    static size_t scan_##name(struct lm_str text, size_t *at, uint32_t *ret_ends, size_t ends_max)           \
-    {                                                                                                        \
-        return scan((struct lm_grammar){ row }, text, at, ret_ends, ends_max);                               \
-    }
-#define LM_GRAMMAR_SCANNERS                                                                                  \
-    LM_GRAMMAR_SCANNER(gpt2, GPT2)                                                                           \
-    LM_GRAMMAR_SCANNER(llama3, LLAMA3)                                                                       \
-    LM_GRAMMAR_SCANNER(smollm, SMOLLM)                                                                       \
-    LM_GRAMMAR_SCANNER(qwen2, QWEN2)
-#define LM_GRAMMAR_SCANNER_TABLE                                                                             \
-    [LM_GRAMMAR_GPT2] = scan_gpt2, [LM_GRAMMAR_LLAMA3] = scan_llama3, [LM_GRAMMAR_SMOLLM] = scan_smollm,     \
-    [LM_GRAMMAR_QWEN2] = scan_qwen2
 
 #endif

@@ -8,20 +8,7 @@
  * blank, and far enough from the end, is where the next window begins.  A piece that fills a window is cut by
  * the definition (pretoken_impl.h). */
 
-#include "token/pretoken_impl.h"
-
-enum { LM_WINDOW = 64, LM_WINDOW_TRUSTED = 60 };   // bits above depend on what is behind the window
-
-/* The classes of the ASCII characters of a window. */
-struct lm_window_masks {
-    uint64_t letter, number, space, blank, newline, quote, wide;   // wide: bytes of longer characters
-    uint64_t letters3;   // first bytes of letters of three bytes, as far as masks tell; the rest is painted
-};
-
-struct lm_window {
-    struct lm_window_masks m;            // of all characters
-    uint64_t two, three, four, inside;   // first bytes by length; bytes that are not the first
-};
+#include "token/pretoken_wide_kinds.h"
 
 /* Gives the bytes of longer characters their classes; a character cut by the end of the window gets the class
  * of a byte that is not UTF-8, which is not used. */
@@ -46,49 +33,6 @@ static inline void window_paint(struct lm_window *w, const uint8_t *s)
     }
 }
 
-/* From the last byte of characters to the first. */
-INLINE uint64_t window_firsts(const struct lm_window *w, uint64_t lasts)
-{
-    return (lasts & ~w->m.wide) | (lasts >> 1 & w->two) | (lasts >> 2 & w->three) | (lasts >> 3 & w->four) |
-           (lasts & w->m.wide & ~w->inside & ~(w->two | w->three | w->four));
-}
-
-/* From the first byte of characters to the byte behind them. */
-INLINE uint64_t window_behind(const struct lm_window *w, uint64_t firsts)
-{
-    const uint64_t longer = w->two | w->three | w->four;
-    return (firsts & ~longer) << 1 | (firsts & w->two) << 2 | (firsts & w->three) << 3 |
-           (firsts & w->four) << 4;
-}
-
-/* The runs of `in` that start at a bit of `seeds`, each the first of its run. */
-INLINE uint64_t window_runs(uint64_t in, uint64_t seeds)
-{
-    return in & ~(in + seeds);
-}
-
-/* Every character of numbers, or every third of a run of them. */
-INLINE uint64_t window_numbers(const struct lm_grammar g, const struct lm_window *w)
-{
-    const uint64_t n = w->m.number;
-    if (g.number_max != 3)
-        return n & ~w->inside;
-    uint64_t starts = n & ~(n << 1);
-    if (!(n & w->m.wide)) {
-        const uint64_t fourth = n & n << 1 & n << 2 & n << 3;
-        for (uint64_t next = starts << 3 & fourth; next; next = next << 3 & fourth)
-            starts |= next;
-        return starts;
-    }
-    size_t in_run = 0;
-    for (uint64_t rest = n & ~w->inside; rest; rest &= rest - 1, in_run++) {
-        const uint64_t bit = rest & -rest;
-        in_run = starts & bit ? 0 : in_run;
-        starts |= in_run % 3 == 0 ? bit : 0;
-    }
-    return starts;
-}
-
 /* Piece starts of the grammars whose words take U+0020 before them and nothing else (GPT-2). */
 INLINE uint64_t window_starts_plain(const struct lm_grammar g, const struct lm_window *w)
 {
@@ -104,22 +48,6 @@ INLINE uint64_t window_starts_plain(const struct lm_grammar g, const struct lm_w
     return starts | (blank & ~(blank << 1)) | window_firsts(w, before);
 }
 
-/* Blanks in a grammar with newlines: those behind punctuation belong to it, then all up to the last newline
- * of the run, then all but the last blank. */
-INLINE uint64_t window_starts_blank(const struct lm_window *w, uint64_t other)
-{
-    const uint64_t blank = w->m.blank, newline = w->m.newline, still = blank & ~newline;
-    const uint64_t taken = window_runs(newline, newline & other << 1);
-    const uint64_t first = (blank & ~(blank << 1) & ~taken) | (still & taken << 1);
-    uint64_t behind = still & newline << 1;   // a newline: starts a piece unless another newline follows
-    const uint64_t groups = still & ~(still << 1);
-    for (uint64_t ends = (still + groups) & ~still & newline; ends; ends &= ends - 1) {
-        const uint64_t below = groups & ((ends & -ends) - 1);
-        behind &= ~((uint64_t)1 << (63 - __builtin_clzll(below)));
-    }
-    return first | behind | window_firsts(w, still & ~(blank >> 1));
-}
-
 /* Piece starts of the grammars whose words take any one character before them (cl100k). */
 INLINE uint64_t window_starts_prefixed(const struct lm_grammar g, const struct lm_window *w)
 {
@@ -127,7 +55,7 @@ INLINE uint64_t window_starts_prefixed(const struct lm_grammar g, const struct l
     const uint64_t other_starts = other & ~(other << 1) & ~(w->m.space << 1);
     const uint64_t prefixed = window_behind(w, other_starts) | (blank & ~w->m.newline) << 1;
     return (letter & ~(letter << 1) & ~prefixed) | other_starts | window_numbers(g, w) |
-           window_starts_blank(w, other);
+           window_starts_blank(w, window_runs(w->m.newline, w->m.newline & other << 1), 0);
 }
 
 /* An apostrophe that starts a piece may be the start of a contraction. */
@@ -148,12 +76,19 @@ INLINE uint64_t window_contractions(const struct lm_grammar g, const struct lm_w
 INLINE uint64_t window_starts(const struct lm_grammar g, struct lm_window_masks masks, const uint8_t *s)
 {
     struct lm_window w = { .m = masks };
-    if (masks.wide)
-        window_paint(&w, s);
-    const uint64_t starts =
-        g.prefix == LM_PREFIX_SPACE ? window_starts_plain(g, &w) : window_starts_prefixed(g, &w);
-    const uint64_t cut = window_contractions(g, &w, s, (starts & ~w.inside) | 1);
-    const uint64_t next = cut & ~w.m.blank & (((uint64_t)2 << LM_WINDOW_TRUSTED) - 2);
+    size_t limit = LM_WINDOW;
+    uint64_t cut;
+    if (g.cuts != LM_CUTS_WORDS) {
+        cut = window_starts_kinds(g, masks, s, &w, &limit);
+        cut = (cut & ~w.inside) | 1;
+    } else {
+        if (masks.wide)
+            window_paint(&w, s);
+        const uint64_t starts =
+            g.prefix == LM_PREFIX_SPACE ? window_starts_plain(g, &w) : window_starts_prefixed(g, &w);
+        cut = window_contractions(g, &w, s, (starts & ~w.inside) | 1);
+    }
+    const uint64_t next = cut & ~w.m.blank & (((uint64_t)2 << LM_WINDOW_TRUSTED) - 2) & bits_below(limit);
     return next ? cut & (UINT64_MAX >> __builtin_clzll(next)) & ~(uint64_t)1 : 0;
 }
 
@@ -187,8 +122,8 @@ INLINE size_t window_scan(const struct lm_grammar g, struct lm_str text, size_t 
 
 typedef size_t lm_pretoken_scan_fn(struct lm_str text, size_t *at, uint32_t *ret_ends, size_t ends_max);
 
-/* By grammar, as lm_grammars. */
-extern lm_pretoken_scan_fn *const lm_pretoken_avx512[LM_GRAMMAR_COUNT];
-extern lm_pretoken_scan_fn *const lm_pretoken_avx2[LM_GRAMMAR_COUNT];
+/* By grammar: lm_grammars, then lm_known. */
+extern lm_pretoken_scan_fn *const lm_pretoken_avx512[LM_SCANNERS];
+extern lm_pretoken_scan_fn *const lm_pretoken_avx2[LM_SCANNERS];
 
 #endif

@@ -28,4 +28,25 @@ static inline enum lm_uclass lm_unicode_class(uint32_t cp)   // cp <= 0x10ffff
     return (enum lm_uclass)(four >> (2 * (cp & 3)) & 3);
 }
 
+/* The same, finer, for patterns that tell cases, marks and signs apart. */
+enum lm_ukind {
+    LM_UKIND_REST,    // none of these: control characters, formats, what is not assigned
+    LM_UKIND_UPPER,   // Lu, Lt
+    LM_UKIND_LOWER,   // Ll
+    LM_UKIND_BOTH,    // Lm, Lo: letters without case
+    LM_UKIND_MARK,
+    LM_UKIND_NUMBER,
+    LM_UKIND_SPACE,
+    LM_UKIND_SIGN,   // P, S
+};
+
+extern const uint8_t lm_unicode_kind_index[0x110000 / 128];   // block of 128 code points
+extern const uint8_t lm_unicode_kind_blocks[][64];            // two kinds a byte
+
+static inline enum lm_ukind lm_unicode_kind(uint32_t cp)   // cp <= 0x10ffff
+{
+    const uint8_t two = lm_unicode_kind_blocks[lm_unicode_kind_index[cp >> 7]][(cp & 127) >> 1];
+    return (enum lm_ukind)(two >> (4 * (cp & 1)) & 15);
+}
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "token/pretoken_wide.h"
+#include "token/split.h"
 #include "token/unicode.h"
 
 static const char gpt2_pattern[] =
@@ -112,13 +113,14 @@ static void check_wide(lm_pretoken_scan_fn *const *scanners, struct lm_str text,
 {
     enum { ENDS = 4096 };
     static uint32_t want[ENDS], got[ENDS];
-    for (size_t g = 0; g < LM_GRAMMAR_COUNT; g++) {
+    for (size_t i = 0; i < LM_SCANNERS; i++) {
+        const struct lm_grammar *g = i < LM_GRAMMAR_COUNT ? &lm_grammars[i] : &lm_known[i - LM_GRAMMAR_COUNT];
         size_t want_at = 0, got_at = 0, found = 0, count;
-        const size_t pieces = lm_grammars[g].scan(text, &want_at, want, ENDS);
-        while ((count = scanners[g](text, &got_at, got + found, batch)) > 0)
+        const size_t pieces = g->scan(text, &want_at, want, ENDS);
+        while ((count = scanners[i](text, &got_at, got + found, batch)) > 0)
             found += count;
         if (found != pieces || memcmp(got, want, pieces * sizeof(*want)) != 0)
-            fail_msg("%s: windows cut '%s' differently", lm_grammars[g].name, text.ptr);
+            fail_msg("%s: windows cut '%s' differently", g->name, text.ptr);
     }
 }
 
@@ -140,6 +142,135 @@ static void windows_cut_like_the_definition(void **state)
 #endif
     }
     lm_buf_release(&text);
+}
+
+/* Characters that the finer grammars tell apart, side by side; more letters than anything else. */
+static void kinds_text(struct lm_rng *rng, size_t chars_max, struct lm_buf *ret)
+{
+    static const char *const words[] = { "a",
+                                         "e",
+                                         "s",
+                                         "ll",
+                                         "A",
+                                         "S",
+                                         "RE",
+                                         "\xc3\xa9",
+                                         "\xc3\x89",
+                                         "\xc7\x85",
+                                         "\xca\xb0",
+                                         "\xc2\xaa",
+                                         "\xe4\xb8\xad",
+                                         "\xe3\x81\x82",
+                                         "\xed\x95\x9c" };
+    static const char *const rest[] = { "'",
+                                        "'s",
+                                        "'S",
+                                        "'ll",
+                                        "'RE",
+                                        "'\xc5\xbf",
+                                        "1",
+                                        "22",
+                                        "\xc2\xb2",
+                                        " ",
+                                        " ",
+                                        "  ",
+                                        "\n",
+                                        "\r\n",
+                                        "\t",
+                                        "\xc2\xa0",
+                                        "\xe3\x80\x80",
+                                        "/",
+                                        "/",
+                                        ".",
+                                        "(",
+                                        "$",
+                                        "!?",
+                                        "\xe2\x80\x9c",
+                                        "\xe3\x80\x82",
+                                        "\xcc\x81",
+                                        "\xe0\xa5\x87",
+                                        "\xe3\x82\x99",
+                                        "\xe3\x83\xbb",
+                                        "\xe3\x83\xbc",
+                                        "\xe9\xbe\xa5",
+                                        "\xe9\xbe\xa6",
+                                        "\xe3\x84\x80",
+                                        "\xe2\x80\x8b",
+                                        "\x01",
+                                        "\x7f",
+                                        "\xff",
+                                        "\xe4\xb8",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xef\xb8\x8f",
+                                        "\xf0\x90\x90\x80",
+                                        "\xf0\xa0\x80\x80",
+                                        "\xed\xa0\x80" };
+    lm_buf_reset(ret);
+    const size_t chars = lm_rng_below(rng, chars_max + 1), often = lm_rng_below(rng, 8);
+    for (size_t i = 0; i < chars; i++)
+        lm_buf_puts(ret, lm_rng_below(rng, 8) < often
+                             ? words[lm_rng_below(rng, sizeof(words) / sizeof(words[0]))]
+                             : rest[lm_rng_below(rng, sizeof(rest) / sizeof(rest[0]))]);
+    lm_buf_add(ret, "", 0);
+}
+
+/* Every path through a known grammar, against the automata of its patterns. */
+static void known_grammars_cut_like_their_patterns(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 8000, CHARS = 300, ENDS = 4096 };
+    static uint32_t want[ENDS], got[ENDS];
+    struct lm_buf text = { 0 };
+    for (size_t k = 0; k < LM_KNOWN_COUNT; k++) {
+        struct lm_split *split = lm_zalloc(1, sizeof(*split));
+        struct lm_rng rng = lm_rng_make(13, k);
+        for (; lm_known_patterns[k][split->count]; split->count++)
+            assert_int_equal(lm_split_compile(lm_str(lm_known_patterns[k][split->count]),
+                                              &split->stages[split->count].dfa, NULL),
+                             LM_OK);
+        for (size_t round = 0; round < ROUNDS; round++) {
+            kinds_text(&rng, round % 4 ? 12 : CHARS, &text);
+            const struct lm_str s = lm_buf_str(&text);
+            size_t at = 0, from = 0, found = 0, batch;
+            const size_t pieces = lm_split_scan(split, s, &at, want, ENDS);
+            assert_int_equal(at, s.len);
+            while ((batch = lm_known[k].scan(s, &from, got + found, 1 + lm_rng_below(&rng, 90))) > 0)
+                found += batch;
+            if (found != pieces || memcmp(got, want, pieces * sizeof(*want)) != 0)
+                fail_msg("%s: '%s' is cut differently", lm_known[k].name, s.ptr);
+#ifdef __x86_64__
+            const size_t most = round % 3 ? ENDS : 1 + lm_rng_below(&rng, 100);
+            if (lm_isa_has(LM_ISA_AVX512))
+                check_wide(lm_pretoken_avx512, s, most);
+            if (lm_isa_has(LM_ISA_AVX2))
+                check_wide(lm_pretoken_avx2, s, most);
+#endif
+        }
+        lm_split_free(split);
+    }
+    lm_buf_release(&text);
+}
+
+static void kinds_are_those_of_the_patterns(void **state)
+{
+    (void)state;
+    static const char *const sets[] = { [LM_UKIND_UPPER] = "[\\p{Lu}\\p{Lt}]", [LM_UKIND_LOWER] = "\\p{Ll}",
+                                        [LM_UKIND_BOTH] = "[\\p{Lm}\\p{Lo}]",  [LM_UKIND_MARK] = "\\p{M}",
+                                        [LM_UKIND_NUMBER] = "\\p{N}",          [LM_UKIND_SPACE] = "\\s",
+                                        [LM_UKIND_SIGN] = "[\\p{P}\\p{S}]" };
+    for (size_t kind = LM_UKIND_UPPER; kind <= LM_UKIND_SIGN; kind++) {
+        struct lm_split_dfa dfa;
+        assert_int_equal(lm_split_compile(lm_str(sets[kind]), &dfa, NULL), LM_OK);
+        for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
+            const uint8_t symbol = cp < 128 ? dfa.ascii[cp] : dfa.pages[dfa.page[cp >> 8]][cp & 255];
+            const bool in = dfa.next[dfa.symbols + symbol] >> 1 != 0;
+            const bool surrogate = cp >= 0xd800 && cp < 0xe000;   // in no text
+            if (!surrogate && in != (lm_unicode_kind(cp) == kind))
+                fail_msg("U+%04X is of kind %d and %s%s", cp, lm_unicode_kind(cp), in ? "" : "not ",
+                         sets[kind]);
+        }
+        lm_split_release(&dfa);
+    }
 }
 
 static void bytes_that_are_not_utf8_count_as_single_characters(void **state)
@@ -186,6 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_grammar_cuts_like_its_expression),
         cmocka_unit_test(windows_cut_like_the_definition),
+        cmocka_unit_test(known_grammars_cut_like_their_patterns),
+        cmocka_unit_test(kinds_are_those_of_the_patterns),
         cmocka_unit_test(bytes_that_are_not_utf8_count_as_single_characters),
         cmocka_unit_test(classes_are_those_of_unicode_16),
     };
