@@ -37,6 +37,7 @@ struct lm_token_load {
     bool *made;              // [vocab.size] some merge makes the token
     json_t *unknown;         // unk_token of the model; NULL or null when it has none
     uint32_t byte_id[256];   // of <0x00>.., LM_TOKEN_NONE: not there; LM_FAMILY_PIECES and chains
+    bool cls_is_first;       // a post-processor has put a token before the text
     bool chain;              // whatever it is, as a chain: load_chain.h
     double *scores;          // [scored] of a Unigram model
     size_t scored, scores_cap;

@@ -52,9 +52,16 @@ static enum lm_rc read_template(struct lm_token_load *l, const json_t *p, struct
 
 static enum lm_rc read_offsets(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
-    (void)err;
-    l->t->trim_offsets = !json_is_false(json_object_get(p, "trim_offsets"));
-    l->t->trim_keeps_one = !json_is_false(json_object_get(p, "add_prefix_space"));
+    struct lm_tokenizer *t = l->t;
+    const bool keeps = !json_is_false(json_object_get(p, "add_prefix_space"));
+    if (json_is_false(json_object_get(p, "trim_offsets")))
+        return LM_OK;
+    if (t->trim_count == LM_TRIMS_MAX)
+        return lm_fail(err, LM_ELIMIT, "%s: post_processor: more than %d components trim offsets", l->name,
+                       LM_TRIMS_MAX);
+    t->trims[t->trim_count++] = !keeps            ? LM_TRIM_ALL
+                                : l->cls_is_first ? LM_TRIM_BUT_START
+                                                  : LM_TRIM_BUT_FIRST;
     return LM_OK;
 }
 
@@ -62,6 +69,7 @@ static enum lm_rc read_offsets(struct lm_token_load *l, const json_t *p, struct 
 static enum lm_rc read_pair(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
     struct lm_around *around = &l->t->around;
+    l->cls_is_first = true;   // a template's tokens stay apart from the text
     LM_TRY(
         add_id(l, json_array_get(json_object_get(p, "cls"), 1), around->before, &around->before_count, err));
     return add_id(l, json_array_get(json_object_get(p, "sep"), 1), around->after, &around->after_count, err);
@@ -77,19 +85,31 @@ static enum lm_rc read_roberta(struct lm_token_load *l, const json_t *p, struct 
 static const struct {
     const char *type;
     enum lm_rc (*read)(struct lm_token_load *l, const json_t *p, struct lm_err *err);
+    bool adds;   // tokens around a text
 } processors[] = {
-    { "ByteLevel", read_offsets },
-    { "TemplateProcessing", read_template },
-    { "BertProcessing", read_pair },
-    { "RobertaProcessing", read_roberta },
+    { "ByteLevel", read_offsets, false },
+    { "TemplateProcessing", read_template, true },
+    { "BertProcessing", read_pair, true },
+    { "RobertaProcessing", read_roberta, true },
 };
 
 static enum lm_rc read_one(struct lm_token_load *l, const json_t *p, struct lm_err *err)
 {
-    for (size_t i = 0; i < sizeof(processors) / sizeof(processors[0]); i++)
-        if (lm_load_is(p, processors[i].type))
-            return processors[i].read(l, p, err);
-    return lm_load_refuse(l, "post_processor", p, err);
+    const struct lm_around *around = &l->t->around;
+    const size_t before = around->before_count + around->after_count;
+    size_t i = 0;
+    while (i < sizeof(processors) / sizeof(processors[0]) && !lm_load_is(p, processors[i].type))
+        i++;
+    if (i == sizeof(processors) / sizeof(processors[0]))
+        return lm_load_refuse(l, "post_processor", p, err);
+    LM_TRY(processors[i].read(l, p, err));
+    if (before > 0 && processors[i].adds)
+        return lm_fail(
+            err, LM_EFORMAT,
+            "%s: post_processor Sequence: '%s' adds tokens to those that another component has added, "
+            "which is not supported",
+            l->name, processors[i].type);
+    return LM_OK;
 }
 
 enum lm_rc lm_load_post_processor(struct lm_token_load *l, struct lm_str json, struct lm_err *err)

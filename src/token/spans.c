@@ -133,11 +133,13 @@ static size_t backwards(struct lm_str text, size_t at, size_t characters)
 
 /* Blanks at the ends of a token are not in its range.  Where a text starts, a single blank may have been put
  * there and stays, as Hugging Face takes it. */
-static struct lm_span trimmed(const struct lm_span_work *w, struct lm_span s, struct lm_str token)
+static struct lm_span trimmed(const struct lm_span_work *w, enum lm_trim trim, struct lm_span s,
+                              struct lm_str token)
 {
     size_t leading = blanks_at(token, false);
     const size_t trailing = blanks_at(token, true);
-    if (leading == 1 && w->t->trim_keeps_one && (w->out->len == w->before || s.start == 0))
+    const bool first = trim == LM_TRIM_BUT_FIRST && w->out->len == w->before;
+    if (leading == 1 && (first || (trim != LM_TRIM_ALL && s.start == 0)))
         leading = 0;
     const size_t start = forwards(w->text, s.start, leading), end = backwards(w->text, s.end, trailing);
     s.start = start < s.end ? start : s.end;
@@ -152,10 +154,11 @@ static void put(struct lm_span_work *w, size_t start, size_t end, struct lm_str 
 {
     struct lm_spans *out = w->out;
     LM_ASSERT(start <= end && end <= w->text.len);
-    const struct lm_span s = { start, end };
+    struct lm_span s = { start, end };
     lm_grow(&out->items, &out->cap, out->len + 1, sizeof(*out->items));
-    out->items[out->len] = w->t->trim_offsets ? trimmed(w, s, token) : s;
-    out->len++;
+    for (size_t i = 0; i < w->t->trim_count; i++)
+        s = trimmed(w, w->t->trims[i], s, token);
+    out->items[out->len++] = s;
 }
 
 void lm_spans_put(struct lm_span_work *w, size_t start, size_t end)
@@ -234,7 +237,7 @@ static bool is_blank_byte(const struct lm_tokenizer *t, uint32_t id, struct lm_s
 static struct lm_str spelling(const struct lm_tokenizer *t, uint32_t id, struct lm_buf *buf)
 {
     lm_buf_reset(buf);
-    if (t->trim_offsets && t->family == LM_FAMILY_BYTES)
+    if (t->trim_count > 0 && t->family == LM_FAMILY_BYTES)
         lm_bytes_to_text(lm_vocab_bytes(&t->vocab, id), buf);
     return lm_buf_str(buf);
 }

@@ -90,6 +90,14 @@ struct lm_around {
     size_t before_count, after_count;
 };
 
+/* Which single blank at the start of a token stays in its range: it may have been put there. */
+enum lm_trim {
+    LM_TRIM_ALL,         // none
+    LM_TRIM_BUT_FIRST,   // that of the first token, and where a text starts
+    LM_TRIM_BUT_START,   // where a text starts: another token is the first by then
+};
+enum { LM_TRIMS_MAX = 4 };
+
 /* What conversations are written with: chat_setup.c. */
 struct lm_chat {
     struct lm_template *template;   // NULL: there is none, or
@@ -115,8 +123,9 @@ struct lm_tokenizer {
     enum lm_normal_form form;   // to this form
     bool ignore_merges;         // a piece that is a token is that token, whatever the merges say
     bool bytes_missing;         // some byte is no token
-    bool trim_offsets;          // the blanks at the ends of a token are not in its range; but
-    bool trim_keeps_one;        // those of the first stay
+    enum lm_trim
+        trims[LM_TRIMS_MAX];   // what takes blanks at the ends of tokens out of their ranges, in turn
+    size_t trim_count;
     struct lm_around around;
     uint32_t roles[LM_ROLE_COUNT];                // LM_TOKEN_NONE: nobody said
     uint32_t end_of_text, turn_start, turn_end;   // LM_TOKEN_NONE: not in the vocabulary

@@ -23,7 +23,7 @@ count = int(rest[0]) if rest else 300
 rng = random.Random(int(rest[1]) if len(rest) > 1 else 1)
 os.makedirs(work, exist_ok=True)
 BLANK = "\u2581"
-REFUSED = ("matches where there is nothing", "is not a token of the vocabulary")   # patterns, options by chance
+REFUSED = ("matches where there is nothing", "that another component has added", "is not a token of the vocabulary")   # patterns, options by chance
 
 english = ("the quick brown fox jumps over the lazy dog and runs away from it, don't you see? It's 12345 o'clock! "
            "Caf\u00e9 na\u00efve \u00c5ngstr\u00f6m \u0130stanbul STRASSE stra\u00dfe \u4e2d\u6587\u5b57\u7b26 \u304b\u306a\u30ab\u30bf\u30ab\u30ca\u30fc "
@@ -167,6 +167,32 @@ def added(model):
             {name: flag(text, name) for name in ("single_word", "lstrip", "rstrip", "normalized")} for text, i in sorted(rows, key=lambda r: r[1])]
 
 
+def template(tokens):
+    used = rng.sample(tokens, min(len(tokens), rng.randint(1, 3)))
+
+    def around(sequences):
+        items = [{"Sequence": {"id": s, "type_id": i}} for i, s in enumerate(sequences)]
+        for _ in range(rng.randint(0, 3)):
+            items.insert(rng.randint(0, len(items)), {"SpecialToken": {"id": rng.choice(used)[0], "type_id": 0}})
+        return items
+
+    return {"type": "TemplateProcessing", "single": around("A"), "pair": around("AB"),
+            "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for t, i in used}}
+
+
+def post_processor(added_tokens):
+    """One or several, whose tokens are of the file."""
+    tokens = [(t["content"], t["id"]) for t in added_tokens]
+    table = {
+        "ByteLevel": PRE["ByteLevel"], "TemplateProcessing": lambda: template(tokens),
+        "BertProcessing": lambda: {"sep": rng.choice(tokens), "cls": rng.choice(tokens)},
+        "RobertaProcessing": lambda: {"sep": rng.choice(tokens), "cls": rng.choice(tokens), "trim_offsets": flip(), "add_prefix_space": flip()},
+    }
+    made = components(table, "processors", 3)
+    several = made and sum(p["type"] != "ByteLevel" for p in made.get("processors", [])) > 1   # loom refuses most of these
+    return post_processor(added_tokens) if several and rng.random() < 0.9 else made
+
+
 def configuration(all_models):
     model = dict(rng.choice(all_models))
     if model["type"] == "BPE":
@@ -176,9 +202,10 @@ def configuration(all_models):
     pre_tokenizer = components(PRE, "pretokenizers", 3)
     if normalizer:   # then several pieces may start where the text does
         pre_tokenizer = json.loads(json.dumps(pre_tokenizer).replace('"first"', '"always"'))
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added(model),
+    tokens = added(model)
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
             "normalizer": normalizer, "pre_tokenizer": pre_tokenizer,
-            "post_processor": {"type": "ByteLevel"} | PRE["ByteLevel"]() if rng.random() < 0.3 else None, "decoder": components(DECODE, "decoders", 4), "model": model}
+            "post_processor": post_processor(tokens), "decoder": components(DECODE, "decoders", 4), "model": model}
 
 
 def peer_of(config):
@@ -199,9 +226,8 @@ def in_bytes(text, offsets):
     return [[at[min(start, len(text))], at[min(end, len(text))]] for start, end in offsets]
 
 
-def run(action, path, lines):
-    done = subprocess.run([program, "tokenizer", action, f"--tokenizer={path}", "--lines", "--allow-special", "--quiet"]
-                          + ["--offsets"] * (action == "encode"),
+def run(action, path, lines, *flags):
+    done = subprocess.run([program, "tokenizer", action, f"--tokenizer={path}", "--lines", "--allow-special", "--quiet", *flags],
                           capture_output=True, encoding="utf-8", errors="surrogateescape", input="".join(line + "\n" for line in lines))
     return done.returncode, done.stdout.split("\n")[:-1], done.stderr.strip()
 
@@ -217,9 +243,9 @@ for number in range(count):
     if not peer:
         left_out += 1
         continue
-    texts = [random_text() for _ in range(20)]
+    texts, around = [random_text() for _ in range(20)], flip()
     try:
-        encodings = [peer.encode(text, add_special_tokens=False) for text in texts]
+        encodings = [peer.encode(text, add_special_tokens=around) for text in texts]
         ids = [e.ids for e in encodings]
         spans = [in_bytes(text, e.offsets) for text, e in zip(texts, encodings)]
         backs = [peer.decode(i, skip_special_tokens=False) for i in ids]
@@ -228,8 +254,8 @@ for number in range(count):
         continue
     with open(path, "w") as file:
         json.dump(config, file)
-    status, lines, said = run("encode", path, map(json.dumps, texts))
-    brief = {k: v for k, v in config.items() if k in ("normalizer", "pre_tokenizer", "post_processor", "decoder")} | {"model": config["model"]["type"], "n": number}
+    status, lines, said = run("encode", path, map(json.dumps, texts), "--offsets", *["--with-specials"] * around)
+    brief = {k: v for k, v in config.items() if k in ("normalizer", "pre_tokenizer", "post_processor", "decoder")} | {"specials": around, "model": config["model"]["type"], "n": number}
     if status:
         refused += 1
         if not any(words in said for words in REFUSED):

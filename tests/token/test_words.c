@@ -456,6 +456,11 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "\"type\":\"BertNormalizer\"", "\"type\":\"Lowerbound\"", "normalizer 'Lowerbound'" },
         { "\"type\":\"BertPreTokenizer\"", "\"type\":\"Whitepaper\"", "pre_tokenizer 'Whitepaper'" },
         { "\"type\":\"TemplateProcessing\"", "\"type\":\"Template\"", "post_processor 'Template'" },
+        { "\"post_processor\":",
+          "\"post_processor\":{\"type\":\"Sequence\",\"processors\":["
+          "{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]},"
+          "{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]}]},\"truncation\":",
+          "that another component has added" },
         { "\"SpecialToken\":{\"id\":\"[CLS]\"", "\"SpecialToken\":{\"id\":\"[XXX]\"", "item 0 of 'single'" },
         { "\"ids\":[3]", "\"ids\":[9999]", "id 9999 is not in the vocabulary" },
         { "\"decoder\":{\"type\":\"WordPiece\"", "\"decoder\":{\"type\":\"Megaspace\"",
