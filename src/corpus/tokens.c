@@ -174,7 +174,7 @@ static enum lm_rc run(struct build *b, const char *out_dir, struct lm_err *err)
     b->threads = lm_threads();
     b->encoders = lm_zalloc((size_t)b->threads, sizeof(struct lm_encoder *));
     for (int i = 0; i < b->threads; i++)
-        b->encoders[i] = lm_encoder_new(b->t);
+        b->encoders[i] = i == 0 ? lm_encoder_new(b->t) : lm_encoder_beside(b->encoders[0]);
     LM_TRY(encode_all(b, err));
     LM_TRY(commit_shards(b, err));
     return b->table ? lm_token_table_commit(b->table, err) : LM_OK;

@@ -14,13 +14,26 @@
 
 enum { LARGE = 1 << 20, BYTES_PER_ID = 2 };   // a text for which room is made beforehand, and how much
 
-struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
+static struct lm_encoder *encoder_of(const struct lm_tokenizer *t)
 {
     struct lm_encoder *e = lm_zalloc(1, sizeof(*e));
     e->t = t;
     e->plain.bpe.bpe = &t->bpe;
     e->plan = &e->plain;
+    return e;
+}
+
+struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t)
+{
+    struct lm_encoder *e = encoder_of(t);
     lm_cache_init(&e->cache);
+    return e;
+}
+
+struct lm_encoder *lm_encoder_beside(struct lm_encoder *other)
+{
+    struct lm_encoder *e = encoder_of(other->t);
+    lm_cache_join(&e->cache, &other->cache);
     return e;
 }
 

@@ -140,7 +140,7 @@ enum lm_rc lm_encode_files(const struct lm_tokenizer *t, const char *const *path
     w.parts = lm_zalloc(w.part_max, sizeof(*w.parts));
     w.encoders = lm_zalloc((size_t)w.threads, sizeof(struct lm_encoder *));
     for (int i = 0; i < w.threads; i++)
-        w.encoders[i] = lm_encoder_new(t);
+        w.encoders[i] = i == 0 ? lm_encoder_new(t) : lm_encoder_beside(w.encoders[0]);
     enum lm_rc rc = LM_OK;
     while (rc == LM_OK && (w.open || w.next < count)) {
         const enum lm_rc filled = fill(&w, err);   // what is before a fault is given out all the same

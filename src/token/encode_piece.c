@@ -95,8 +95,7 @@ static size_t encode_part(struct lm_encoder *e, struct lm_str part, bool readabl
     key.hi |= part_mark(part);
     const struct lm_cache_entry *hit = lm_cache_find(&e->cache, key, lm_cache_home(&e->cache, key), part);
     if (hit) {
-        memcpy(ids, hit->count <= LM_CACHE_INLINE_IDS ? hit->ids : e->cache.more + hit->ids[0],
-               hit->count * sizeof(*ids));
+        memcpy(ids, lm_cache_ids(&e->cache, hit), hit->count * sizeof(*ids));
         return hit->count;
     }
     return merge_ids(e, key, part, ids, bytes_to_ids(&e->t->bpe, part, ids));
@@ -240,6 +239,7 @@ static uint32_t *settle(struct lm_encoder *e, uint32_t *out)
 
 void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *ret)
 {
+    lm_cache_renew(&e->cache);
     lm_tokens_room(ret, ret->len + room_for(e->t, word.len));
     if (word.len == 0)
         return;
@@ -255,14 +255,8 @@ void lm_encode_word(struct lm_encoder *e, struct lm_str word, struct lm_tokens *
 static __attribute__((noinline)) uint32_t *emit_new(struct lm_encoder *e, size_t i, struct lm_str piece,
                                                     uint32_t *out)
 {
-    const size_t mask = e->cache.mask;
     out += encode_new(e, e->keys[i % RING], piece, out);
-    if (e->waiting_len > WAITING_MAX)
-        out = settle(e, out);
-    if (e->cache.mask != mask)   // grown: the homes of what comes next have moved
-        for (size_t k = 0; k < RING; k++)
-            e->homes[k] = lm_cache_home(&e->cache, e->keys[k]);
-    return out;
+    return e->waiting_len > WAITING_MAX ? settle(e, out) : out;
 }
 
 /* Appends the ids of piece `i` of the batch; the caller has made room. */
@@ -275,7 +269,7 @@ static inline __attribute__((always_inline)) uint32_t *emit(struct lm_encoder *e
         return out + hit->count;
     }
     if (hit) {
-        memcpy(out, e->cache.more + hit->ids[0], hit->count * sizeof(*out));
+        memcpy(out, e->cache.data + hit->ids[0], hit->count * sizeof(*out));
         return out + hit->count;
     }
     return emit_new(e, i, piece, out);
@@ -298,6 +292,7 @@ static inline __attribute__((always_inline)) size_t prepare(struct lm_encoder *e
 void lm_encode_ends(struct lm_encoder *e, struct lm_str text, size_t start, size_t count,
                     struct lm_tokens *ret)
 {
+    lm_cache_renew(&e->cache);
     const size_t room = room_for(e->t, e->ends[count - 1] - start) + count + LM_CACHE_INLINE_IDS;
     lm_tokens_room(ret, ret->len + room);
     uint32_t *out = ret->ids + ret->len;

@@ -66,6 +66,10 @@ struct lm_encoder;
 struct lm_encoder *lm_encoder_new(const struct lm_tokenizer *t);
 void lm_encoder_free(struct lm_encoder *e);
 
+/* An encoder of the same tokenizer for another thread: what one of them has learned, the other knows.  Each
+ * belongs to one thread, is freed on its own, and gives the ids that it would give alone. */
+struct lm_encoder *lm_encoder_beside(struct lm_encoder *other);
+
 /* Appends the ids of `text`.  allow_special: text that spells a special token becomes that token; otherwise
  * it stays ordinary text.  Invalid UTF-8 is encoded byte by byte (decode gives the same bytes back). */
 void lm_encode(struct lm_encoder *e, struct lm_str text, bool allow_special, struct lm_tokens *ret);

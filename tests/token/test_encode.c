@@ -9,6 +9,8 @@
 #include "token/plan.h"
 #include "token/words.h"
 
+#include <pthread.h>
+
 static const char *const names[] = {
     "gpt2", "llama3", "smollm", "qwen2", "several_ways", "metaspace", "bert"
 };
@@ -154,22 +156,28 @@ static void the_first_texts_give_the_same_ids(void **state)
     lm_buf_release(&back);
 }
 
-/* Some megabytes, so that texts are cut; between them small ones and empty ones. */
+/* Some megabytes, so that texts are cut; between them small ones and empty ones.  One says the same again and
+ * again, so that threads meet the same new words at the same time. */
 static void threads_give_the_same_ids(void **state)
 {
     (void)state;
-    enum { TEXTS = 5 };
-    static const size_t lens[TEXTS] = { 100, 3 << 20, 0, 1, 2 << 20 };
+    enum { TEXTS = 6, REPEATED = 200 << 10 };
+    static const size_t lens[TEXTS] = { 100, 1 << 20, 0, 1, 700 << 10, REPEATED };
     struct lm_rng rng = lm_rng_make(22, 0);
     struct lm_buf bufs[TEXTS] = { 0 }, part = { 0 };
     struct lm_str texts[TEXTS];
     for (size_t i = 0; i < TEXTS; i++) {
+        const size_t times = lens[i] == REPEATED ? 1 : 20;
         while (bufs[i].len < lens[i]) {
             hard_text(&rng, &part);
             lm_buf_puts(&part, " text with blanks ");
-            for (int k = 0; k < 20; k++)
+            for (size_t k = 0; k < times; k++)
                 lm_buf_add_str(&bufs[i], lm_buf_str(&part));
         }
+        lm_buf_reset(&part);
+        lm_buf_add_str(&part, lm_buf_str(&bufs[i]));
+        while (lens[i] == REPEATED && bufs[i].len < 6 * REPEATED)
+            lm_buf_add_str(&bufs[i], lm_buf_str(&part));
         texts[i] = lm_buf_str(&bufs[i]);
     }
     for (size_t n = 0; n < NAMES; n++) {
@@ -181,12 +189,15 @@ static void threads_give_the_same_ids(void **state)
             lm_encode(e, texts[i], false, &want);
             want_ends[i] = want.len;
         }
-        lm_threads_set(3);
-        lm_encode_batch(t, texts, TEXTS, false, &got, got_ends);
-        lm_threads_set(0);
-        assert_int_equal(got.len, want.len);
-        assert_memory_equal(got.ids, want.ids, want.len * sizeof(*got.ids));
-        assert_memory_equal(got_ends, want_ends, sizeof(got_ends));
+        for (int threads = 2; threads <= 5; threads += 3) {
+            got.len = 0;
+            lm_threads_set(threads);
+            lm_encode_batch(t, texts, TEXTS, false, &got, got_ends);
+            lm_threads_set(0);
+            assert_int_equal(got.len, want.len);
+            assert_memory_equal(got.ids, want.ids, want.len * sizeof(*got.ids));
+            assert_memory_equal(got_ends, want_ends, sizeof(got_ends));
+        }
         lm_tokens_release(&want);
         lm_tokens_release(&got);
         lm_encoder_free(e);
@@ -195,6 +206,55 @@ static void threads_give_the_same_ids(void **state)
     for (size_t i = 0; i < TEXTS; i++)
         lm_buf_release(&bufs[i]);
     lm_buf_release(&part);
+}
+
+/* Encoders side by side, each in a thread of its own, that learn from each other: small texts, so that tables
+ * start small and grow while they are used. */
+struct neighbour {
+    struct lm_encoder *encoder;
+    const struct lm_buf *texts;
+    struct lm_tokens ids;
+};
+enum { NEIGHBOURS = 3, NEIGHBOUR_TEXTS = 150 };
+
+static void *encode_beside(void *data)
+{
+    struct neighbour *n = data;
+    for (size_t i = 0; i < NEIGHBOUR_TEXTS; i++)
+        lm_encode(n->encoder, lm_buf_str(&n->texts[i]), false, &n->ids);
+    lm_encoder_free(n->encoder);
+    return NULL;
+}
+
+static void encoders_side_by_side_give_the_same_ids(void **state)
+{
+    (void)state;
+    struct lm_rng rng = lm_rng_make(25, 0);
+    struct lm_buf texts[NEIGHBOUR_TEXTS] = { 0 };
+    for (size_t i = 0; i < NEIGHBOUR_TEXTS; i++)
+        hard_text(&rng, &texts[i]);
+    for (size_t n = 0; n < NAMES; n++) {
+        struct lm_tokenizer *t = golden_tokenizer(names[n]);
+        struct neighbour alone = { lm_encoder_new(t), texts, { 0 } }, many[NEIGHBOURS];
+        pthread_t threads[NEIGHBOURS];
+        for (size_t i = 0; i < NEIGHBOURS; i++)
+            many[i] = (struct neighbour){ i ? lm_encoder_beside(many[0].encoder) : lm_encoder_new(t),
+                                          texts,
+                                          { 0 } };
+        for (size_t i = 0; i < NEIGHBOURS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, encode_beside, &many[i]), 0);
+        encode_beside(&alone);
+        for (size_t i = 0; i < NEIGHBOURS; i++) {
+            pthread_join(threads[i], NULL);
+            assert_int_equal(many[i].ids.len, alone.ids.len);
+            assert_memory_equal(many[i].ids.ids, alone.ids.ids, alone.ids.len * sizeof(*alone.ids.ids));
+            lm_tokens_release(&many[i].ids);
+        }
+        lm_tokens_release(&alone.ids);
+        lm_tokenizer_free(t);
+    }
+    for (size_t i = 0; i < NEIGHBOUR_TEXTS; i++)
+        lm_buf_release(&texts[i]);
 }
 
 static void decoding_adds_what_each_id_adds(void **state)
@@ -270,6 +330,7 @@ int main(void)
         cmocka_unit_test(ids_are_those_of_the_definition),
         cmocka_unit_test(the_first_texts_give_the_same_ids),
         cmocka_unit_test(threads_give_the_same_ids),
+        cmocka_unit_test(encoders_side_by_side_give_the_same_ids),
         cmocka_unit_test(segments_normalise_as_the_whole),
         cmocka_unit_test(decoding_adds_what_each_id_adds),
     };
