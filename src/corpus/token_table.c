@@ -18,9 +18,10 @@ struct lm_token_table {
     char *path, *part;
     struct lm_db *db;
     struct lm_db_rows *documents, *postings;   // statements to insert with
-    struct entry *entries, *sorted;            // by document, then token; by token, then document
+    struct entry *entries, *sorted;            // by document; by token, then document
     size_t entry_count, entry_cap, sorted_cap;
     uint32_t document_count;
+    uint32_t *counts;      // [vocabulary], in the document that is being added; else all 0
     uint64_t *frequency;   // [vocabulary]
     size_t *starts;        // [vocabulary + 1], for sorting
     struct lm_buf block;
@@ -148,6 +149,7 @@ enum lm_rc lm_token_table_new(const struct lm_tokenizer *t, const char *path, st
     table->t = t;
     table->path = lm_strdup(path);
     table->part = lm_buf_take(&part);
+    table->counts = lm_zalloc(lm_tokenizer_vocab_size(t), sizeof(*table->counts));
     table->frequency = lm_zalloc(lm_tokenizer_vocab_size(t), sizeof(*table->frequency));
     table->starts = lm_zalloc((size_t)lm_tokenizer_vocab_size(t) + 1, sizeof(*table->starts));
     remove_database(table->part);   // of a run that was killed
@@ -179,6 +181,7 @@ void lm_token_table_free(struct lm_token_table *table)
     free(table->path);
     free(table->entries);
     free(table->sorted);
+    free(table->counts);
     free(table->frequency);
     free(table->starts);
     lm_buf_release(&table->block);
@@ -230,30 +233,32 @@ static enum lm_rc flush(struct lm_token_table *table, struct lm_err *err)
     return LM_OK;
 }
 
-static int compare_ids(const void *a, const void *b)
+/* One entry for each token of a document, in the order they come: flush sorts. */
+static void add_entries(struct lm_token_table *table, const uint32_t *tokens, size_t count)
 {
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    const size_t first = table->entry_count;
+    for (size_t i = 0; i < count; i++) {
+        if (table->counts[tokens[i]]++ > 0)
+            continue;
+        lm_grow(&table->entries, &table->entry_cap, table->entry_count + 1, sizeof(*table->entries));
+        table->entries[table->entry_count++] = (struct entry){ tokens[i], table->document_count, 0 };
+    }
+    for (size_t i = first; i < table->entry_count; i++) {
+        struct entry *entry = &table->entries[i];
+        entry->count = table->counts[entry->token];
+        table->frequency[entry->token] += entry->count;
+        table->counts[entry->token] = 0;
+    }
 }
 
 enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str document_id, const char *split,
-                              uint64_t place, uint32_t *tokens, size_t count, struct lm_err *err)
+                              uint64_t place, const uint32_t *tokens, size_t count, struct lm_err *err)
 {
     if (table->document_count == UINT32_MAX)
         return lm_fail(err, LM_ELIMIT, "the token table would hold more than %u documents", UINT32_MAX);
     LM_TRY(lm_db_rerun(table->documents, err, "itsii", (int64_t)table->document_count, document_id, split,
                        (int64_t)count, (int64_t)place));
-    if (count > 0)
-        qsort(tokens, count, sizeof(*tokens), compare_ids);
-    for (size_t i = 0; i < count;) {
-        const size_t start = i;
-        while (i < count && tokens[i] == tokens[start])
-            i++;
-        lm_grow(&table->entries, &table->entry_cap, table->entry_count + 1, sizeof(*table->entries));
-        table->entries[table->entry_count++] =
-            (struct entry){ tokens[start], table->document_count, (uint32_t)(i - start) };
-        table->frequency[tokens[start]] += i - start;
-    }
+    add_entries(table, tokens, count);
     if (table->document_count % 8 == 0)
         lm_buf_putc(&table->heldout, 0);
     if (strcmp(split, "train") != 0)

@@ -32,9 +32,9 @@ enum lm_rc lm_token_table_new(const struct lm_tokenizer *t, const char *path, st
                               struct lm_err *err);
 void lm_token_table_free(struct lm_token_table *table);   // removes what was not committed; NULL is fine
 
-/* Counts the tokens of the next document; place: its number in the shard of `split`.  Sorts `tokens`. */
+/* Counts the tokens of the next document; place: its number in the shard of `split`. */
 enum lm_rc lm_token_table_add(struct lm_token_table *table, struct lm_str document_id, const char *split,
-                              uint64_t place, uint32_t *tokens, size_t count, struct lm_err *err);
+                              uint64_t place, const uint32_t *tokens, size_t count, struct lm_err *err);
 
 /* Equal content gives equal bytes. */
 enum lm_rc lm_token_table_commit(struct lm_token_table *table, struct lm_err *err);
