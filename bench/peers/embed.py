@@ -17,6 +17,7 @@ import time
 import numpy
 import sentence_transformers
 import torch
+from results import keep
 
 TURNS = 5
 SENTENCES = 200
@@ -24,7 +25,6 @@ REPEATS = 5   # of the sentences in one turn: half a second and more
 TEXT = pathlib.Path("/usr/share/common-licenses/GPL-3")
 URGENT = ["chrt", "--fifo", "5"]
 PEER = f"sentence-transformers {sentence_transformers.__version__}"
-HERE = pathlib.Path(__file__).resolve().parent
 
 
 def sentences():
@@ -71,16 +71,13 @@ def main():
                                   PEER: lambda: by_peer(peer, texts)}.items():
                 rate, vectors[side] = measure()
                 rates.setdefault(side, []).append(rate)
-    stamp = subprocess.check_output(["sh", HERE.parent / "stamp.sh"], text=True).strip()
-    rows = ["machine,commit,bench,case,value,unit,runs"]
     medians = {side: statistics.median(of_side) for side, of_side in rates.items()}
-    rows += [f"{stamp},embed,{side},{median:.6g},sentences/s,{TURNS}" for side, median in medians.items()]
+    rows = [(side, median, "sentences/s", TURNS) for side, median in medians.items()]
     for side in ("loom F32", "loom BF16"):
-        rows.append(f"{stamp},embed,{side} / {PEER},{medians[side] / medians[PEER]:.3f},times as fast,{TURNS}")
-        rows.append(f"{stamp},embed,{side} smallest cosine,{(vectors[side] * vectors[PEER]).sum(1).min():.7f},cosine,1")
-    print("\n".join(rows))
-    results.mkdir(exist_ok=True)
-    (results / f"{stamp.split(',')[0]}-embed.csv").write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+        cosine = (vectors[side] * vectors[PEER]).sum(1).min()
+        rows += [(f"{side} / {PEER}", medians[side] / medians[PEER], "times as fast", TURNS),
+                 (f"{side} smallest cosine", f"{cosine:.7f}", "cosine", 1)]
+    keep(results, "embed", rows)
 
 
 main()

@@ -16,6 +16,7 @@ import sys
 import time
 
 import llama_cpp
+from results import keep
 
 RUNS = 5
 TURNS_MAX = 10   # of each side, disturbed ones included
@@ -86,14 +87,13 @@ def measure(programs, model, case, threads, busy):
     name += f" beside {busy} busy processes" if busy else f" disturbed {worst:.0%}" if worst > FOREIGN_MAX else ""
     unit = next(iter(turns.values()))[0][2]
     medians = {side: statistics.median(t[1] for t in of_side) for side, of_side in turns.items()}
-    rows = [f"peers,{name} {side},{median:.6g},{unit},{RUNS}" for side, median in medians.items()]
+    rows = [(f"{name} {side}", median, unit, RUNS) for side, median in medians.items()]
     shares = [t[3] for t in turns.get("loom", []) if t[3] is not None]
     if shares and not busy:
-        rows.append(f"peers,{name} loom share of memory read,{statistics.median(shares):.4g},percent,{RUNS}")
+        rows.append((f"{name} loom share of memory read", statistics.median(shares), "percent", RUNS))
     if len(medians) == 2:
         loom, peer = medians["loom"], medians[PEER]
-        rows.append(f"peers,{name} loom / llama.cpp,{peer / loom if case == 'load' else loom / peer:.3f},"
-                    f"times as fast,{RUNS}")
+        rows.append((f"{name} loom / llama.cpp", peer / loom if case == "load" else loom / peer, "times as fast", RUNS))
     return rows
 
 
@@ -109,23 +109,14 @@ def main():
                         help="real-time priority, but where others are busy on purpose: for a machine that does not "
                         "come to rest; needs the right to it")
     options = parser.parse_args()
-    stamp = subprocess.check_output(["sh", HERE.parent / "stamp.sh"], text=True).strip()
     programs = {"loom": [options.loom, "bench", "infer"], PEER: [sys.executable, str(HERE / "peer_llama.py")]}
     if options.only:
         programs.pop(PEER if options.only == "loom" else "loom")
     urgent = {side: [*URGENT, *program] for side, program in programs.items()} if options.urgent else programs
-    rows = ["machine,commit,bench,case,value,unit,runs"]
     for case, threads, busy in CASES:
         for kind in options.types.split(",") if named(case, busy) in options.cases.split(",") else []:
             model = options.models / f"smollm2-135m-{kind}.gguf"
-            for row in measure(programs if busy else urgent, model, case, threads, busy):
-                rows.append(f"{stamp},{row}")
-                print(row, flush=True)
-    options.results.mkdir(exist_ok=True)
-    out = options.results / f"{stamp.split(',')[0]}-peers.csv"
-    unfinished = out.with_suffix(".new")
-    unfinished.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
-    os.replace(unfinished, out)
+            keep(options.results, "peers", measure(programs if busy else urgent, model, case, threads, busy))
 
 
 main()

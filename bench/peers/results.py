@@ -9,13 +9,15 @@ HEADING = ["machine", "commit", "bench", "case", "value", "unit", "runs"]
 
 def stamp():
     """Machine and commit."""
-    return subprocess.run(["sh", "bench/stamp.sh"], capture_output=True, text=True, check=True).stdout.strip().split(",")
+    program = pathlib.Path(__file__).resolve().parent.parent / "stamp.sh"
+    return subprocess.run(["sh", program], capture_output=True, text=True, check=True).stdout.strip().split(",")
 
 
 def keep(folder, subject, rows):
     """Rows of (case, value, unit, runs) go to FOLDER/<machine>-SUBJECT.csv, instead of those of the same cases there and
     below the others; a file is changed whole or not at all.  Returns its path."""
     machine, commit = stamp()
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     path = pathlib.Path(folder) / f"{machine}-{subject}.csv"
     new = [[machine, commit, subject, case, f"{value:.6g}" if isinstance(value, float) else str(value), unit, str(runs)]
            for case, value, unit, runs in rows]
