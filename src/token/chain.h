@@ -164,8 +164,9 @@ struct lm_chain_decode {
 void lm_chain_decode(const struct lm_tokenizer *t, const uint32_t *ids, size_t count, bool skip_special,
                      struct lm_buf *ret);
 
-/* What each id adds to a text that has begun, and to one that has not: fills c->shown. */
-void lm_chain_show(struct lm_tokenizer *t);
+/* What each id adds to a text that has begun, and to one that has not: two vocabularies, made when somebody
+ * first asks.  Any thread may. */
+const struct lm_vocab *lm_chain_shown(const struct lm_tokenizer *t);
 
 /* ---- the whole ---- */
 
@@ -180,8 +181,8 @@ struct lm_chain {
     bool fuse_unknown, byte_fallback;
     size_t chars_max;   // WordPiece: of a word
     struct lm_unigram *unigram;
-    struct lm_vocab shown[2];   // inside a text, at its start
-    struct lm_arena arena;      // all texts
+    struct lm_vocab *shown;   // lm_chain_shown; NULL until then
+    struct lm_arena arena;    // all texts
 };
 void lm_chain_free(struct lm_chain *c);   // NULL is fine
 

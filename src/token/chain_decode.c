@@ -7,6 +7,8 @@
 #include "text/text.h"
 #include "token/pieces.h"
 
+#include <pthread.h>
+
 /* Tokens as parts of one text: token i ends at ends[i]. */
 struct list {
     struct lm_buf text;
@@ -281,13 +283,28 @@ static void show(const struct lm_tokenizer *t, uint32_t id, bool inside, struct 
         ret->len -= other.len;
 }
 
-void lm_chain_show(struct lm_tokenizer *t)
+static struct lm_vocab *show_all(const struct lm_tokenizer *t)
 {
+    struct lm_vocab *shown = lm_zalloc(2, sizeof(*shown));
     struct lm_buf text = { 0 };
     for (uint32_t id = 0; id < t->vocab.size; id++)
         for (size_t first = 0; first < 2 && t->vocab.items[id].kind != LM_TOKEN_HOLE; first++) {
             show(t, id, first == 0, &text);
-            lm_vocab_set(&t->chain->shown[first], id, lm_buf_str(&text), t->vocab.items[id].kind);
+            lm_vocab_set(&shown[first], id, lm_buf_str(&text), t->vocab.items[id].kind);
         }
     lm_buf_release(&text);
+    return shown;
+}
+
+const struct lm_vocab *lm_chain_shown(const struct lm_tokenizer *t)
+{
+    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+    struct lm_vocab *shown = __atomic_load_n(&t->chain->shown, __ATOMIC_ACQUIRE);
+    if (shown)
+        return shown;
+    pthread_mutex_lock(&making);
+    if (!t->chain->shown)
+        __atomic_store_n(&t->chain->shown, show_all(t), __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&making);
+    return t->chain->shown;
 }

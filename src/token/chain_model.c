@@ -232,8 +232,9 @@ void lm_chain_free(struct lm_chain *c)
     free(c->cuts);
     free(c->decodes);
     lm_unigram_free(c->unigram);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; c->shown && i < 2; i++)
         lm_vocab_release(&c->shown[i]);
+    free(c->shown);
     lm_arena_release(&c->arena);
     free(c);
 }

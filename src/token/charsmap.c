@@ -51,8 +51,23 @@ static bool check_children(struct walk *w, uint32_t place)
     return true;
 }
 
+/* Whether every unit with a value, reachable or not, has one that is there: mostly so, and soon seen. */
+static bool has_values(const struct lm_charsmap *m)
+{
+    bool good = true;
+    for (size_t at = 0; at < m->count && good; at++) {
+        const uint32_t unit = m->units[at];
+        const size_t below = at ^ distance_of(unit);
+        if (unit >> 31 == 0 && has_value(unit))
+            good = below < m->count && m->units[below] >> 31 && (m->units[below] & INT32_MAX) < m->texts_len;
+    }
+    return good;
+}
+
 static bool is_sound(const struct lm_charsmap *m)
 {
+    if (has_values(m))
+        return true;
     LM_FREE bool *seen = lm_zalloc(m->count, sizeof(*seen));
     LM_FREE uint32_t *pending = lm_zalloc(m->count + 1, sizeof(*pending));
     struct walk w = { .m = m, .seen = seen, .pending = pending };

@@ -1,9 +1,10 @@
 #include "token/compiled.h"
 
+#include "token/chain.h"
 #include "token/load.h"
 
 static const char magic[] = "LOOMTOK1";
-enum { VERSION = 1, ORDER = 0x01020304, ALIGN = 64, RANK_MAX = 1 << 30 };
+enum { VERSION = 2, ORDER = 0x01020304, ALIGN = 64, RANK_MAX = 1 << 30 };
 
 /* ---- checks ---- */
 
@@ -171,7 +172,8 @@ enum lm_rc lm_compiled_check(struct lm_str file, const char *name, struct lm_com
     memcpy(&c.header, file.ptr, sizeof(c.header));
     LM_TRY(check_header(&c, file, name, err));
     LM_FREE uint64_t *ordinary = lm_zalloc(c.header.vocab_size / 64 + 1, sizeof(*ordinary));
-    if (!check_items(&c, ordinary) || !check_map(&c) || !check_merges(&c, ordinary))
+    if (!check_items(&c, ordinary) || !check_map(&c) || !check_merges(&c, ordinary) ||
+        !lm_compiled_check_unigram(&c, ordinary))
         return damaged(name, "a table holds an impossible number", err);
     for (size_t i = 0; i < LM_ROLE_COUNT; i++)
         if (c.header.roles[i] != LM_TOKEN_NONE && c.header.roles[i] >= c.header.vocab_size)
@@ -218,6 +220,8 @@ void lm_compiled_detach(struct lm_tokenizer *t)
     t->vocab = (struct lm_vocab){ 0 };
     t->model = (struct lm_token_map){ 0 };
     t->bpe.slots = NULL;
+    if (t->chain && t->chain->unigram)
+        lm_compiled_detach_unigram(t->chain->unigram);
     t->json = (struct lm_buf){ 0 };
 }
 
@@ -225,6 +229,8 @@ void lm_compiled_detach(struct lm_tokenizer *t)
 
 static struct lm_str section_of(const struct lm_tokenizer *t, const struct lm_buf *frame, size_t section)
 {
+    static const struct lm_unigram none = { 0 };
+    const struct lm_unigram *u = t->chain && t->chain->unigram ? t->chain->unigram : &none;
     const struct {
         const void *ptr;
         size_t len;
@@ -236,6 +242,8 @@ static struct lm_str section_of(const struct lm_tokenizer *t, const struct lm_bu
         [LM_COMPILED_MAP] = { t->model.slots,
                               t->model.slots ? (t->model.mask + 1) * sizeof(*t->model.slots) : 0 },
         [LM_COMPILED_MERGES] = { t->bpe.slots, t->bpe.slots ? (t->bpe.mask + 1) * sizeof(*t->bpe.slots) : 0 },
+        [LM_COMPILED_TRIE] = { u->trie.nodes, u->trie.size * sizeof(*u->trie.nodes) },
+        [LM_COMPILED_SCORES] = { u->scores, u->size * sizeof(*u->scores) },
         [LM_COMPILED_JSON] = { t->json.ptr, t->json.len },
     };
     return (struct lm_str){ all[section].len ? all[section].ptr : "", all[section].len };
@@ -244,10 +252,6 @@ static struct lm_str section_of(const struct lm_tokenizer *t, const struct lm_bu
 enum lm_rc lm_tokenizer_compile(const struct lm_tokenizer *t, struct lm_buf *ret, struct lm_err *err)
 {
     LM_ASSERT(ret->len == 0);
-    if (t->family == LM_FAMILY_CHAIN)
-        return lm_fail(err, LM_EINVAL,
-                       "Unigram and other tokenizers made of components have no compiled form; use the "
-                       "tokenizer.json");
     struct lm_buf frame = { 0 };
     struct lm_compiled_header h = { .version = VERSION, .order = ORDER };
     LM_TRY(lm_load_frame(lm_buf_str(&t->json), "the tokenizer", &frame, err));
@@ -259,8 +263,13 @@ enum lm_rc lm_tokenizer_compile(const struct lm_tokenizer *t, struct lm_buf *ret
     h.map_len = (uint32_t)t->model.len;
     h.merge_count = (uint32_t)t->bpe.len;
     h.several_ways = t->bpe.several_ways;
-    if (!t->bpe.slots)
+    if (!t->bpe.slots || (t->chain && !t->chain->byte_fallback))
         memset(h.byte_id, 0xff, sizeof(h.byte_id));
+    h.chain = t->family == LM_FAMILY_CHAIN;
+    if (t->chain && t->chain->unigram) {
+        memcpy(h.byte_id, t->chain->unigram->byte_id, sizeof(h.byte_id));
+        h.unknown_score = t->chain->unigram->unknown_score;
+    }
     h.file_len = sizeof(h);
     for (size_t i = 0; i < LM_COMPILED_SECTIONS; i++) {
         h.sections[i].at = (h.file_len + ALIGN - 1) / ALIGN * ALIGN;

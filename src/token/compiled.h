@@ -4,7 +4,7 @@
  *
  *     offset  bytes
  *     0       8      "LOOMTOK1"
- *     8       4      version, 1
+ *     8       4      version, 2
  *     12      4      0x01020304, as this machine writes it: another byte order is refused
  *     16      8      length of the file
  *     24      8      XXH3 of the header with zeros here, the frame and the template
@@ -13,7 +13,8 @@
  *
  * The frame is the tokenizer.json with an empty vocabulary and no merges: everything small is read from it by
  * the usual reader, which refuses what it does not know.  The tables are the vocabulary, its bytes, the map
- * from bytes to ids, and the merges; the whole tokenizer.json lies beside them, for models that are written.
+ * from bytes to ids, and the merges, or the trie and the scores of a Unigram model (compiled_chain.c); the
+ * whole tokenizer.json lies beside them, for models that are written.
  * Every number in a table is checked when the file is opened, so that a damaged file is refused or gives
  * wrong ids, but nothing worse. */
 
@@ -27,6 +28,8 @@ enum lm_compiled_section {
     LM_COMPILED_BYTES,
     LM_COMPILED_MAP,      // slots of struct lm_token_map
     LM_COMPILED_MERGES,   // struct lm_merge: slots of struct lm_bpe; none for WordPiece
+    LM_COMPILED_TRIE,     // struct lm_trie_node: of a Unigram model
+    LM_COMPILED_SCORES,   // double, by id
     LM_COMPILED_JSON,
     LM_COMPILED_SECTIONS
 };
@@ -41,7 +44,10 @@ struct lm_compiled_header {
     } sections[LM_COMPILED_SECTIONS];
     uint32_t vocab_size, map_len, merge_count, several_ways;
     uint32_t roles[LM_ROLE_COUNT];
-    uint32_t byte_id[256];   // as merges start from them
+    uint32_t byte_id[256];   // as merges start from them, or a Unigram model has them
+    double unknown_score;    // of a Unigram model
+    uint32_t chain;          // 1: the frame is read as a chain, whatever it is
+    uint32_t reserved;       // 0
 };
 
 /* What a file in memory holds, checked: tables borrow from it. */
@@ -57,6 +63,12 @@ bool lm_compiled_looks_like(struct lm_str file);
 /* Lets the tables of t lie in the file; vocabulary first, merges too. */
 void lm_compiled_attach(const struct lm_compiled *c, struct lm_tokenizer *t);
 void lm_compiled_detach(struct lm_tokenizer *t);   // so that they are not freed
+
+/* The same for a Unigram model: what its tables say of themselves, checked, and what a file gets of it. */
+struct lm_unigram;
+bool lm_compiled_check_unigram(const struct lm_compiled *c, const uint64_t *ordinary);
+void lm_compiled_attach_unigram(const struct lm_compiled *c, struct lm_unigram *u);
+void lm_compiled_detach_unigram(struct lm_unigram *u);
 
 /* The tokenizer of a file in memory, which must stay for as long as it does. */
 enum lm_rc lm_tokenizer_from_compiled(struct lm_str file, const char *name, struct lm_tokenizer **ret,

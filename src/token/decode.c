@@ -13,7 +13,7 @@ struct lm_str lm_decode_bytes(const struct lm_tokenizer *t, uint32_t id, bool *i
     struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
     *blank = false;
     if (t->family == LM_FAMILY_CHAIN)
-        bytes = lm_vocab_bytes(&t->chain->shown[!*inside], id);
+        bytes = lm_vocab_bytes(&lm_chain_shown(t)[!*inside], id);
     if (t->family == LM_FAMILY_WORDS)
         bytes = lm_words_text(t, id, *inside, blank);
     else if (!*inside && t->pieces.strip && bytes.len > 0 && bytes.ptr[0] == ' ')

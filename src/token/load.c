@@ -352,7 +352,7 @@ enum lm_rc lm_tokenizer_from_compiled(struct lm_str file, const char *name, stru
     struct lm_compiled c;
     struct lm_tokenizer *t = NULL;
     LM_TRY(lm_compiled_check(file, name, &c, err));
-    LM_TRY(parse_as(lm_compiled_section(&c, LM_COMPILED_FRAME), name, false, false, &c, &t, err));
+    LM_TRY(parse_as(lm_compiled_section(&c, LM_COMPILED_FRAME), name, false, c.header.chain, &c, &t, err));
     const struct lm_str json = lm_compiled_section(&c, LM_COMPILED_JSON);
     t->json.ptr = (char *)(uintptr_t)json.ptr;
     t->json.len = json.len;

@@ -123,6 +123,30 @@ static void place(struct lm_token_load *l, struct lm_str text, uint32_t id)
         l->byte_id[byte] = id;
 }
 
+/* Exact up to 1e22, the nearest beyond. */
+static double power_of_ten(unsigned power)
+{
+    static const double exact[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    char text[8];
+    double ten = 1;
+    if (power < sizeof(exact) / sizeof(exact[0]))
+        return exact[power];
+    snprintf(text, sizeof(text), "1e%u", power);
+    (void)lm_str_to_f64(lm_str(text), &ten);
+    return ten;
+}
+
+/* A number in digits, at the end of the buffer. */
+static struct lm_str digits_of(size_t number, char buffer[24])
+{
+    char *at = buffer + 24;
+    do
+        *--at = (char)('0' + number % 10);
+    while (number /= 10);
+    return (struct lm_str){ at, (size_t)(buffer + 24 - at) };
+}
+
 /* A score as the peer reads it: digits as an integer, divided by a power of ten.  That may be another double
  * than the nearest one, and decide between two ways of equal length. */
 static bool read_score(struct lm_str text, double *ret)
@@ -151,10 +175,8 @@ static bool read_score(struct lm_str text, double *ret)
     power += exponent;
     if (power < -300 || power > 300)
         return lm_str_to_f64(text, ret);
-    double value = (double)digits, ten = 1;
-    char ten_text[8];
-    snprintf(ten_text, sizeof(ten_text), "1e%d", (int)(power < 0 ? -power : power));
-    (void)lm_str_to_f64(lm_str(ten_text), &ten);   // exact up to 1e22, the nearest beyond
+    const double ten = power_of_ten((unsigned)(power < 0 ? -power : power));
+    double value = (double)digits;
     value = power < 0 ? value / ten : value * ten;
     *ret = text.ptr[0] == '-' ? -value : value;
     return isfinite(*ret);
@@ -187,8 +209,7 @@ static enum lm_rc read_scored(struct lm_token_load *l, struct lm_str json, struc
                            id);
         l->scored = id + 1;
         LM_TRY(lm_json_want(&r, LM_JSON_ARRAY_END, err));
-        snprintf(number, sizeof(number), "%zu", id);
-        LM_TRY(lm_load_put_token(l, text, lm_str(number), err));
+        LM_TRY(lm_load_put_token(l, text, digits_of(id, number), err));
     }
 }
 
@@ -269,15 +290,12 @@ static enum lm_rc finish_bpe(struct lm_token_load *l, struct lm_err *err)
         memcpy(l->t->bpe.byte_id, l->byte_id, sizeof(l->byte_id));
     if (json_is_object(l->sentencepiece))
         lm_load_sentencepiece(l);
-    lm_chain_show(l->t);
     return LM_OK;
 }
 
 static enum lm_rc finish_words(struct lm_token_load *l, struct lm_err *err)
 {
-    LM_TRY(lm_load_words_end(l, err));
-    lm_chain_show(l->t);
-    return LM_OK;
+    return lm_load_words_end(l, err);
 }
 
 static enum lm_rc finish_unigram(struct lm_token_load *l, struct lm_err *err)
@@ -288,9 +306,7 @@ static enum lm_rc finish_unigram(struct lm_token_load *l, struct lm_err *err)
                        l->name);
     LM_TRY(check_bytes(l, err));
     t->unknown = l->unknown_id;
-    LM_TRY(lm_load_unigram(l, err));
-    lm_chain_show(t);
-    return LM_OK;
+    return lm_load_unigram(l, err);
 }
 
 // clang-format off

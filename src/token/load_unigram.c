@@ -1,4 +1,5 @@
 /* token/load_unigram.c - scores and pieces as a Unigram model, by the rules of its maker. */
+#include "token/compiled.h"
 #include "token/load_chain.h"
 
 static const double unknown_penalty = 10;   // below the least probable piece
@@ -43,14 +44,12 @@ static double score_of(const struct lm_token_load *l, uint32_t id)
 
 static void make(struct lm_token_load *l, const bool *is_piece)
 {
-    struct lm_chain *c = l->t->chain;
     const struct lm_vocab *v = &l->t->vocab;
-    struct lm_unigram *u = c->unigram = lm_zalloc(1, sizeof(*u));
+    struct lm_unigram *u = l->t->chain->unigram;
     LM_FREE struct lm_trie_key *keys = lm_alloc((v->size + 1) * sizeof(*keys));
     size_t count = 0;
     double min = 0;
     bool any = false;
-    u->single = json_is_object(l->sentencepiece);
     for (size_t id = 0; u->single && id < l->scored; id++)
         l->scores[id] = (double)(float)l->scores[id];   // as they are in its file
     for (uint32_t id = 0; id < l->scored; id++) {
@@ -59,7 +58,6 @@ static void make(struct lm_token_load *l, const bool *is_piece)
         min = !any || l->scores[id] < min ? l->scores[id] : min;
         any = true;
     }
-    u->size = v->size;
     u->scores = lm_zalloc(v->size + 1, sizeof(*u->scores));
     for (uint32_t id = 0; id < v->size; id++) {
         if (!is_piece[id])
@@ -68,11 +66,7 @@ static void make(struct lm_token_load *l, const bool *is_piece)
         keys[count++] = (struct lm_trie_key){ lm_vocab_bytes(v, id), id };
     }
     lm_trie_make(&u->trie, keys, count);
-    u->unknown = l->t->unknown;
     u->unknown_score = u->single ? (double)((float)min - (float)unknown_penalty) : min - unknown_penalty;
-    memset(u->byte_id, 0xff, sizeof(u->byte_id));
-    if (c->byte_fallback)
-        memcpy(u->byte_id, l->byte_id, sizeof(u->byte_id));
 }
 
 /* One step of sentencepiece's instead of those of the file, which imitate it. */
@@ -105,12 +99,35 @@ void lm_load_sentencepiece(struct lm_token_load *l)
     c->cut_count = 0;
 }
 
-enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
+/* Trie and scores of pieces that text may become. */
+static enum lm_rc make_tables(struct lm_token_load *l, struct lm_err *err)
 {
     LM_FREE bool *is_piece = lm_zalloc(l->t->vocab.size + 1, sizeof(*is_piece));
     LM_TRY(find_pieces(l, is_piece, err));
     make(l, is_piece);
-    if (json_is_object(l->sentencepiece))
+    return LM_OK;
+}
+
+enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
+{
+    struct lm_chain *c = l->t->chain;
+    struct lm_unigram *u = c->unigram = lm_zalloc(1, sizeof(*u));
+    u->single = json_is_object(l->sentencepiece);
+    u->size = l->t->vocab.size;
+    u->unknown = l->t->unknown;
+    memset(u->byte_id, 0xff, sizeof(u->byte_id));
+    if (c->byte_fallback)
+        memcpy(u->byte_id, l->byte_id, sizeof(u->byte_id));
+    if (l->compiled && lm_compiled_section(l->compiled, LM_COMPILED_SCORES).len == 0)
+        return lm_fail(err, LM_EFORMAT,
+                       "%s: damaged compiled tokenizer: a Unigram model without scores; "
+                       "compile it again",
+                       l->name);
+    if (l->compiled)
+        lm_compiled_attach_unigram(l->compiled, u);
+    else
+        LM_TRY(make_tables(l, err));
+    if (u->single)
         lm_load_sentencepiece(l);
     return LM_OK;
 }

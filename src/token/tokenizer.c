@@ -35,7 +35,7 @@ struct lm_str lm_tokenizer_bytes(const struct lm_tokenizer *t, uint32_t id)
 {
     LM_ASSERT(id < t->vocab.size);
     if (t->family == LM_FAMILY_CHAIN)
-        return lm_vocab_bytes(&t->chain->shown[0], id);
+        return lm_vocab_bytes(&lm_chain_shown(t)[0], id);
     const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
     if (t->family == LM_FAMILY_WORDS && bytes.len > 2 && lm_str_starts(bytes, LM_STR(LM_WORDS_INSIDE)))
         return (struct lm_str){ bytes.ptr + 2, bytes.len - 2 };

@@ -15,12 +15,25 @@ struct builder {
     size_t cap;
     struct open_block open[OPEN_MAX];
     size_t open_count;
+    uint64_t *free;   // a bit for each node
+    size_t free_cap;
     const struct lm_trie_key *keys;
 };
 
+/* The first eight bytes as a number that compares as they do; zeros behind a shorter key. */
+static uint64_t start_of(struct lm_str bytes)
+{
+    uint64_t start = 0;
+    memcpy(&start, bytes.ptr, bytes.len < sizeof(start) ? bytes.len : sizeof(start));
+    return __builtin_bswap64(start);
+}
+
 static int by_bytes(const void *a, const void *b)
 {
-    return lm_str_cmp(((const struct lm_trie_key *)a)->bytes, ((const struct lm_trie_key *)b)->bytes);
+    const struct lm_trie_key *x = a, *y = b;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return lm_str_cmp(x->bytes, y->bytes);
 }
 
 static void add_block(struct builder *b)
@@ -30,27 +43,37 @@ static void add_block(struct builder *b)
     lm_grow(&t->nodes, &b->cap, t->size + BLOCK, sizeof(*t->nodes));
     for (size_t i = 0; i < BLOCK; i++)
         t->nodes[t->size + i] = (struct lm_trie_node){ 0, LM_TRIE_NONE, LM_TRIE_NONE };
-    if (b->open_count == OPEN_MAX)   // the oldest is the fullest
+    lm_grow(&b->free, &b->free_cap, (t->size + BLOCK) / 64, sizeof(*b->free));
+    memset(b->free + t->size / 64, 0xff, BLOCK / 8);
+    if (t->size == 0)
+        b->free[0] &= ~UINT64_C(1);   // node 0 is the root
+    if (b->open_count == OPEN_MAX)    // the oldest is the fullest
         memmove(b->open, b->open + 1, --b->open_count * sizeof(*b->open));
     b->open[b->open_count++] = (struct open_block){ .block = (uint32_t)(t->size / BLOCK) };
     t->size += BLOCK;
 }
 
-/* A base in the block for which all labels are free; false when there is none. */
+static bool is_free(const struct builder *b, uint32_t node)
+{
+    return b->free[node / 64] >> node % 64 & 1;
+}
+
+/* A base in the block for which all labels are free; false when there is none.  Only the bases that put the
+ * first label on a free node are looked at. */
 static bool find_base(const struct builder *b, uint32_t block, const uint8_t *labels, size_t count,
                       uint32_t *ret)
 {
-    const struct lm_trie_node *nodes = b->t->nodes + (size_t)block * BLOCK;
-    for (uint32_t at = 0; at < BLOCK; at++) {
-        size_t i = 0;
-        while (i < count && nodes[at ^ labels[i]].check == LM_TRIE_NONE &&
-               !(block == 0 && (at ^ labels[i]) == 0))   // node 0 is the root
-            i++;
-        if (i == count) {
-            *ret = block * BLOCK + at;
-            return true;
+    for (uint32_t word = block * BLOCK / 64; word < (block + 1) * BLOCK / 64; word++)
+        for (uint64_t free = b->free[word]; free; free &= free - 1) {
+            const uint32_t base = (word * 64 + (uint32_t)__builtin_ctzll(free)) ^ labels[0];
+            size_t i = 1;
+            while (i < count && is_free(b, base ^ labels[i]))
+                i++;
+            if (i == count) {
+                *ret = base;
+                return true;
+            }
         }
-    }
     return false;
 }
 
@@ -106,6 +129,7 @@ static void place(struct builder *b, struct range r, struct work *pending)
     lm_grow(&pending->items, &pending->cap, pending->len + count, sizeof(*pending->items));
     for (size_t i = 0; i < count; i++) {
         b->t->nodes[base ^ labels[i]].check = r.node;
+        b->free[(base ^ labels[i]) / 64] &= ~(UINT64_C(1) << (base ^ labels[i]) % 64);
         pending->items[pending->len++] =
             (struct range){ starts[i], starts[i + 1], r.depth + 1, base ^ labels[i] };
     }
@@ -116,6 +140,8 @@ void lm_trie_make(struct lm_trie *t, struct lm_trie_key *keys, size_t count)
     struct builder b = { .t = t, .keys = keys };
     struct work pending = { 0 };
     *t = (struct lm_trie){ 0 };
+    for (size_t i = 0; i < count; i++)
+        keys[i].start = start_of(keys[i].bytes);
     if (count > 0)
         qsort(keys, count, sizeof(*keys), by_bytes);
     add_block(&b);
@@ -124,6 +150,7 @@ void lm_trie_make(struct lm_trie *t, struct lm_trie_key *keys, size_t count)
     while (pending.len > 0)
         place(&b, pending.items[--pending.len], &pending);
     free(pending.items);
+    free(b.free);
 }
 
 void lm_trie_release(struct lm_trie *t)

@@ -20,6 +20,7 @@ struct lm_trie {
 struct lm_trie_key {
     struct lm_str bytes;   // not empty
     uint32_t value;
+    uint64_t start;   // for sorting: its first bytes
 };
 
 /* Sorts the keys, which must differ. */

@@ -101,7 +101,8 @@ static size_t extend(const struct lm_unigram *u, struct lm_str text, size_t at, 
         (uint8_t)text.ptr[at] < 0x80 ? 1 : lm_utf8_next(text, at, &cp);   // a byte that is no UTF-8: 1
     size_t longest = char_len;
     bool single = false;
-    for (size_t end = at; end < text.len && lm_trie_step(&u->trie, &node, (uint8_t)text.ptr[end]); end++) {
+    const size_t limit = text.len - at < LM_UNIGRAM_PIECE_MAX ? text.len : at + LM_UNIGRAM_PIECE_MAX;
+    for (size_t end = at; end < limit && lm_trie_step(&u->trie, &node, (uint8_t)text.ptr[end]); end++) {
         const uint32_t id = u->trie.nodes[node].value;
         const size_t len = end + 1 - at;
         if (id == LM_TRIE_NONE)

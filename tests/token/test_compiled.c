@@ -3,10 +3,10 @@
 #include "check.h"
 
 #include "token/compiled.h"
+#include "token/trie.h"
 
-static const char *const names[] = {
-    "gpt2", "llama3", "smollm", "qwen2", "several_ways", "metaspace", "bert"
-};
+static const char *const names[] = { "gpt2",      "llama3", "smollm", "qwen2",  "several_ways",
+                                     "metaspace", "bert",   "t5",     "albert", "clip" };
 enum { NAMES = sizeof(names) / sizeof(names[0]) };
 
 static char *compile(const struct lm_tokenizer *t, size_t *ret_len)
@@ -133,10 +133,33 @@ static void damage_is_refused_or_harmless(void **state)
     }
 }
 
+struct wrong {
+    size_t at;
+    uint32_t value;
+};
+
+static void check_refused(char *file, size_t len, const struct wrong *wrong, size_t count)
+{
+    struct lm_tokenizer *t = NULL;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t old;
+        memcpy(&old, file + wrong[i].at, sizeof(old));
+        memcpy(file + wrong[i].at, &wrong[i].value, sizeof(old));
+        sign(file);
+        struct lm_err err = { 0 };
+        assert_int_equal(lm_tokenizer_from_compiled((struct lm_str){ file, len }, "x", &t, &err), LM_EFORMAT);
+        assert_true(err.text[0] != '\0');
+        memcpy(file + wrong[i].at, &old, sizeof(old));
+    }
+    sign(file);
+    assert_int_equal(lm_tokenizer_from_compiled((struct lm_str){ file, len }, "x", &t, NULL), LM_OK);
+    lm_tokenizer_free(t);
+}
+
 static void impossible_numbers_are_refused(void **state)
 {
     (void)state;
-    struct lm_tokenizer *t = golden_tokenizer("gpt2"), *again = NULL;
+    struct lm_tokenizer *t = golden_tokenizer("gpt2");
     size_t len = 0;
     LM_FREE char *file = compile(t, &len);
     struct lm_compiled_header h;
@@ -144,12 +167,10 @@ static void impossible_numbers_are_refused(void **state)
     size_t merge = h.sections[LM_COMPILED_MERGES].at;   // the first that is not free
     while (memcmp(file + merge, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0)
         merge += sizeof(struct lm_merge);
-    const struct {
-        size_t at;
-        uint32_t value;
-    } wrong[] = {
-        { offsetof(struct lm_compiled_header, version), 2 },
+    const struct wrong wrong[] = {
+        { offsetof(struct lm_compiled_header, version), 99 },
         { offsetof(struct lm_compiled_header, order), 0x04030201 },
+        { offsetof(struct lm_compiled_header, chain), 2 },
         { h.sections[LM_COMPILED_ITEMS].at, UINT32_MAX },   // place of its bytes
         { h.sections[LM_COMPILED_ITEMS].at + 8, 9 },        // kind
         { h.sections[LM_COMPILED_ITEMS].at + 12, 2 },       // a bool
@@ -157,20 +178,27 @@ static void impossible_numbers_are_refused(void **state)
         { merge + 12, h.vocab_size },                       // what a merge makes
         { merge + 12, 0 },                                  // a special token
     };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        uint32_t old;
-        memcpy(&old, file + wrong[i].at, sizeof(old));
-        memcpy(file + wrong[i].at, &wrong[i].value, sizeof(old));
-        sign(file);
-        struct lm_err err = { 0 };
-        assert_int_equal(lm_tokenizer_from_compiled((struct lm_str){ file, len }, "x", &again, &err),
-                         LM_EFORMAT);
-        assert_true(err.text[0] != '\0');
-        memcpy(file + wrong[i].at, &old, sizeof(old));
-    }
-    sign(file);
-    assert_int_equal(lm_tokenizer_from_compiled((struct lm_str){ file, len }, "x", &again, NULL), LM_OK);
-    lm_tokenizer_free(again);
+    check_refused(file, len, wrong, sizeof(wrong) / sizeof(wrong[0]));
+    lm_tokenizer_free(t);
+}
+
+static void impossible_pieces_are_refused(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t = golden_tokenizer("t5");
+    size_t len = 0;
+    LM_FREE char *file = compile(t, &len);
+    struct lm_compiled_header h;
+    memcpy(&h, file, sizeof(h));
+    const size_t root = h.sections[LM_COMPILED_TRIE].at;
+    const struct wrong wrong[] = {
+        { root, (uint32_t)(h.sections[LM_COMPILED_TRIE].len / sizeof(struct lm_trie_node)) },   // children
+        { root + 4, 0 },              // its own parent
+        { root + 8, h.vocab_size },   // a piece
+        { root + 8, 0 },              // a special token
+        { offsetof(struct lm_compiled_header, chain), 0 },
+    };
+    check_refused(file, len, wrong, sizeof(wrong) / sizeof(wrong[0]));
     lm_tokenizer_free(t);
 }
 
@@ -180,6 +208,7 @@ int main(void)
         cmocka_unit_test(compiled_is_the_same_tokenizer),
         cmocka_unit_test(damage_is_refused_or_harmless),
         cmocka_unit_test(impossible_numbers_are_refused),
+        cmocka_unit_test(impossible_pieces_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
