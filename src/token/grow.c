@@ -52,6 +52,8 @@ struct lm_grower {
 static struct lm_str normal(const void *user, struct lm_str text, struct lm_buf *buf)
 {
     const struct lm_tokenizer *t = user;
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_grow_chain_words(t, text, buf);
     if (t->family == LM_FAMILY_PIECES)
         return lm_pieces_normal(&t->pieces, text, true, buf);
     return lm_token_normal(t, text, true, buf);
@@ -64,18 +66,13 @@ enum lm_rc lm_grower_new(const struct lm_tokenizer *t, const struct lm_grow_conf
         return lm_fail(err, LM_ELIMIT, "grow: the vocabulary has %zu tokens already, the most there may be",
                        t->vocab.size);
     if (t->family == LM_FAMILY_CHAIN)
-        return lm_fail(
-            err, LM_EINVAL,
-            "grow: this tokenizer is neither byte-level BPE, sentencepiece's BPE nor BERT's WordPiece");
-    if (t->family == LM_FAMILY_CHAIN)
-        return lm_fail(
-            err, LM_EINVAL,
-            "grow: only byte-level BPE, BPE of sentencepiece and WordPiece can grow; this tokenizer "
-            "has another model or other components");
+        LM_TRY(lm_grow_chain_check(t, err));
     struct lm_grower *g = lm_zalloc(1, sizeof(*g));
     g->t = t;
     g->config = *config;
-    const struct lm_grammar *grammar = t->family == LM_FAMILY_PIECES ? &lm_grammar_train_pieces : t->grammar;
+    const struct lm_grammar *grammar = t->family == LM_FAMILY_CHAIN    ? &lm_grammar_chain_words
+                                       : t->family == LM_FAMILY_PIECES ? &lm_grammar_train_pieces
+                                                                       : t->grammar;
     for (size_t i = 0; i < DATA_COUNT; i++)
         g->data[i].counter = lm_word_counter_new((struct lm_word_cut){ grammar, normal, t },
                                                  (uint64_t)config->mem_mb << 20, tmp_dir);
@@ -135,6 +132,8 @@ enum lm_rc lm_grower_add(struct lm_grower *g, const struct lm_train_text *texts,
 static bool is_byte_name(const struct lm_tokenizer *t, uint32_t id)
 {
     const struct lm_str bytes = lm_vocab_bytes(&t->vocab, id);
+    if (t->family == LM_FAMILY_CHAIN)
+        return lm_grow_chain_is_byte(t, id);
     return t->family == LM_FAMILY_PIECES && bytes.len == 1 && t->bpe.byte_id[(uint8_t)*bytes.ptr] == id;
 }
 
@@ -149,6 +148,12 @@ static bool may_join(const struct lm_tokenizer *t, uint32_t id)
     return id != t->unknown && t->vocab.items[id].kind == LM_TOKEN_MODEL && !is_byte_name(t, id);
 }
 
+static struct lm_str word_of(const struct lm_tokenizer *t, const struct data *d, size_t i)
+{
+    const struct lm_str word = lm_word_bytes(&d->words, i);
+    return t->family == LM_FAMILY_CHAIN ? lm_grow_chain_word(word) : word;
+}
+
 /* The words as the old tokenizer spells them, cut at what cannot be part of a new token. */
 static void spell(struct lm_grower *g, struct lm_sequences *ret)
 {
@@ -158,7 +163,7 @@ static void spell(struct lm_grower *g, struct lm_sequences *ret)
     for (size_t i = 0; i < d->words.len; i++) {
         const uint64_t count = d->words.items[i].count;
         tokens.len = 0;
-        lm_encode_word(e, lm_word_bytes(&d->words, i), &tokens);
+        lm_encode_word(e, word_of(g->t, d, i), &tokens);
         d->before += count * tokens.len;
         for (size_t from = 0, to; from < tokens.len; from = to + 1) {
             for (to = from; to < tokens.len && may_join(g->t, tokens.ids[to]);)
@@ -189,6 +194,7 @@ static enum lm_rc learn(struct lm_grower *g, struct lm_learned *ret, struct lm_e
         [LM_FAMILY_BYTES] = LM_LEARN_BYTES,
         [LM_FAMILY_PIECES] = LM_LEARN_PIECES,
         [LM_FAMILY_WORDS] = LM_LEARN_WORDS,
+        [LM_FAMILY_CHAIN] = LM_LEARN_PIECES,
     };
     const struct lm_vocab *v = &g->t->vocab;
     struct lm_sequences words = { 0 };
@@ -209,12 +215,12 @@ static enum lm_rc learn(struct lm_grower *g, struct lm_learned *ret, struct lm_e
     return lm_bpe_learn_on(&words, is_known, g->t, &options, ret, err);
 }
 
-/* Merges need every token between; WordPiece does not, so what only led to longer tokens is left out. */
+/* Merges need every token between; others do not, so what only led to longer tokens is left out. */
 static size_t keep(const struct lm_tokenizer *t, const struct lm_learned *l, uint32_t *ret)
 {
     size_t count = 0;
     for (uint32_t id = (uint32_t)t->vocab.size; id < l->vocab.size; id++)
-        if (t->family != LM_FAMILY_WORDS || l->counts[id] > 0)
+        if (lm_grow_has_merges(t) || l->counts[id] > 0)
             ret[count++] = id;
     return count;
 }
@@ -229,8 +235,8 @@ static void compare(const struct lm_tokenizer *t, const struct lm_tokenizer *gro
     for (size_t i = 0; i < d->words.len; i++) {
         const uint64_t count = d->words.items[i].count;
         a.len = b.len = 0;
-        lm_encode_word(old, lm_word_bytes(&d->words, i), &a);
-        lm_encode_word(new, lm_word_bytes(&d->words, i), &b);
+        lm_encode_word(old, word_of(t, d, i), &a);
+        lm_encode_word(new, word_of(t, d, i), &b);
         d->before += count * a.len;
         d->after += count * b.len;
         d->total += count;

@@ -6,10 +6,10 @@
  * pair of old or new tokens becomes a token.  Every old id and every old merge stays what it was, new merges
  * stand behind all old ones, new ids begin behind the highest old id.  So a text without the new tokens
  * encodes as before, and one with them encodes as before and is merged further (WordPiece: takes the longest
- * piece, which may be a new one).
+ * piece, which may be a new one).  A new piece of a Unigram model gets the score of its old pieces and a
+ * little more, or the least there is (grow_chain.c): around it other old pieces may meet than before.
  *
- * Byte-level BPE, BPE of sentencepiece, WordPiece.  Not Unigram: its tokens have probabilities, which no
- * count of the new data alone can give. */
+ * Byte-level BPE, BPE of sentencepiece, WordPiece, Unigram; no other chain of components (token/chain.h). */
 
 #include "token/tokenizer.h"
 

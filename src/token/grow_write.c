@@ -23,15 +23,30 @@ struct places {
     uint8_t *seen;   // [vocab.size] the id is in model.vocab
 };
 
+/* Pieces with scores, whose ids are their places. */
+static enum lm_rc read_scored(struct lm_json_reader *r, const struct lm_tokenizer *t, struct places *p,
+                              struct lm_err *err)
+{
+    enum lm_json_kind kind;
+    LM_TRY(lm_json_next(r, &kind, err));
+    for (size_t id = 0; kind == LM_JSON_ARRAY; id++) {
+        if (id < t->vocab.size)
+            p->seen[id] = 1;
+        p->vocab.filled = true;
+        for (int i = 0; i < 4; i++)   // piece, score, the end, and what follows
+            LM_TRY(lm_json_next(r, &kind, err));
+    }
+    p->vocab.end = lm_json_offset(r) - 1;
+    return LM_OK;
+}
+
 static enum lm_rc read_vocab(struct lm_json_reader *r, const struct lm_tokenizer *t, struct places *p,
                              struct lm_err *err)
 {
     enum lm_json_kind kind;
     LM_TRY(lm_json_next(r, &kind, err));
-    if (kind != LM_JSON_OBJECT)
-        return lm_fail(err, LM_EINVAL,
-                       "grow: model.vocab of the tokenizer is a list with scores (Unigram); only BPE and "
-                       "WordPiece can grow");
+    if (kind == LM_JSON_ARRAY)
+        return read_scored(r, t, p, err);
     LM_TRY(lm_json_next(r, &kind, err));
     while (kind == LM_JSON_KEY) {
         int64_t id;
@@ -88,7 +103,7 @@ static enum lm_rc find_places(const struct lm_tokenizer *t, struct places *p, st
     while (rc == LM_OK && (rc = lm_json_next(&r, &kind, err)) == LM_OK && kind == LM_JSON_KEY)
         rc = lm_str_eq(r.text, LM_STR("model")) ? read_model(&r, t, p, err) : lm_json_skip(&r, err);
     lm_arena_release(&arena);
-    if (rc == LM_OK && (p->vocab.end == 0 || (t->family != LM_FAMILY_WORDS && p->merges.end == 0)))
+    if (rc == LM_OK && (p->vocab.end == 0 || (lm_grow_has_merges(t) && p->merges.end == 0)))
         rc = lm_fail(err, LM_EFORMAT, "grow: the tokenizer has no model.vocab or no model.merges");
     return rc;
 }
@@ -115,6 +130,79 @@ static void put_entry(struct lm_buf *ret, bool *filled, struct lm_str text, uint
     *filled = true;
     lm_json_str(ret, text);
     lm_buf_printf(ret, ":%u", id);
+}
+
+/* Old ids that a learned token is made of. */
+struct old_pieces {
+    uint32_t *ids;
+    size_t *starts;   // [new tokens + 1] in ids
+    size_t len, cap;
+};
+
+static void put_pieces(struct old_pieces *p, size_t old_size, uint32_t id)
+{
+    const size_t from = id < old_size ? 0 : p->starts[id - old_size];
+    const size_t count = id < old_size ? 1 : p->starts[id - old_size + 1] - from;
+    lm_grow(&p->ids, &p->cap, p->len + count, sizeof(*p->ids));
+    if (id < old_size)
+        p->ids[p->len] = id;
+    else
+        memcpy(p->ids + p->len, p->ids + from, count * sizeof(*p->ids));
+    p->len += count;
+}
+
+/* Every merge makes one new token, in the order of ids. */
+static struct old_pieces take_apart(const struct lm_growth *g)
+{
+    const size_t old_size = g->t->vocab.size;
+    const struct lm_learned *l = g->learned;
+    struct old_pieces p = { .starts = lm_zalloc(l->merge_count + 1, sizeof(*p.starts)) };
+    for (size_t i = 0; i < l->merge_count; i++) {
+        LM_ASSERT(l->merges[i].id == old_size + i);
+        put_pieces(&p, old_size, l->merges[i].left);
+        put_pieces(&p, old_size, l->merges[i].right);
+        p.starts[i + 1] = p.len;
+    }
+    return p;
+}
+
+static void put_scored(struct lm_buf *ret, bool *filled, struct lm_str text, double score)
+{
+    char number[LM_F64_TEXT];
+    lm_f64_text(score, number);
+    lm_buf_puts(ret, *filled ? ",[" : "[");
+    *filled = true;
+    lm_json_str(ret, text);
+    lm_buf_printf(ret, ",%s]", number);
+}
+
+/* The ids of a list are its places: special tokens that are not in it yet go in before new pieces. */
+static enum lm_rc put_pieces_of(const struct lm_growth *g, const struct places *p, struct lm_buf *ret,
+                                struct lm_err *err)
+{
+    const struct lm_vocab *v = &g->t->vocab;
+    struct old_pieces old = take_apart(g);
+    bool filled = p->vocab.filled;
+    enum lm_rc rc = LM_OK;
+    for (uint32_t id = 0; id < v->size && rc == LM_OK; id++) {
+        if (!p->seen[id] && v->items[id].kind != LM_TOKEN_SPECIAL)
+            rc = lm_fail(
+                err, LM_EINVAL,
+                "grow: added token %u stands behind the pieces of the Unigram model and is not special; "
+                "in its list it would become a piece",
+                id);
+        else if (!p->seen[id])
+            put_scored(ret, &filled, lm_vocab_bytes(v, id), lm_grow_chain_floor(g->t));
+    }
+    for (size_t i = 0; i < g->kept_count; i++) {
+        const size_t made = g->kept[i] - v->size;
+        put_scored(
+            ret, &filled, lm_vocab_bytes(&g->learned->vocab, g->kept[i]),
+            lm_grow_chain_score(g->t, old.ids + old.starts[made], old.starts[made + 1] - old.starts[made]));
+    }
+    free(old.ids);
+    free(old.starts);
+    return rc;
 }
 
 /* Added tokens that are not in model.vocab go in with their ids: where that list has grown, transformers
@@ -167,7 +255,7 @@ enum lm_rc lm_growth_json(const struct lm_growth *g, struct lm_buf *ret, struct 
     LM_ASSERT(g->learned->vocab.size >= g->t->vocab.size);
     const struct lm_str json = lm_tokenizer_json(g->t);
     struct places p = { .seen = lm_zalloc(g->t->vocab.size + 1, 1) };
-    const enum lm_rc rc = find_places(g->t, &p, err);
+    enum lm_rc rc = find_places(g->t, &p, err);
     if (rc == LM_OK) {
         const bool vocab_first = p.merges.end == 0 || p.vocab.end < p.merges.end;
         const size_t first = vocab_first ? p.vocab.end : p.merges.end;
@@ -176,9 +264,11 @@ enum lm_rc lm_growth_json(const struct lm_growth *g, struct lm_buf *ret, struct 
         for (int step = 0; step < 2; step++) {
             const size_t to = step == 0 ? first : second;
             if (to == 0)
-                continue;   // WordPiece has no merges
+                continue;   // there are no merges
             lm_buf_add(ret, json.ptr + at, to - at);
-            if ((step == 0) == vocab_first)
+            if (g->t->family == LM_FAMILY_CHAIN)
+                rc = put_pieces_of(g, &p, ret, err);
+            else if ((step == 0) == vocab_first)
                 put_vocab(g, &p, ret);
             else
                 put_merges(g, &p, ret);
@@ -191,40 +281,6 @@ enum lm_rc lm_growth_json(const struct lm_growth *g, struct lm_buf *ret, struct 
 }
 
 /* ---- grown.json ---- */
-
-/* Old ids that a learned token is made of. */
-struct old_pieces {
-    uint32_t *ids;
-    size_t *starts;   // [new tokens + 1] in ids
-    size_t len, cap;
-};
-
-static void put_pieces(struct old_pieces *p, size_t old_size, uint32_t id)
-{
-    const size_t from = id < old_size ? 0 : p->starts[id - old_size];
-    const size_t count = id < old_size ? 1 : p->starts[id - old_size + 1] - from;
-    lm_grow(&p->ids, &p->cap, p->len + count, sizeof(*p->ids));
-    if (id < old_size)
-        p->ids[p->len] = id;
-    else
-        memcpy(p->ids + p->len, p->ids + from, count * sizeof(*p->ids));
-    p->len += count;
-}
-
-/* Every merge makes one new token, in the order of ids. */
-static struct old_pieces take_apart(const struct lm_growth *g)
-{
-    const size_t old_size = g->t->vocab.size;
-    const struct lm_learned *l = g->learned;
-    struct old_pieces p = { .starts = lm_zalloc(l->merge_count + 1, sizeof(*p.starts)) };
-    for (size_t i = 0; i < l->merge_count; i++) {
-        LM_ASSERT(l->merges[i].id == old_size + i);
-        put_pieces(&p, old_size, l->merges[i].left);
-        put_pieces(&p, old_size, l->merges[i].right);
-        p.starts[i + 1] = p.len;
-    }
-    return p;
-}
 
 void lm_growth_mapping(const struct lm_growth *g, const struct lm_tokenizer *grown, struct lm_buf *ret)
 {
@@ -282,26 +338,26 @@ static enum lm_rc copy_companions(const char *from_dir, const char *out_dir, boo
 enum lm_rc lm_growth_files(const struct lm_tokenizer *grown, const char *from_dir, const char *out_dir,
                            struct lm_err *err)
 {
-    const bool words = grown->family == LM_FAMILY_WORDS;
+    const bool words = grown->family == LM_FAMILY_WORDS, chain = grown->family == LM_FAMILY_CHAIN;
     bool has_config;
     LM_TRY(copy_companions(from_dir, out_dir, &has_config, err));
     struct lm_buf vocab = { 0 }, vocab_bin = { 0 }, config = { 0 };
     if (words)
         lm_write_vocab_txt(grown, &vocab);
-    else
+    else if (!chain)
         lm_write_vocab_json(grown, &vocab);
     lm_write_vocab_bin(grown, &vocab_bin);
     lm_write_tokenizer_config(grown, (struct lm_str){ 0 }, &config);
     const struct {
         const char *name;
         const struct lm_buf *content;
-    } files[] = { { "tokenizer.json", &grown->json },
-                  { words ? "vocab.txt" : "vocab.json", &vocab },
+    } files[] = { { words ? "vocab.txt" : "vocab.json", &vocab },   // of a chain: none
+                  { "tokenizer.json", &grown->json },
                   { "vocab.bin", &vocab_bin },
                   { "tokenizer_config.json", &config } };
     const size_t count = sizeof(files) / sizeof(files[0]) - has_config;
     enum lm_rc rc = LM_OK;
-    for (size_t i = 0; rc == LM_OK && i < count; i++) {
+    for (size_t i = chain; rc == LM_OK && i < count; i++) {
         LM_FREE char *path = lm_path_join(out_dir, files[i].name);
         rc = lm_file_write(path, lm_buf_str(files[i].content), err);
     }

@@ -3,10 +3,12 @@
 #include "check.h"
 
 #include "base/sys.h"
+#include "token/chain.h"
 #include "token/grow.h"
 #include "token/tokenizer_impl.h"
 
-static const char *const families[] = { "gpt2", "llama3", "qwen2", "smollm", "metaspace", "bert" };
+static const char *const families[] = { "gpt2",      "llama3", "qwen2", "smollm",
+                                        "metaspace", "bert",   "t5",    "albert" };
 enum { FAMILIES = sizeof(families) / sizeof(families[0]), TEXTS = 60 };
 
 static const struct lm_grow_config usual = {
@@ -85,6 +87,25 @@ static void assert_same_ids(const struct lm_tokens *a, const struct lm_tokens *b
     assert_memory_equal(a->ids, b->ids, a->len * sizeof(*a->ids));
 }
 
+static double sum_of(const struct lm_tokenizer *t, const struct lm_tokens *ids)
+{
+    double sum = 0;
+    for (size_t i = 0; i < ids->len; i++)
+        sum += t->chain->unigram->scores[ids->ids[i]];
+    return sum;
+}
+
+/* In a Unigram model: the new way is as good as the old one, with new pieces; and none was better than the
+ * old one without. */
+static void assert_best(const struct lm_tokenizer *t, const struct lm_tokenizer *grown,
+                        const struct lm_tokens *old, const struct lm_tokens *new,
+                        const struct lm_tokens *apart)
+{
+    assert_true(sum_of(grown, new) >= sum_of(grown, old) - 1e-9);
+    assert_true(sum_of(t, apart) <= sum_of(t, old) + 1e-9);
+    assert_true(grown->chain->unigram->unknown_score == t->chain->unigram->unknown_score);
+}
+
 static void old_tokens_stay_and_new_ones_take_apart(void **state)
 {
     (void)state;
@@ -117,7 +138,9 @@ static void old_tokens_stay_and_new_ones_take_apart(void **state)
             before += old.len;
             after += new.len;
             take_apart(&new, &map, &apart);
-            if (t->family != LM_FAMILY_WORDS)
+            if (t->family == LM_FAMILY_CHAIN)
+                assert_best(t, grown, &old, &new, &apart);
+            else if (t->family != LM_FAMILY_WORDS)
                 assert_same_ids(&old, &apart);
             if (apart.len == new.len) {   // no new token in it
                 assert_same_ids(&old, &new);
@@ -328,6 +351,17 @@ static void no_text_is_an_error(void **state)
 
 /* ---- grown.json ---- */
 
+static void other_chains_are_refused(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t = golden_tokenizer("clip");
+    struct lm_grower *g = NULL;
+    struct lm_err err = { 0 };
+    assert_int_equal(lm_grower_new(t, &usual, ".", &g, &err), LM_EINVAL);
+    assert_contains(err.text, "only those with a Unigram model can grow");
+    lm_tokenizer_free(t);
+}
+
 static void damaged_mappings_are_refused(void **state)
 {
     (void)state;
@@ -367,6 +401,7 @@ int main(void)
         cmocka_unit_test(batches_order_and_threads_do_not_matter),
         cmocka_unit_test(criteria_stop_it),
         cmocka_unit_test(no_text_is_an_error),
+        cmocka_unit_test(other_chains_are_refused),
         cmocka_unit_test(damaged_mappings_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
