@@ -51,6 +51,7 @@ struct lm_bpe_scratch {
     struct lm_bpe_node *nodes;
     struct lm_bpe_step *heap;
     size_t node_cap, heap_cap, heap_len;
+    size_t step;   // of bpe_long.c for the next text; 0: it may choose
 };
 
 void lm_bpe_scratch_release(struct lm_bpe_scratch *s);

@@ -1,10 +1,10 @@
-/* token/bpe_long.c - the merge list for long pieces: windows a fixed step apart, joined where they agree.
+/* token/bpe_long.c - the merge list for long pieces: windows some step apart, joined where they agree.
  *
  * Let neighbouring windows both hold a token at the same place.  The tokens of the first up to it, and those
  * of the second from it on, have each been neighbours in some merged form, so together they are one
- * (bpe_wide.h).  Where two windows share no token, a part of twice the length takes the place of the first;
- * when that changes how it starts, the window before it is merged again, too.  The most that can come of it
- * is one part of all ids.
+ * (bpe_wide.h).  Where two windows share no token, one between the two mostly shares some with both.  Where
+ * it does not, a part of twice the length takes the place of the first; when that changes how it starts, the
+ * window before it is merged again, too.  The most that can come of it is one part of all ids.
  *
  * Text that repeats itself need not be merged again and again: where tokens T1 .. Tk T1 have been neighbours,
  * any number of T1 .. Tk side by side is a merged form. */
@@ -12,11 +12,13 @@
 
 #ifdef __x86_64__
 
+/* A longer step from one window to the next saves windows until too many do not agree: it follows from what
+ * came before. */
+enum { STEP_MIN = 44, STEP_START = 50, STEP_MAX = 56, STEP_CHANGE = 2 };
+
 enum {
-    STEP = 48,                       // ids from one window to the next
-    SHARED = LM_BPE_WINDOW - STEP,   // ids that two windows have in common
-    BATCH = 64,                      // windows merged together
-    COPY = 16,                       // ids copied at once
+    BATCH = 64,   // windows merged together
+    COPY = 16,    // ids copied at once
 };
 
 /* Some ids as if they were all of the text: what they become, and of how many each token is made. */
@@ -36,13 +38,14 @@ struct joiner {
     const struct lm_bpe_wide *w;
     struct lm_bpe_scratch *s;
     const uint32_t *ids;
-    size_t count, windows;
+    size_t count, step, windows;
+    size_t apart;   // windows that did not agree with the next
     uint32_t *out;
     struct start *starts;   // the last one is at work
     size_t starts_cap, last;
     struct part part, other;
     size_t first, solved;   // the windows at hand; the one before them is in front
-    struct lm_bpe_window window[1 + BATCH];
+    struct lm_bpe_window between, window[1 + BATCH];
 };
 
 static void part_room(struct part *part, size_t from, size_t len)
@@ -67,7 +70,7 @@ static void solve(struct joiner *j, size_t from, size_t len, struct part *ret)
 /* The last window ends with the text. */
 static size_t window_start(const struct joiner *j, size_t index)
 {
-    const size_t start = index * STEP, last = j->count - LM_BPE_WINDOW;
+    const size_t start = index * j->step, last = j->count - LM_BPE_WINDOW;
     return start < last ? start : last;
 }
 
@@ -124,12 +127,12 @@ static inline size_t tokens_before(const struct lm_bpe_window *window, size_t en
     return (size_t)__builtin_popcountll(window->starts & (((uint64_t)1 << end) - 1));
 }
 
-/* Goes over from window `index`, at work, to the next; false: they share no token. */
-static bool next_window(struct joiner *j, size_t index)
+/* Goes over from a window, at work, to one that starts at id `from`; false: they share no token. */
+static bool go_over(struct joiner *j, const struct lm_bpe_window *window, const struct lm_bpe_window *next,
+                    size_t from)
 {
-    const struct lm_bpe_window *next = window_at(j, index + 1), *window = next - 1;
     const struct start *start = &j->starts[j->last];
-    const size_t from = window_start(j, index + 1), step = from - start->from;
+    const size_t step = from - start->from;
     const uint64_t least = start->entry > from ? UINT64_MAX << (start->entry - from) : UINT64_MAX;
     const uint64_t common = (((uint64_t)2 << (LM_BPE_WINDOW - step)) - 1) & least;
     const unsigned at = agree(window->starts >> step & common, next->starts & common);
@@ -144,6 +147,24 @@ static bool next_window(struct joiner *j, size_t index)
         memcpy(j->out + start->out, window->ids + first, count * sizeof(*j->out));
     push(j, (struct start){ .from = from, .len = LM_BPE_WINDOW, .entry = from + at, .out = out });
     return true;
+}
+
+/* From window `index`, at work, to the next, which may take another window between the two. */
+static bool next_window(struct joiner *j, size_t index)
+{
+    const struct lm_bpe_window *next = window_at(j, index + 1), *window = next - 1;
+    const size_t from = window_start(j, index), to = window_start(j, index + 1), half = (from + to) / 2;
+    if (go_over(j, window, next, to))
+        return true;
+    j->apart++;
+    const struct lm_bpe_job job = { j->ids + half, LM_BPE_WINDOW };
+    lm_bpe_windows_avx512(j->w, &job, 1, &j->between);
+    if (!go_over(j, window, &j->between, half))
+        return false;
+    if (go_over(j, &j->between, next, to))
+        return true;
+    j->last--;
+    return false;
 }
 
 /* ---- and those that do not ---- */
@@ -199,7 +220,7 @@ static bool leave(struct joiner *j, size_t *index)
 {
     const struct start *start = &j->starts[j->last];
     const size_t end = j->part.from + j->part.len;
-    size_t next = (end - SHARED) / STEP, entry;
+    size_t next = (end - (LM_BPE_WINDOW - j->step)) / j->step, entry;
     next = next < j->windows ? next : j->windows - 1;
     if (window_start(j, next) <= j->part.from)
         return false;
@@ -308,20 +329,34 @@ static size_t join(struct joiner *j)
     return write_part(j, &j->starts[j->last], &j->other, j->count);
 }
 
+/* For the next text. */
+static size_t next_step(const struct joiner *j)
+{
+    enum { MANY = 32, FEW = 128 };   // one of so many
+    if (j->apart * MANY > j->windows)
+        return j->step - STEP_CHANGE < STEP_MIN ? STEP_MIN : j->step - STEP_CHANGE;
+    if (j->apart * FEW < j->windows)
+        return j->step + STEP_CHANGE > STEP_MAX ? STEP_MAX : j->step + STEP_CHANGE;
+    return j->step;
+}
+
 size_t lm_bpe_merge_long(const struct lm_bpe_wide *w, struct lm_bpe_scratch *s, uint32_t *ids, size_t count)
 {
     LM_ASSERT(count > LM_BPE_WINDOW && count < LM_TOKEN_NONE);
     struct joiner *j = lm_alloc(sizeof(*j));
-    memset(j, 0, offsetof(struct joiner, window));
+    memset(j, 0, offsetof(struct joiner, between));
     LM_FREE uint32_t *copy = lm_alloc(count * sizeof(*copy));
     memcpy(copy, ids, count * sizeof(*copy));
     j->w = w;
     j->s = s;
     j->ids = copy;
     j->count = count;
-    j->windows = (count - LM_BPE_WINDOW + STEP - 1) / STEP + 1;
+    j->step = s->step ? s->step : STEP_START;
+    j->windows = (count - LM_BPE_WINDOW + j->step - 1) / j->step + 1;
     j->out = ids;
     const size_t tokens = join(j);
+    if (j->windows > BATCH)
+        s->step = next_step(j);
     free(j->part.ids);
     free(j->part.lens);
     free(j->other.ids);

@@ -162,8 +162,10 @@ void lm_cache_release(struct lm_cache *c)
 
 struct lm_cache_key lm_cache_long_key(struct lm_str piece)
 {
-    const uint64_t len = piece.len <= LM_CACHE_PIECE_MAX ? piece.len : LM_CACHE_PIECE_MAX + 1;
-    return (struct lm_cache_key){ lm_hash64(piece.ptr, piece.len), (uint64_t)LONG_MARK << 56 | len << 32 };
+    const bool kept = piece.len <= LM_CACHE_PIECE_MAX;
+    const uint64_t len = kept ? piece.len : LM_CACHE_PIECE_MAX + 1;
+    return (struct lm_cache_key){ kept ? lm_hash64(piece.ptr, piece.len) : 0,
+                                  (uint64_t)LONG_MARK << 56 | len << 32 };
 }
 
 static uint64_t without_place(uint64_t hi)
