@@ -42,6 +42,8 @@ static enum lm_rc read_all(int fd, const char *path, size_t bytes_max, struct lm
         char *space = lm_buf_space(buf, want);
         if (!space)
             return lm_fail(err, LM_ELIMIT, "'%s' does not fit into %zu bytes", path, buf->len_max);
+        if (want > CHUNK)
+            lm_mem_touch(space, want);
         const ssize_t got = read_some(fd, space, want);
         if (got < 0)
             return lm_fail_errno(err, LM_EIO, "cannot read '%s'", path);

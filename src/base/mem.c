@@ -76,22 +76,37 @@ void lm_mem_touch(void *ptr, size_t bytes)
 #endif
 }
 
-void *lm_slab_alloc(size_t bytes)
-{
-    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
-    /* Large slabs start on a huge page: a matrix product then misses the TLB about 500 times less. */
-    const bool huge = bytes >= 2 * (size_t)HUGE_PAGE;
-    const size_t align = huge ? HUGE_PAGE : LINE;
-    const size_t rounded = (bytes + align - 1) / align * align;
+/* Large slabs start on a huge page: a matrix product then misses the TLB about 500 times less. */
+static size_t slab_align(size_t bytes)
+{
+    return bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : LINE;
+}
+
+static size_t slab_bytes(size_t bytes)
+{
+    const size_t align = slab_align(bytes), rounded = (bytes + align - 1) / align * align;
     if (rounded < bytes)
         out_of_memory(bytes);
-    void *slab = aligned_alloc(align, rounded ? rounded : align);
+    return rounded ? rounded : align;
+}
+
+void *lm_slab_raw(size_t bytes)
+{
+    const size_t align = slab_align(bytes), rounded = slab_bytes(bytes);
+    void *slab = aligned_alloc(align, rounded);
     if (!slab)
         out_of_memory(bytes);
-    if (huge)
+    if (align == HUGE_PAGE)
         (void)madvise(slab, rounded, MADV_HUGEPAGE);   // a hint; nothing is lost if refused
-    memset(slab, 0, rounded);
+    return slab;
+}
+
+void *lm_slab_alloc(size_t bytes)
+{
+    void *slab = lm_slab_raw(bytes);
+    memset(slab, 0, slab_bytes(bytes));
     return slab;
 }
 

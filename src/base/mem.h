@@ -22,6 +22,7 @@ void lm_mem_touch(void *ptr, size_t bytes);
 
 /* 64-byte aligned slab for tensors; free() it.  Zeroed. */
 void *lm_slab_alloc(size_t bytes);
+void *lm_slab_raw(size_t bytes);   // the same, not zeroed
 
 /* Grows *items (of `size` bytes each) so that at least `need` fit; doubles.  *cap is in items. */
 void lm_grow(void *items, size_t *cap, size_t need, size_t size);

@@ -18,7 +18,7 @@ void lm_bpe_init(struct lm_bpe *bpe, size_t merge_count)
         bpe->shift--;
     const size_t slots = (size_t)1 << (64 - bpe->shift);
     bpe->mask = slots - 1;
-    bpe->slots = lm_slab_alloc(slots * sizeof(*bpe->slots));
+    bpe->slots = lm_slab_raw(slots * sizeof(*bpe->slots));
     memset(bpe->slots, 0xff, slots * sizeof(*bpe->slots));
     memset(bpe->byte_id, 0xff, sizeof(bpe->byte_id));
 }

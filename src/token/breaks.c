@@ -163,7 +163,7 @@ struct lm_breaks lm_breaks_make(const struct lm_tokenizer *t, const uint8_t *cut
     ask_added(&t->later, &b);
     if (t->split)
         ask_patterns(t->split, &b);
-    if (grams && !t->split && b.blanks && has_short_words(t))
+    if (grams && !t->split && !lm_grammar_is_known(t->grammar) && b.blanks && has_short_words(t))
         b.words = grams;
     return b;
 }

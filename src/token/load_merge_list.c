@@ -6,6 +6,7 @@
 #include "token/load.h"
 
 #include "base/json.h"
+#include "base/sys.h"
 
 enum { BATCH = 64, SIDES = 3 };   // left, right, both together
 
@@ -174,7 +175,8 @@ static void find_side(const struct lm_token_load *l, const struct batch *b, stru
         line->id[k] = LM_TOKEN_NONE;
 }
 
-static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_err *err)
+/* Ids of the sides of all lines of a batch. */
+static void find_batch(const struct lm_token_load *l, struct batch *b)
 {
     const struct lm_token_map *m = &l->t->model;
     const struct lm_vocab *v = &l->t->vocab;
@@ -200,36 +202,102 @@ static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_
         for (unsigned rest = sought[i]; rest; rest &= rest - 1)
             find_side(l, b, line, (size_t)__builtin_ctz(rest));
         b->made = line->id[2];
-        lm_bpe_fetch(&l->t->bpe, line->id[0], line->id[1]);
     }
+}
+
+static enum lm_rc put_batch(struct lm_token_load *l, struct batch *b, struct lm_err *err)
+{
+    for (size_t i = 0; i < b->len; i++)
+        lm_bpe_fetch(&l->t->bpe, b->lines[i].id[0], b->lines[i].id[1]);
     for (size_t i = 0; i < b->len; i++)
         LM_TRY(put_line(l, &b->lines[i], b->first + i, err));
-    b->first += b->len;
-    b->len = 0;
     return LM_OK;
 }
 
-static void begin_line(const struct lm_token_load *l, struct batch *b, size_t number)
+static void begin_batch(const struct lm_merge_lines *m, struct batch *b, size_t first)
 {
-    struct line *line = &b->lines[b->len++];
-    line->at[0] = number > 0 ? l->lines.ends[number - 1][1] : 0;
-    line->at[1] = l->lines.ends[number][0];
-    line->at[2] = l->lines.ends[number][1];
+    b->first = first;
+    b->len = m->count - first < BATCH ? m->count - first : BATCH;
+    for (size_t i = 0; i < b->len; i++) {
+        b->lines[i].at[0] = first + i > 0 ? m->ends[first + i - 1][1] : 0;
+        b->lines[i].at[1] = m->ends[first + i][0];
+        b->lines[i].at[2] = m->ends[first + i][1];
+    }
+}
+
+/* ---- of many lines, the ids of the second half are found by a thread of their own ---- */
+
+struct half {
+    const struct lm_token_load *l;
+    struct batch *b;
+    uint32_t (*ids)[SIDES];   // [count - first]
+    size_t first;             // line
+    pthread_t thread;
+    bool running;
+};
+
+static void *find_half(void *half)
+{
+    const struct half *h = half;
+    for (size_t first = h->first; first < h->l->lines.count; first += BATCH) {
+        begin_batch(&h->l->lines, h->b, first);
+        find_batch(h->l, h->b);
+        for (size_t i = 0; i < h->b->len; i++)
+            memcpy(h->ids[first - h->first + i], h->b->lines[i].id, sizeof(*h->ids));
+    }
+    return NULL;
+}
+
+static void start_half(struct half *h, struct lm_token_load *l, struct short_map shorts)
+{
+    enum { MANY = 1 << 16 };
+    const size_t count = l->lines.count;
+    *h = (struct half){ .l = l, .first = count / 2 / BATCH * BATCH };
+    if (count < MANY || lm_threads() == 1)
+        return;
+    h->b = lm_arena_alloc(&l->arena, sizeof(*h->b));
+    h->b->shorts = shorts;
+    h->ids = lm_alloc((count - h->first) * sizeof(*h->ids));
+    h->running = pthread_create(&h->thread, NULL, find_half, h) == 0;
+}
+
+static void end_half(struct half *h)
+{
+    if (h->running)
+        pthread_join(h->thread, NULL);
+    h->running = false;
+}
+
+/* The ids of a batch, by whoever it is. */
+static void take_batch(struct lm_token_load *l, struct half *h, struct batch *b, bool halved)
+{
+    if (!halved || b->first < h->first) {
+        find_batch(l, b);
+        return;
+    }
+    end_half(h);
+    for (size_t i = 0; i < b->len; i++)
+        memcpy(b->lines[i].id, h->ids[b->first - h->first + i], sizeof(*h->ids));
 }
 
 enum lm_rc lm_load_merges(struct lm_token_load *l, struct lm_err *err)
 {
     LM_TRY(lm_load_merges_wait(l, err));
     struct batch *b = lm_arena_alloc(&l->arena, sizeof(*b));
+    struct half half;
     enum lm_rc rc = LM_OK;
+    short_make(&b->shorts, &l->t->vocab);
+    start_half(&half, l, b->shorts);
+    const bool halved = half.running;
     lm_bpe_init(&l->t->bpe, l->lines.count);
     l->made = lm_arena_alloc(&l->arena, l->t->vocab.size + 1);
-    short_make(&b->shorts, &l->t->vocab);
-    for (size_t i = 0; i < l->lines.count && rc == LM_OK; i++) {
-        begin_line(l, b, i);
-        if (b->len == BATCH || i + 1 == l->lines.count)
-            rc = put_batch(l, b, err);
+    for (size_t first = 0; first < l->lines.count && rc == LM_OK; first += BATCH) {
+        begin_batch(&l->lines, b, first);
+        take_batch(l, &half, b, halved);
+        rc = put_batch(l, b, err);
     }
+    end_half(&half);
+    free(half.ids);
     free(b->shorts.slots);
     return rc;
 }

@@ -195,17 +195,24 @@ static enum lm_rc check_bytes(struct lm_token_load *l, struct lm_err *err)
     return LM_OK;
 }
 
-/* Some merge joins a blank to what is before it. */
+static bool has_later_blank(struct lm_str text)
+{
+    size_t first = 0;
+    while (first < text.len && text.ptr[first] == ' ')
+        first++;
+    return first < text.len && memchr(text.ptr + first, ' ', text.len - first);
+}
+
+/* Some merge joins a blank to what is before it.  Mostly no token could come of that. */
 static bool crosses_blank(const struct lm_tokenizer *t)
 {
-    for (size_t i = 0; i <= t->bpe.mask; i++) {
-        if (t->bpe.slots[i].pair == LM_MERGE_FREE)
-            continue;
-        const struct lm_str made = lm_vocab_bytes(&t->vocab, t->bpe.slots[i].id);
-        for (size_t k = 1; k < made.len; k++)
-            if (made.ptr[k] == ' ' && made.ptr[k - 1] != ' ')
-                return true;
-    }
+    bool some = false;
+    for (uint32_t id = 0; id < t->vocab.size && !some; id++)
+        some = has_later_blank(lm_vocab_bytes(&t->vocab, id));
+    for (size_t i = 0; some && i <= t->bpe.mask; i++)
+        if (t->bpe.slots[i].pair != LM_MERGE_FREE &&
+            has_later_blank(lm_vocab_bytes(&t->vocab, t->bpe.slots[i].id)))
+            return true;
     return false;
 }
 

@@ -133,21 +133,21 @@ static enum lm_rc read_component(struct lm_token_load *l, const json_t *c, struc
 
 /* ---- stages to a grammar ---- */
 
+static bool is_isolated(const struct stage *s)
+{
+    return s->behavior == LM_SPLIT_ISOLATED && !s->bytes;
+}
+
 /* Whether the stages are exactly the patterns of a grammar of lm_known. */
 static bool is_known(size_t known, const struct stages *s)
 {
     const char *const *patterns = lm_known_patterns[known];
     size_t i = 0;
     for (; i < s->len && patterns[i]; i++)
-        if (s->items[i].behavior != LM_SPLIT_ISOLATED || s->items[i].bytes || !s->items[i].pattern ||
+        if (!is_isolated(&s->items[i]) || s->items[i].removed || !s->items[i].pattern ||
             strcmp(s->items[i].pattern, patterns[i]) != 0)
             return false;
     return i == s->len && !patterns[i];
-}
-
-static bool is_isolated(const struct stage *s)
-{
-    return s->behavior == LM_SPLIT_ISOLATED && !s->bytes;
 }
 
 static bool is_row(const struct lm_grammar *row, const struct stages *s)
@@ -223,6 +223,11 @@ enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_er
             l->t->grammar = &lm_grammars[g];
             return LM_OK;
         }
+    for (size_t k = 0; k < LM_KNOWN_COUNT; k++)
+        if (is_known(k, &s)) {
+            l->t->grammar = &lm_known[k];
+            return LM_OK;
+        }
     l->t->split = lm_zalloc(1, sizeof(*l->t->split));
     for (size_t i = 0; i < s.len; i++) {
         l->t->split->count++;   // before: what was made is released with the rest
@@ -230,8 +235,5 @@ enum lm_rc lm_load_splits(struct lm_token_load *l, const json_t *p, struct lm_er
     }
     l->t->own = (struct lm_grammar){ .name = "own", .split = l->t->split };
     l->t->grammar = &l->t->own;
-    for (size_t k = 0; k < LM_KNOWN_COUNT; k++)
-        if (is_known(k, &s))   // the same, and faster
-            l->t->grammar = &lm_known[k];
     return LM_OK;
 }

@@ -202,7 +202,8 @@ static bool cuts_as(const struct lm_tokenizer *t, const json_t *patterns, const 
 static enum lm_rc set_pre(const struct lm_tokenizer *t, struct lm_tokenizer_parts *p, struct lm_err *err)
 {
     const struct lm_str json = lm_tokenizer_json(t);
-    LM_TREE_FREE json_t *tree = t->split ? json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL) : NULL;
+    const bool splits = t->split || lm_grammar_is_known(t->grammar);
+    LM_TREE_FREE json_t *tree = splits ? json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL) : NULL;
     LM_TREE_FREE json_t *patterns = patterns_of(json_object_get(tree, "pre_tokenizer"));
     for (size_t i = 0; i < LM_PARTS_PRE_COUNT; i++) {
         const struct lm_parts_pre *pre = &lm_parts_pre[i];

@@ -78,8 +78,7 @@ static size_t index_of(const struct lm_grammar *g)
 {
     if (g >= lm_grammars && g < lm_grammars + LM_GRAMMAR_COUNT)
         return (size_t)(g - lm_grammars);
-    return g >= lm_known && g < lm_known + LM_KNOWN_COUNT ? LM_GRAMMAR_COUNT + (size_t)(g - lm_known)
-                                                          : (size_t)LM_SCANNERS;
+    return lm_grammar_is_known(g) ? LM_GRAMMAR_COUNT + (size_t)(g - lm_known) : (size_t)LM_SCANNERS;
 }
 #endif
 

@@ -53,6 +53,10 @@ extern const struct lm_grammar lm_grammars[LM_GRAMMAR_COUNT];
 enum lm_known_id { LM_KNOWN_O200K, LM_KNOWN_TEKKEN, LM_KNOWN_DEEPSEEK, LM_KNOWN_COUNT };
 enum { LM_KNOWN_STAGES_MAX = 3 };
 extern const struct lm_grammar lm_known[LM_KNOWN_COUNT];
+static inline bool lm_grammar_is_known(const struct lm_grammar *g)
+{
+    return g >= lm_known && g < lm_known + LM_KNOWN_COUNT;
+}
 extern const char *const lm_known_patterns[LM_KNOWN_COUNT][LM_KNOWN_STAGES_MAX + 1];
 
 /* Pieces from *at on: writes at most ends_max ends (offsets in text), moves *at behind the last one, returns
