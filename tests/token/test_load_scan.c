@@ -2,7 +2,9 @@
  */
 #include "check.h"
 
+#include "base/json.h"
 #include "base/rng.h"
+#include "base/sys.h"
 #include "token/load.h"
 
 /* The rule, one byte at a time, without blocks. */
@@ -72,11 +74,109 @@ static void bytes_are_counted(void **state)
     }
 }
 
+/* ---- large files, which are read by two threads ---- */
+
+static void put_token(struct lm_buf *vocab, struct lm_str bytes, uint32_t id)
+{
+    struct lm_buf text = { 0 };
+    lm_bytes_to_text(bytes, &text);
+    lm_json_sep(vocab);
+    lm_json_str(vocab, lm_buf_str(&text));
+    lm_buf_printf(vocab, ":%u", id);
+    lm_buf_release(&text);
+}
+
+enum { LETTERS = 52, PAIRS = LETTERS * LETTERS, ENDS = 26 };
+
+static char letter(size_t i)
+{
+    return (char)(i < 26 ? 'a' + i : 'A' + i - 26);
+}
+
+/* All bytes, all pairs of letters, and all with a small letter behind; each is made by one line, in this
+ * order, but for line `wrong`, whose right side is no token. */
+static void write_large(size_t wrong, struct lm_buf *ret)
+{
+    struct lm_buf vocab = { 0 }, merges = { 0 };
+    uint32_t id = 0;
+    for (; id < 256; id++)
+        put_token(&vocab, (struct lm_str){ (const char[]){ (char)id }, 1 }, id);
+    for (size_t i = 0; i < PAIRS + (size_t)PAIRS * ENDS; i++, id++) {
+        const size_t pair = i < PAIRS ? i : (i - PAIRS) / ENDS;
+        const char token[] = { letter(pair / LETTERS), letter(pair % LETTERS),
+                               i < PAIRS ? 0 : letter((i - PAIRS) % ENDS), 0 };
+        const int left = i < PAIRS ? 1 : 2;
+        put_token(&vocab, lm_str(token), id);
+        lm_buf_printf(&merges, "%s\n      [ \"%.*s\", \"%s%s\" ]", i ? "," : "", left, token, token + left,
+                      i == wrong ? "qqq" : "");
+    }
+    lm_buf_printf(ret,
+                  "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":"
+                  "\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},\"post_processor\":null,"
+                  "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
+    lm_buf_add_str(ret, lm_buf_str(&vocab));
+    lm_buf_puts(ret, "},\"merges\":[");
+    lm_buf_add_str(ret, lm_buf_str(&merges));
+    lm_buf_puts(ret, "]}}");
+    lm_buf_release(&vocab);
+    lm_buf_release(&merges);
+}
+
+static void two_threads_load_the_same(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t[2] = { NULL, NULL };
+    struct lm_buf json = { 0 };
+    write_large(SIZE_MAX, &json);
+    for (int i = 0; i < 2; i++) {
+        struct lm_err err = { 0 };
+        lm_threads_set(i + 1);
+        assert_ok_err(lm_tokenizer_parse(lm_buf_str(&json), "large", &t[i], &err), &err);
+    }
+    lm_threads_set(0);
+    assert_int_equal(t[0]->bpe.len, PAIRS + PAIRS * ENDS);
+    assert_int_equal(t[1]->bpe.len, t[0]->bpe.len);
+    assert_memory_equal(t[1]->bpe.slots, t[0]->bpe.slots, (t[0]->bpe.mask + 1) * sizeof(*t[0]->bpe.slots));
+    for (uint32_t i = 0, id = 256; i < t[0]->bpe.len; i++, id++) {   // as it was written
+        const struct lm_str made = lm_vocab_bytes(&t[1]->vocab, id);
+        const uint32_t left = i < PAIRS ? (uint8_t)made.ptr[0] : 256 + (i - PAIRS) / ENDS;
+        const struct lm_merge *m = lm_bpe_find(&t[1]->bpe, left, (uint8_t)made.ptr[made.len - 1]);
+        assert_true(m && m->id == id && m->rank == i);
+    }
+    for (int i = 0; i < 2; i++)
+        lm_tokenizer_free(t[i]);
+    lm_buf_release(&json);
+}
+
+static void two_threads_refuse_the_same(void **state)
+{
+    (void)state;
+    static const size_t wrong[] = { 0, 40000, PAIRS + PAIRS * ENDS - 1 };
+    for (size_t w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
+        struct lm_buf json = { 0 }, line = { 0 };
+        write_large(wrong[w], &json);
+        lm_buf_printf(&line, "merge %zu: '", wrong[w]);
+        for (int i = 0; i < 2; i++) {
+            struct lm_tokenizer *t = NULL;
+            struct lm_err err = { 0 };
+            lm_threads_set(i + 1);
+            assert_int_equal(lm_tokenizer_parse(lm_buf_str(&json), "large", &t, &err), LM_EFORMAT);
+            assert_contains(err.text, line.ptr);
+            assert_contains(err.text, "qqq' is no ordinary token");
+        }
+        lm_threads_set(0);
+        lm_buf_release(&json);
+        lm_buf_release(&line);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_end_where_a_plain_walk_says),
         cmocka_unit_test(bytes_are_counted),
+        cmocka_unit_test(two_threads_load_the_same),
+        cmocka_unit_test(two_threads_refuse_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
