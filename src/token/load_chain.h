@@ -1,7 +1,8 @@
 #ifndef LM_TOKEN_LOAD_CHAIN_H
 #define LM_TOKEN_LOAD_CHAIN_H
 /* token/load_chain.h - reading a tokenizer.json as a chain (token/chain.h): load_chain.c has the models,
- * load_chain_steps.c the other components, load_unigram.c the scores. */
+ * load_chain_normal.c, load_chain_cut.c and load_chain_decode.c the other components, load_unigram.c the
+ * scores. */
 
 #include "token/chain.h"
 #include "token/load.h"
