@@ -68,52 +68,64 @@ static enum lm_rc check_header(const struct lm_compiled *c, struct lm_str file, 
         lm_compiled_section(c, LM_COMPILED_ITEMS).len != h->vocab_size * sizeof(struct lm_token) ||
         lm_compiled_section(c, LM_COMPILED_BYTES).len > UINT32_MAX || h->several_ways > 1 ||
         !is_table(lm_compiled_section(c, LM_COMPILED_MAP), sizeof(uint64_t), h->map_len) ||
+        lm_compiled_section(c, LM_COMPILED_MAP).len < 2 * sizeof(uint64_t) ||
         (merges.len > 0 && (!is_table(merges, sizeof(struct lm_merge), h->merge_count) ||
                             merges.len < 16 * sizeof(struct lm_merge))))
         return damaged(name, "a table has another size than it says", err);
     return LM_OK;
 }
 
+typedef uint32_t words __attribute__((vector_size(16)));   // of an entry of a table
+
+static words words_at(const char *at)
+{
+    words w;
+    memcpy(&w, at, sizeof(w));
+    return w;
+}
+
 /* ordinary: bits of the ids that merges and bytes may make. */
 static bool check_items(const struct lm_compiled *c, uint64_t *ordinary)
 {
     _Static_assert(sizeof(struct lm_token) == 16 && offsetof(struct lm_token, lstrip) == 12 &&
-                       offsetof(struct lm_token, merged) == 14,
+                       offsetof(struct lm_token, merged) == 14 && LM_TOKEN_MODEL == 1 &&
+                       LM_TOKEN_ADDED == 2 && LM_TOKEN_SPECIAL == 3,
                    "the layout is the file's");
     const struct lm_str items = lm_compiled_section(c, LM_COMPILED_ITEMS);
-    const uint64_t bytes_len = lm_compiled_section(c, LM_COMPILED_BYTES).len;
-    bool good = true;
+    const words never = { 0, 0, ~(uint32_t)LM_TOKEN_SPECIAL, ~(uint32_t)0x01010101 };   // kind, four bools
+    words wrong = { 0 };
+    uint64_t end_max = 0;
     for (size_t id = 0, size = c->header.vocab_size; id < size;) {
         uint64_t bits = 0;
         for (size_t bit = 0; bit < 64 && id < size; bit++, id++) {
             uint32_t word[4];   // place, length, kind, four bools
             memcpy(word, items.ptr + id * sizeof(word), sizeof(word));
-            good &= ((uint64_t)word[0] + word[1] <= bytes_len) & (word[2] <= LM_TOKEN_SPECIAL) &
-                    !(word[3] & ~0x01010101U);
-            bits |= (uint64_t)((word[2] == LM_TOKEN_MODEL) | (word[2] == LM_TOKEN_ADDED)) << bit;
+            const uint64_t end = (uint64_t)word[0] + word[1];
+            wrong |= words_at(items.ptr + id * sizeof(word)) & never;
+            end_max = end > end_max ? end : end_max;
+            bits |= (uint64_t)((word[2] + 1) >> 1 & 1) << bit;   // of the model, or added
         }
         ordinary[(id - 1) / 64] = bits;
     }
-    return good;
+    return !(wrong[2] | wrong[3]) && end_max <= lm_compiled_section(c, LM_COMPILED_BYTES).len;
 }
 
 /* One place must stay free, or a search would not end. */
 static bool check_map(const struct lm_compiled *c)
 {
     const struct lm_str map = lm_compiled_section(c, LM_COMPILED_MAP);
-    const uint64_t *slots = (const uint64_t *)(const void *)map.ptr;
-    const size_t count = map.len / sizeof(*slots);
-    size_t used = 0;
-    bool good = true;
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t id = (uint32_t)slots[i];
-        used += id != LM_TOKEN_NONE;
-        good &= id == LM_TOKEN_NONE || id < c->header.vocab_size;
+    const uint32_t size = c->header.vocab_size;
+    const words bounds = { size, 0, size, 0 }, none = { LM_TOKEN_NONE, 0, LM_TOKEN_NONE, 0 };
+    const words ids = { UINT32_MAX, 0, UINT32_MAX, 0 };   // of two slots; between them are hashes
+    words wrong = { 0 }, counts = { 0 };
+    for (size_t at = 0; at < map.len; at += sizeof(words)) {
+        const words w = words_at(map.ptr + at) & ids, below = (words)(w < bounds);
+        wrong |= ~(below | (words)(w == none)) & ids;
+        counts -= below;   // a true word is -1
     }
-    return good && used == c->header.map_len && used < count;
+    const size_t used = (size_t)counts[0] + counts[2];
+    return !(wrong[0] | wrong[2]) && used == c->header.map_len && used < map.len / sizeof(uint64_t);
 }
-
-typedef uint32_t words __attribute__((vector_size(16)));   // of a slot: right, left, rank, id
 
 /* All words of a slot are below their bounds, or all are ones and the slot is free. */
 static bool check_slots(struct lm_str section, words bounds, size_t used)
@@ -123,9 +135,8 @@ static bool check_slots(struct lm_str section, words bounds, size_t used)
     const words ones = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX };
     words bad = { 0 }, counts = { 0 };
     for (size_t at = 0; at < section.len; at += sizeof(words)) {
-        words slot;
-        memcpy(&slot, section.ptr + at, sizeof(slot));
-        const words below = (words)(slot < bounds), is_free = (words)(slot == ones);
+        const words slot = words_at(section.ptr + at), below = (words)(slot < bounds),
+                    is_free = (words)(slot == ones);
         bad |= ~(below | is_free) | (below ^ __builtin_shufflevector(below, below, 1, 2, 3, 0));
         counts -= below;   // a true word is -1
     }

@@ -202,12 +202,31 @@ static void impossible_pieces_are_refused(void **state)
     lm_tokenizer_free(t);
 }
 
+/* A map that ends in the middle of what is looked at together. */
+static void a_map_of_one_place_is_refused(void **state)
+{
+    (void)state;
+    struct lm_tokenizer *t = golden_tokenizer("gpt2"), *again = NULL;
+    size_t len = 0;
+    LM_FREE char *file = compile(t, &len);
+    struct lm_compiled_header h;
+    memcpy(&h, file, sizeof(h));
+    memset(file + h.sections[LM_COMPILED_MAP].at, 0xff, sizeof(uint64_t));   // free
+    h.sections[LM_COMPILED_MAP].len = sizeof(uint64_t);
+    h.map_len = 0;
+    memcpy(file, &h, sizeof(h));
+    sign(file);
+    struct lm_err err = { 0 };
+    assert_int_equal(lm_tokenizer_from_compiled((struct lm_str){ file, len }, "x", &again, &err), LM_EFORMAT);
+    assert_contains(err.text, "another size");
+    lm_tokenizer_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compiled_is_the_same_tokenizer),
-        cmocka_unit_test(damage_is_refused_or_harmless),
-        cmocka_unit_test(impossible_numbers_are_refused),
+        cmocka_unit_test(compiled_is_the_same_tokenizer), cmocka_unit_test(damage_is_refused_or_harmless),
+        cmocka_unit_test(impossible_numbers_are_refused), cmocka_unit_test(a_map_of_one_place_is_refused),
         cmocka_unit_test(impossible_pieces_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
