@@ -1,6 +1,6 @@
 /* fuzz_tokenizer_files: a letter that says which reader, then a file: t tiktoken, s sentencepiece, m
- * merges.txt behind vocab.json and an empty line, r settings of tiktoken behind ranks and an empty line. What
- * is read becomes a tokenizer or is refused with a reason. */
+ * merges.txt behind vocab.json and an empty line, r settings of tiktoken behind ranks and an empty line, k
+ * tekken.json. What is read becomes a tokenizer or is refused with a reason. */
 #include <stdlib.h>
 
 #include "token/load_other.h"
@@ -44,6 +44,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const size_t ranks = cut < 0 ? file.len : (size_t)cut;
         rc = lm_load_ranks((struct lm_str){ file.ptr, ranks },
                            (struct lm_str){ file.ptr + ranks, file.len - ranks }, "fuzz", &json, &err);
+        if (rc == LM_OK)
+            rc = lm_tokenizer_take(&json, "fuzz", true, &t, &err);
+        lm_buf_release(&json);
+    } else if (*data == 'k') {
+        struct lm_buf json = { 0 };
+        (void)lm_load_looks_like_tekken(file);
+        rc = lm_load_tekken(file, "fuzz", &json, &err);
         if (rc == LM_OK)
             rc = lm_tokenizer_take(&json, "fuzz", true, &t, &err);
         lm_buf_release(&json);

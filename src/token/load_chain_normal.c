@@ -1,7 +1,7 @@
 /* token/load_chain_normal.c - normalisers of a chain by their names. */
 #include "token/load_chain_steps.h"
 
-#include "token/load_other.h"
+#include "base/base64.h"
 
 static struct lm_chain_normal *add_normal(struct lm_step_reading *r, enum lm_chain_normal_kind kind)
 {
@@ -92,7 +92,7 @@ static enum lm_rc read_precompiled(struct lm_step_reading *r, const json_t *c, s
     struct lm_chain_normal *n = add_normal(r, LM_NORMAL_CHARSMAP);
     struct lm_buf blob = { 0 };
     if (!json_is_string(text) ||
-        !lm_from_base64((struct lm_str){ json_string_value(text), json_string_length(text) }, &blob)) {
+        !lm_base64_get((struct lm_str){ json_string_value(text), json_string_length(text) }, &blob)) {
         lm_buf_release(&blob);
         return lm_step_refuse(r, c, "precompiled_charsmap", err);
     }

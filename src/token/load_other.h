@@ -13,7 +13,10 @@ enum lm_rc lm_load_tiktoken(struct lm_str file, const char *encoding, const char
 enum lm_rc lm_load_ranks(struct lm_str file, struct lm_str settings, const char *name, struct lm_buf *ret,
                          struct lm_err *err);
 bool lm_load_looks_like_tiktoken(struct lm_str file);
-bool lm_from_base64(struct lm_str text, struct lm_buf *ret);   // appends; false: it is none
+
+/* Mistral's tekken.json, which says all of itself. */
+enum lm_rc lm_load_tekken(struct lm_str file, const char *name, struct lm_buf *ret, struct lm_err *err);
+bool lm_load_looks_like_tekken(struct lm_str file);
 
 /* A sentencepiece model (protobuf) as GGUF's arrays; strings are borrowed from the file. */
 enum lm_rc lm_load_spm(struct lm_str file, const char *name, struct lm_arena *arena,

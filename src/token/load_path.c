@@ -20,6 +20,17 @@ static enum lm_rc load_tiktoken(struct lm_str file, const char *path, const char
     return rc;
 }
 
+static enum lm_rc load_tekken(struct lm_str file, const char *path, struct lm_tokenizer **ret,
+                              struct lm_err *err)
+{
+    struct lm_buf json = { 0 };
+    enum lm_rc rc = lm_load_tekken(file, path, &json, err);
+    if (rc == LM_OK)
+        rc = lm_tokenizer_take(&json, path, true, ret, err);
+    lm_buf_release(&json);
+    return rc;
+}
+
 static enum lm_rc load_spm(struct lm_str file, const char *path, struct lm_tokenizer **ret,
                            struct lm_err *err)
 {
@@ -75,6 +86,8 @@ static enum lm_rc load_file(const char *path, const char *encoding, struct lm_to
         rc = load_tiktoken(file, path, encoding, ret, err);
     else if (rc == LM_OK && lm_load_looks_like_spm(file))
         rc = load_spm(file, path, ret, err);
+    else if (rc == LM_OK && lm_load_looks_like_tekken(file))
+        rc = load_tekken(file, path, ret, err);
     else if (rc == LM_OK)
         rc = lm_tokenizer_take(&buf, path, false, ret, err);
     lm_buf_release(&buf);
@@ -134,8 +147,8 @@ static const struct {
     const char *file;
     enum lm_rc (*load)(const char *dir, const char *file, struct lm_tokenizer **ret, struct lm_err *err);
 } contents[] = {
-    { "tokenizer.json", load_json },   { "vocab.txt", load_words },      { "merges.txt", load_merges },
-    { LM_TIKTOKEN_RANKS, load_ranks }, { "tokenizer.model", load_json },
+    { "tokenizer.json", load_json },   { "vocab.txt", load_words },  { "merges.txt", load_merges },
+    { LM_TIKTOKEN_RANKS, load_ranks }, { "tekken.json", load_json }, { "tokenizer.model", load_json },
 };
 
 static enum lm_rc load_folder(const char *path, struct lm_tokenizer **ret, struct lm_err *err)

@@ -8,6 +8,7 @@
 #include "token/pieces.h"
 #include "token/write_files.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -19,7 +20,7 @@ void lm_parts_write_normalizer(const struct lm_tokenizer_parts *p, const char *m
     lm_buf_puts(ret, ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     if (p->charsmap.len > 0) {
         lm_buf_puts(ret, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
-        lm_to_base64(p->charsmap, ret);
+        lm_base64_put(p->charsmap, ret);
         lm_buf_puts(ret, "\"}");
     }
     if (p->remove_extra_blanks != 0) {
@@ -165,7 +166,7 @@ static enum lm_rc set_charsmap(const json_t *normalizer, struct lm_arena *arena,
     struct lm_buf bytes = { 0 };
     if (!map)
         return LM_OK;
-    const bool read = json_is_string(map) && lm_from_base64(text_of(map), &bytes);
+    const bool read = json_is_string(map) && lm_base64_get(text_of(map), &bytes);
     if (read)
         p->charsmap = (struct lm_str){ lm_arena_strndup(arena, bytes.ptr, bytes.len), bytes.len };
     lm_buf_release(&bytes);

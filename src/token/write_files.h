@@ -23,7 +23,4 @@ enum lm_rc lm_write_ranks(const struct lm_tokenizer *t, struct lm_buf *ret_ranks
 /* The bytes of an escape that a pattern starts with, \p{L} and the like in full; 0: it starts with none. */
 size_t lm_pattern_escape(struct lm_str rest);
 
-/* Appends. */
-void lm_to_base64(struct lm_str bytes, struct lm_buf *ret);
-
 #endif

@@ -8,6 +8,7 @@
  *     all ways to make a token are merges of one rank: it was read from ranks. */
 #include "token/write_files.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "token/load.h"
 
@@ -144,7 +145,7 @@ static void put_ranks(const struct lm_tokenizer *t, struct lm_buf *ret)
 {
     for (uint32_t id = 0; id < t->vocab.size; id++)
         if (t->vocab.items[id].kind == LM_TOKEN_MODEL) {
-            lm_to_base64(lm_vocab_bytes(&t->vocab, id), ret);
+            lm_base64_put(lm_vocab_bytes(&t->vocab, id), ret);
             lm_buf_printf(ret, " %u\n", id);
         }
 }

@@ -168,6 +168,7 @@ else
 fi
 check tokenizer_families "$loom" "$documents" "$work"
 check tokenizer_tiktoken "$loom" "$documents" "$work"
+check tokenizer_mistral "$loom" "$documents"
 check tokenizer_components "$loom" "$work/components" 300
 check tokenizer_patterns "$loom" "$work/patterns" 300
 check tokenizer_training "$documents" "${tokenizers[@]}"
