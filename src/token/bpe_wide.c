@@ -9,20 +9,32 @@ static unsigned bits_of(uint64_t most)
     return 64 - (unsigned)__builtin_clzll(most | 1);
 }
 
+typedef uint32_t words __attribute__((vector_size(16)));   // of a merge: right, left, rank, id
+
+/* The largest of each that occurs.  Free places, half of all at random, are no branch. */
+static words largest(const struct lm_bpe *bpe)
+{
+    _Static_assert(sizeof(struct lm_merge) == sizeof(words) && offsetof(struct lm_merge, rank) == 8,
+                   "words are those of a merge");
+    words most = { 0 };
+    for (size_t i = 0; i <= bpe->mask; i++) {
+        words w;
+        memcpy(&w, &bpe->slots[i], sizeof(w));
+        w &= (words)(w != (words){ UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX });
+        const words more = (words)(w > most);
+        most = (w & more) | (most & ~more);
+    }
+    return most;
+}
+
 /* How wide the parts of an entry are; false: too wide. */
 static bool measure(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
 {
     enum { ENTRY_BITS = 63, LINES_SPARE = 3 };
-    for (size_t i = 0; i <= bpe->mask; i++) {
-        const struct lm_merge *m = &bpe->slots[i];
-        if (m->pair == LM_MERGE_FREE)
-            continue;
-        const uint32_t left = (uint32_t)(m->pair >> 32), right = (uint32_t)m->pair;
-        w->score_max = m->rank >= w->score_max ? m->rank + 1 : w->score_max;
-        w->stranger = left >= w->stranger ? left + 1 : w->stranger;
-        w->stranger = right >= w->stranger ? right + 1 : w->stranger;
-        w->stranger = m->id >= w->stranger ? m->id + 1 : w->stranger;
-    }
+    const words most = largest(bpe);
+    w->score_max = most[2] + 1;
+    w->stranger = most[0] > most[1] ? most[0] : most[1];
+    w->stranger = (most[3] > w->stranger ? most[3] : w->stranger) + 1;
     w->score_bits = bits_of(w->score_max);
     w->id_bits = bits_of(w->stranger);
     for (w->line_bits = 1;
@@ -35,34 +47,42 @@ static bool measure(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
            2 * w->id_bits < 64;
 }
 
-static void put(struct lm_bpe_wide *w, const struct lm_merge *m)
+static struct lm_bpe_place place_of(const struct lm_bpe_wide *w, const struct lm_merge *m)
+{
+    return lm_bpe_place(w, (uint32_t)(m->pair >> 32), (uint32_t)m->pair);
+}
+
+/* taken: entries of each line. */
+static void put(struct lm_bpe_wide *w, const struct lm_merge *m, uint8_t *taken)
 {
     const uint32_t left = (uint32_t)(m->pair >> 32), right = (uint32_t)m->pair;
-    const uint64_t score = w->score_max - m->rank;
+    const uint64_t value = (uint64_t)(w->score_max - m->rank) << w->id_bits | m->id;
     if ((left | right) < LM_BPE_FIRSTS)
-        w->firsts[left * LM_BPE_FIRSTS + right] = score << w->id_bits | m->id;
-    const struct lm_bpe_place place = lm_bpe_place(w, left, right);
+        w->firsts[left * LM_BPE_FIRSTS + right] = value;
+    const struct lm_bpe_place place = place_of(w, m);
     uint64_t *entry = w->lines[place.line].entry;
-    size_t k = 0;
-    while (k < LM_BPE_ENTRIES && entry[k])
-        k++;
-    if (k == LM_BPE_ENTRIES)
-        entry[k - 1] |= w->full;
+    if (taken[place.line] < LM_BPE_ENTRIES)
+        entry[taken[place.line]++] = place.tag | value;
     else
-        entry[k] = place.tag | score << w->id_bits | m->id;
+        entry[LM_BPE_ENTRIES - 1] |= w->full;
 }
 
 /* The line of what is put some entries later is on its way. */
 static void put_all(struct lm_bpe_wide *w, const struct lm_bpe *bpe)
 {
-    enum { AHEAD = 32 };
+    enum { AHEAD = 16 };
+    LM_FREE uint8_t *taken = lm_zalloc((size_t)1 << w->line_bits, sizeof(*taken));
+    LM_FREE uint32_t *used = lm_alloc((bpe->mask + 1) * sizeof(*used));   // slots that are not free
+    size_t count = 0;
     for (size_t i = 0; i <= bpe->mask; i++) {
-        const struct lm_merge *later = &bpe->slots[(i + AHEAD) & bpe->mask];
-        if (later->pair != LM_MERGE_FREE)
-            __builtin_prefetch(
-                &w->lines[lm_bpe_place(w, (uint32_t)(later->pair >> 32), (uint32_t)later->pair).line], 1);
-        if (bpe->slots[i].pair != LM_MERGE_FREE)
-            put(w, &bpe->slots[i]);
+        used[count] = (uint32_t)i;
+        count += bpe->slots[i].pair != LM_MERGE_FREE;
+    }
+    LM_ASSERT(count == bpe->len);
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(&w->lines[place_of(w, &bpe->slots[used[i + AHEAD]]).line], 1);
+        put(w, &bpe->slots[used[i]], taken);
     }
 }
 

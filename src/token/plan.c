@@ -1,19 +1,34 @@
 #include "token/plan.h"
 
+#include "base/sys.h"
 #include "token/cuts.h"
 #include "token/grams.h"
 
 #include <pthread.h>
 
+static void *make_wide(void *plan)
+{
+    struct lm_token_plan *p = plan;
+    (void)lm_bpe_wide_init(&p->bpe, p->bpe.bpe);
+    return NULL;
+}
+
+/* The merges of a large vocabulary by a thread of their own, what its bytes tell meanwhile. */
 static struct lm_token_plan *make(const struct lm_tokenizer *t)
 {
+    enum { MANY = 1 << 16 };
     struct lm_token_plan *plan = lm_zalloc(1, sizeof(*plan));
+    pthread_t thread;
     plan->bpe.bpe = &t->bpe;
-    if (t->bpe.slots)
-        (void)lm_bpe_wide_init(&plan->bpe, &t->bpe);
+    const bool apart =
+        t->bpe.len >= MANY && lm_threads() > 1 && pthread_create(&thread, NULL, make_wide, plan) == 0;
+    if (t->bpe.slots && !apart)
+        make_wide(plan);
     plan->cuts = lm_cuts_make(t);
     plan->grams = lm_grams_make(t);
     plan->breaks = lm_breaks_make(t, plan->cuts, plan->grams);
+    if (apart)
+        pthread_join(thread, NULL);
     return plan;
 }
 

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/sys.h"
 #include "token/load.h"
+#include "token/plan.h"
 
 /* The rule, one byte at a time, without blocks. */
 static size_t plain_end(const char *text, size_t len)
@@ -126,17 +127,21 @@ static void two_threads_load_the_same(void **state)
 {
     (void)state;
     struct lm_tokenizer *t[2] = { NULL, NULL };
+    const struct lm_bpe_wide *wide[2];
     struct lm_buf json = { 0 };
     write_large(SIZE_MAX, &json);
     for (int i = 0; i < 2; i++) {
         struct lm_err err = { 0 };
         lm_threads_set(i + 1);
         assert_ok_err(lm_tokenizer_parse(lm_buf_str(&json), "large", &t[i], &err), &err);
+        wide[i] = &lm_token_plan(t[i])->bpe;
     }
     lm_threads_set(0);
     assert_int_equal(t[0]->bpe.len, PAIRS + PAIRS * ENDS);
     assert_int_equal(t[1]->bpe.len, t[0]->bpe.len);
     assert_memory_equal(t[1]->bpe.slots, t[0]->bpe.slots, (t[0]->bpe.mask + 1) * sizeof(*t[0]->bpe.slots));
+    assert_int_equal(wide[0]->line_bits, wide[1]->line_bits);
+    assert_memory_equal(wide[0]->lines, wide[1]->lines, sizeof(*wide[0]->lines) << wide[0]->line_bits);
     for (uint32_t i = 0, id = 256; i < t[0]->bpe.len; i++, id++) {   // as it was written
         const struct lm_str made = lm_vocab_bytes(&t[1]->vocab, id);
         const uint32_t left = i < PAIRS ? (uint8_t)made.ptr[0] : 256 + (i - PAIRS) / ENDS;
