@@ -1,10 +1,35 @@
 /* token/added.c - added tokens in text.
  *
- * A position is looked at only when an added token starts with its byte; then one hash look-up for each
- * distinct length, longest first.  So a hundred thousand added tokens load and search as fast as three. */
+ * A position is looked at only when an added token starts with its byte; then, if one goes on with the next
+ * byte, too, one hash look-up for each distinct length at whose end a token of this length might end, longest
+ * first.  So a hundred thousand added tokens load and search as fast as three. */
 #include "text/text.h"
 #include "token/tokenizer_impl.h"
 #include "token/unicode.h"
+
+static void put_byte(uint64_t set[4], char byte)
+{
+    set[(uint8_t)byte / 64] |= (uint64_t)1 << (uint8_t)byte % 64;
+}
+
+static bool has_byte(const uint64_t set[4], char byte)
+{
+    return set[(uint8_t)byte / 64] >> (uint8_t)byte % 64 & 1;
+}
+
+static struct lm_added_length *length_of(struct lm_added *a, size_t len)
+{
+    size_t at = 0;
+    while (at < a->length_count && a->lengths[at].len > len)
+        at++;
+    if (at < a->length_count && a->lengths[at].len == len)
+        return &a->lengths[at];
+    lm_grow(&a->lengths, &a->length_cap, a->length_count + 1, sizeof(*a->lengths));
+    memmove(a->lengths + at + 1, a->lengths + at, (a->length_count - at) * sizeof(*a->lengths));
+    a->lengths[at] = (struct lm_added_length){ .len = (uint32_t)len };
+    a->length_count++;
+    return &a->lengths[at];
+}
 
 void lm_added_put(struct lm_added *a, uint32_t id, struct lm_str content, enum lm_token_kind kind,
                   bool lstrip, bool rstrip)
@@ -19,15 +44,13 @@ void lm_added_put(struct lm_added *a, uint32_t id, struct lm_str content, enum l
     a->first_byte = content.ptr[0];
     a->ordinary_count += kind != LM_TOKEN_SPECIAL;
 
-    size_t at = 0;
-    while (at < a->length_count && a->lengths[at] > content.len)
-        at++;
-    if (at < a->length_count && a->lengths[at] == content.len)
-        return;
-    lm_grow(&a->lengths, &a->length_cap, a->length_count + 1, sizeof(*a->lengths));
-    memmove(a->lengths + at + 1, a->lengths + at, (a->length_count - at) * sizeof(*a->lengths));
-    a->lengths[at] = (uint32_t)content.len;
-    a->length_count++;
+    const uint8_t first = (uint8_t)content.ptr[0];
+    a->longest[first] = content.len > a->longest[first] ? (uint32_t)content.len : a->longest[first];
+    if (content.len == 1)
+        a->single[first] = id + 1;
+    else
+        put_byte(a->pairs[first], content.ptr[1]);
+    put_byte(length_of(a, content.len)->last, content.ptr[content.len - 1]);
 }
 
 void lm_added_release(struct lm_added *a)
@@ -41,14 +64,17 @@ void lm_added_release(struct lm_added *a)
 /* The longest added token that starts at the first byte of rest, or LM_TOKEN_NONE. */
 static uint32_t longest(const struct lm_added *a, struct lm_str rest)
 {
-    for (size_t i = 0; i < a->length_count; i++) {
-        if (a->lengths[i] > rest.len)
+    const uint8_t first = (uint8_t)rest.ptr[0];
+    const bool goes_on = rest.len > 1 && has_byte(a->pairs[first], rest.ptr[1]);
+    for (size_t i = 0; goes_on && i < a->length_count && a->lengths[i].len > 1; i++) {
+        const struct lm_added_length *l = &a->lengths[i];
+        if (l->len > rest.len || l->len > a->longest[first] || !has_byte(l->last, rest.ptr[l->len - 1]))
             continue;
-        const uint32_t id = lm_token_map_find(&a->map, &a->texts, (struct lm_str){ rest.ptr, a->lengths[i] });
+        const uint32_t id = lm_token_map_find(&a->map, &a->texts, (struct lm_str){ rest.ptr, l->len });
         if (id != LM_TOKEN_NONE)
             return id;
     }
-    return LM_TOKEN_NONE;
+    return a->single[first] ? a->single[first] - 1 : LM_TOKEN_NONE;
 }
 
 static bool touches_plain(struct lm_allow allow, size_t start, size_t end)

@@ -16,11 +16,17 @@
 struct lm_added {
     struct lm_vocab texts;   // by id; kind as in the tokenizer's
     struct lm_token_map map;
-    size_t ordinary_count;   // that are not special
-    bool first[256];         // some added token starts with the byte
-    size_t first_count;      // how many such bytes there are
-    char first_byte;         // one of them
-    uint32_t *lengths;       // distinct lengths, longest first
+    size_t ordinary_count;    // that are not special
+    bool first[256];          // some added token starts with the byte
+    size_t first_count;       // how many such bytes there are
+    char first_byte;          // one of them
+    uint32_t longest[256];    // bytes of those that start with the byte
+    uint32_t single[256];     // 1 + the id of the one that is the byte; 0: there is none
+    uint64_t pairs[256][4];   // a bit for each second byte that follows a first
+    struct lm_added_length {
+        uint32_t len;
+        uint64_t last[4];   // a bit for each byte that one of this length ends with
+    } * lengths;            // distinct lengths, longest first
     size_t length_count, length_cap;
 };
 

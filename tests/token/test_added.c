@@ -41,10 +41,48 @@ static void blanks_that_are_swallowed_are_tokens_as_well(void **state)
     }
 }
 
+/* Tokens and texts of three letters, so that most places start a token and many tokens start alike. */
+static void the_leftmost_and_longest_is_found(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 2000, TOKENS = 12, TOKEN_MAX = 9, TEXT_MAX = 40 };
+    struct lm_rng rng = lm_rng_make(26, 0);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        char tokens[TOKENS][TOKEN_MAX + 1] = { { 0 } }, text[TEXT_MAX + 1] = { 0 };
+        const size_t count = 1 + lm_rng_below(&rng, TOKENS), len = lm_rng_below(&rng, TEXT_MAX);
+        struct lm_added added = { 0 };
+        for (uint32_t id = 0; id < count; id++) {
+            for (size_t k = 0, end = 1 + lm_rng_below(&rng, TOKEN_MAX); k < end; k++)
+                tokens[id][k] = "ab\n"[lm_rng_below(&rng, 3)];
+            lm_added_put(&added, id, lm_str(tokens[id]), LM_TOKEN_ADDED, false, false);
+        }
+        for (size_t k = 0; k < len; k++)
+            text[k] = "ab\n"[lm_rng_below(&rng, 3)];
+        struct lm_added_match match = { 0 };
+        for (size_t at = 0; at < len;) {
+            size_t longest = 0;
+            for (uint32_t id = 0; id < count; id++)
+                if (strncmp(text + at, tokens[id], strlen(tokens[id])) == 0 && strlen(tokens[id]) > longest)
+                    longest = strlen(tokens[id]);
+            if (longest > 0) {
+                assert_true(lm_added_next(&added, lm_str(text), (struct lm_allow){ 0 }, &match));
+                assert_int_equal(match.start, at);
+                assert_int_equal(match.end, at + longest);
+                assert_memory_equal(tokens[match.id], text + at, longest);
+                assert_int_equal(strlen(tokens[match.id]), longest);
+            }
+            at += longest ? longest : 1;
+        }
+        assert_false(lm_added_next(&added, lm_str(text), (struct lm_allow){ 0 }, &match));
+        lm_added_release(&added);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blanks_that_are_swallowed_are_tokens_as_well),
+        cmocka_unit_test(the_leftmost_and_longest_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
