@@ -176,6 +176,14 @@ static struct lm_str sentencepiece(const struct lm_chain_normal *n, struct lm_st
             at = end;
             if (at == text.len)
                 break;
+            if (text.ptr[at] == ' ' && n->map.alone[' '] &&
+                (at + 1 == text.len || (uint8_t)text.ptr[at + 1] < 0x80)) {
+                if (!blank_before)
+                    lm_buf_add(buf, BLANK, sizeof(BLANK) - 1);
+                blank_before = n->right;
+                len = 1;
+                continue;
+            }
         }
         struct lm_str part = next_part(n, text, at, &len);
         while (blank_before && part.len > 0 && *part.ptr == ' ')

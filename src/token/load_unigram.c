@@ -108,6 +108,21 @@ static enum lm_rc make_tables(struct lm_token_load *l, struct lm_err *err)
     return LM_OK;
 }
 
+/* Whether no token has a blank behind another character. */
+static bool are_words(const struct lm_vocab *v)
+{
+    static const char blank[] = "\xe2\x96\x81";
+    const size_t len = sizeof(blank) - 1;
+    for (uint32_t id = 0; id < v->size; id++) {
+        struct lm_str text = lm_vocab_bytes(v, id);
+        while (lm_str_starts(text, lm_str(blank)))
+            text = (struct lm_str){ text.ptr + len, text.len - len };
+        if (text.len >= len && memmem(text.ptr, text.len, blank, len))
+            return false;
+    }
+    return true;
+}
+
 enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
 {
     struct lm_chain *c = l->t->chain;
@@ -115,6 +130,7 @@ enum lm_rc lm_load_unigram(struct lm_token_load *l, struct lm_err *err)
     u->single = json_is_object(l->sentencepiece);
     u->size = l->t->vocab.size;
     u->unknown = l->t->unknown;
+    u->words = u->single && are_words(&l->t->vocab);
     memset(u->byte_id, 0xff, sizeof(u->byte_id));
     if (c->byte_fallback)
         memcpy(u->byte_id, l->byte_id, sizeof(u->byte_id));

@@ -5,6 +5,7 @@
  * text for pieces of bounded length.  Of equal sums the one met first wins, so sums are rounded as the peer
  * rounds them. */
 
+#include "token/cache.h"
 #include "token/tokenizer.h"
 #include "token/trie.h"
 
@@ -18,12 +19,17 @@ struct lm_unigram {
     uint32_t unknown;        // its id
     uint32_t byte_id[256];   // LM_TOKEN_NONE: there is none
     bool single;             // sums are kept in float, as sentencepiece does
+    bool words;              // no piece has a blank (U+2581) behind another character: texts are words
 };
 
 /* Memory for it; zero-initialised is ready.  Owner: one thread. */
 struct lm_unigram_scratch {
     struct lm_unigram_node *nodes;
     size_t node_cap;
+    struct lm_cache words;   // what they become, when sums are float
+    double *next;            // of the nodes of one
+    uint32_t *kept;          // what is kept of one
+    size_t next_cap, kept_cap;
 };
 void lm_unigram_scratch_release(struct lm_unigram_scratch *s);
 

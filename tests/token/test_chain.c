@@ -202,6 +202,67 @@ static void sums_in_float_stay_small(void **state)
     lm_trie_release(&u.trie);
 }
 
+/* A model of sentencepiece's: sums in float, words kept.  Scores are few, so that many ways are nearly equal.
+ */
+static struct lm_tokenizer *make_float_model(void)
+{
+    struct lm_buf json = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    char texts[KEYS][8];
+    size_t count = 0;
+    lm_buf_puts(&json,
+                "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":null,"
+                "\"post_processor\":null,\"decoder\":null,\"model\":{\"type\":\"Unigram\",\"unk_id\":0,"
+                "\"byte_fallback\":false,\"sentencepiece\":{\"add_dummy_prefix\":true,"
+                "\"remove_extra_whitespaces\":true,\"unused\":[]},\"vocab\":[[\"<unk>\",0]");
+    for (size_t i = 0; i < KEYS; i++) {
+        texts[count][draw_word(texts[count], 4)] = 0;
+        bool there = false;
+        for (size_t k = 0; k < count; k++)
+            there |= strcmp(texts[k], texts[count]) == 0;
+        if (there)
+            continue;
+        const double score = -1 - (double)draw(3) - 1e-4 * draw(64);
+        lm_buf_printf(&json, ",[\"%s%s\",%.6f]", draw(2) ? "\xe2\x96\x81" : "", texts[count++], score);
+    }
+    lm_buf_puts(&json, ",[\"\xe2\x96\x81\",-2.001]]}}");
+    assert_ok_err(lm_tokenizer_parse(lm_buf_str(&json), "x.json", &t, &err), &err);
+    assert_true(t->chain->unigram->single && t->chain->unigram->words);
+    lm_buf_release(&json);
+    return t;
+}
+
+/* With ranges each text is looked through as a whole, without, word by word as they were before. */
+static void known_words_have_the_same_ids(void **state)
+{
+    (void)state;
+    for (size_t round = 0; round < 12; round++) {
+        struct lm_tokenizer *t = make_float_model();
+        struct lm_encoder *e = lm_encoder_new(t);
+        for (size_t i = 0; i < 12; i++) {
+            struct lm_buf text = { 0 };
+            struct lm_tokens got = { 0 }, want = { 0 };
+            struct lm_spans spans = { 0 };
+            for (size_t words = i == 0 ? 20000 : draw(400); words > 0; words--) {
+                char word[LEN_MAX];
+                lm_buf_add(&text, word, draw_word(word, 2 + draw(LEN_MAX - 1)));
+                lm_buf_puts(&text, draw(40) ? " " : draw(2) ? "  q" : "\xe2\x96\x81");
+            }
+            lm_encode(e, lm_buf_str(&text), false, &got);
+            lm_encode_spans(e, lm_buf_str(&text), false, &want, &spans);
+            assert_int_equal(got.len, want.len);
+            assert_memory_equal(got.ids, want.ids, got.len * sizeof(*got.ids));
+            lm_spans_release(&spans);
+            lm_tokens_release(&got);
+            lm_tokens_release(&want);
+            lm_buf_release(&text);
+        }
+        lm_encoder_free(e);
+        lm_tokenizer_free(t);
+    }
+}
+
 /* ---- maps ---- */
 
 /* Each thread has an encoder: texts of a batch have the ids they have one by one. */
@@ -274,9 +335,10 @@ static void broken_maps_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_longest_key_is_found),  cmocka_unit_test(the_pieces_have_the_best_sum),
-        cmocka_unit_test(a_long_text_is_its_parts),  cmocka_unit_test(sums_in_float_stay_small),
-        cmocka_unit_test(threads_give_the_same_ids), cmocka_unit_test(broken_maps_are_refused),
+        cmocka_unit_test(the_longest_key_is_found), cmocka_unit_test(the_pieces_have_the_best_sum),
+        cmocka_unit_test(a_long_text_is_its_parts), cmocka_unit_test(known_words_have_the_same_ids),
+        cmocka_unit_test(sums_in_float_stay_small), cmocka_unit_test(threads_give_the_same_ids),
+        cmocka_unit_test(broken_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
