@@ -114,6 +114,8 @@ static void ask_patterns(const struct lm_split *split, struct lm_breaks *b)
     bool blanks = false, letters = false;
     for (size_t i = 0; i < split->count; i++) {
         struct kinds kinds;
+        if (split->stages[i].dfa.asks)   // what stands on the other side of a break may matter
+            return (void)(b->blanks = b->lines = false);
         find_kinds(&split->stages[i], &kinds);
         ask_stage(&split->stages[i], &kinds, b);
         blanks |= starts_with_blank(&split->stages[i].dfa, &kinds);

@@ -25,7 +25,7 @@ static size_t skip_ascii(const struct lm_split_dfa *d, struct lm_str text, size_
 {
     const uint8_t *s = (const uint8_t *)text.ptr;
     const uint16_t *first = d->next + d->symbols;   // of state 1
-    for (; at < text.len && s[at] < 0x80; at++) {
+    for (; !d->asks && at < text.len && s[at] < 0x80; at++) {
         const uint16_t step = first[d->ascii[s[at]]];
         if (step < 2)
             continue;

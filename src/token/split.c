@@ -27,7 +27,8 @@ static void find(const struct lm_split_stage *stage, const uint8_t *s, size_t at
     const uint16_t *first = d->next + d->symbols;   // of state 1
     const uint8_t *symbols = stage->bytes ? d->byte : d->ascii;
     while (at < end) {
-        if ((stage->bytes || s[at] < 0x80) && first[symbols[s[at]]] < 2) {   // nothing starts here
+        if (!d->asks && (stage->bytes || s[at] < 0x80) &&
+            first[symbols[s[at]]] < 2) {   // nothing starts here
             at++;
             continue;
         }
@@ -42,7 +43,7 @@ static void find(const struct lm_split_stage *stage, const uint8_t *s, size_t at
     *ret_start = *ret_end = end;
 }
 
-/* The end of the stage's piece that starts at `at`. */
+/* The end of the stage's piece that starts at `at`, in the piece of the stage before: that is s to `end`. */
 static size_t piece_end(const struct lm_split_stage *stage, const uint8_t *s, size_t at, size_t end,
                         struct lm_split_facts *facts)
 {
@@ -71,20 +72,24 @@ struct place {
     const struct lm_split *split;
     const char *text;
     size_t len, at;
-    size_t ends[LM_SPLIT_STAGES_MAX];
+    size_t starts[LM_SPLIT_STAGES_MAX], ends[LM_SPLIT_STAGES_MAX];
     struct lm_split_facts facts;
 };
 static _Thread_local struct place stopped;
 
 static void open_pieces(const struct lm_split *split, struct lm_str text, struct place *p)
 {
+    const uint8_t *const s = (const uint8_t *)text.ptr;
     const size_t at = p->at;
-    size_t *ends = p->ends;
-    size_t limit = text.len;
+    size_t start = 0, limit = text.len;
     for (size_t i = 0; i < split->count; i++) {
-        if (ends[i] <= at)
-            ends[i] = piece_end(&split->stages[i], (const uint8_t *)text.ptr, at, limit, &p->facts);
-        limit = ends[i];
+        if (p->ends[i] <= at) {
+            p->starts[i] = at;
+            p->ends[i] =
+                start + piece_end(&split->stages[i], s + start, at - start, limit - start, &p->facts);
+        }
+        start = p->starts[i];
+        limit = p->ends[i];
     }
 }
 

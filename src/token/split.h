@@ -11,8 +11,9 @@
  * )
  * (?i: ) (?i) (?m: ) and their reverse, * + ? {m,n} and their lazy forms, [ ] with ranges, ^, sets inside, &&
  * and [:digit:], \p{..} of general categories and scripts, \s \S \d \D \w \W \h, literals and escapes, . and
- * $ (the end of a line) and \z; (?!x) and (?=x) of one character or the end; possessive *+ ++ ?+ of one
- * character, those of groups and (?> ) at the end of a pattern. */
+ * $ (the end of a line), \z and \Z, ^ and \A, \b and \B; (?!x) and (?=x) of bounded length; (?<=x) and (?<!x)
+ * of up to 8 characters; possessive *+ ++ ?+ of one character, those of groups and (?> ) at the end of a
+ * pattern. */
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -28,7 +29,8 @@ struct lm_split_dfa {
     uint8_t byte[256];   // of the printable form of a byte, for stages behind ByteLevel
     uint16_t *page;      // [0x110000 / 256]
     uint8_t (*pages)[256];
-    bool total;   // something matches at every place
+    bool total;                   // something matches at every place
+    struct lm_split_asks *asks;   // of look-behind, \b, ^ and the like; NULL: there are none
 };
 
 /* LM_EINVAL: one sentence about what is not supported. */
@@ -42,12 +44,14 @@ enum { LM_SPLIT_FACTS = 8 };
 struct lm_split_facts {
     struct {
         const struct lm_split_dfa *dfa;
+        const uint8_t *text;
         size_t state, from, to, end;
     } items[LM_SPLIT_FACTS];
     size_t next;
 };
 
-/* The end of the match that starts at `at`, or `at` when none does.  bytes: each byte is a character. */
+/* The end of the match that starts at `at`, or `at` when none does; the text starts at s.  bytes: each byte
+ * is a character. */
 size_t lm_split_match(const struct lm_split_dfa *d, const uint8_t *s, size_t at, size_t end, bool bytes,
                       struct lm_split_facts *facts);
 

@@ -535,6 +535,16 @@ enum lm_rc lm_split_parse_set(struct split_parser *p, uint16_t *ret, uint32_t *r
     return LM_OK;
 }
 
+enum lm_rc lm_split_set_word(struct split_parser *p, uint16_t *ret)
+{
+    uint16_t set = 0;
+    LM_TRY(open_set(p, &set));
+    p->p->sets[set].word = true;
+    widen_word(&p->p->sets[set]);
+    *ret = close_set(p, set);
+    return LM_OK;
+}
+
 enum lm_rc lm_split_set_of(struct split_parser *p, const uint32_t *characters, size_t count, uint16_t *ret)
 {
     uint16_t set = 0;

@@ -4,20 +4,7 @@
 
 #include "text/text.h"
 
-/* A tree first: repetitions copy what they repeat. */
-enum kind { EMPTY, SET, JOIN, EITHER, REPEAT, LOOK, ATOMIC };
-
-struct node {
-    enum kind kind;
-    uint16_t set;        // SET, LOOK
-    bool negated, end;   // LOOK
-    bool lazy;           // REPEAT
-    uint32_t min, max;   // REPEAT; max UINT32_MAX: no maximum
-    uint32_t literal;    // SET: the letter as it was written, where case does not matter
-    struct node *a, *b;
-};
-
-static struct node *node_new(struct split_parser *p, enum kind kind, struct node *a, struct node *b)
+struct node *lm_split_node(struct split_parser *p, enum kind kind, struct node *a, struct node *b)
 {
     struct node *n = lm_arena_alloc(&p->arena, sizeof(*n));
     n->kind = kind;
@@ -50,14 +37,12 @@ enum lm_rc lm_split_refuse(struct split_parser *p, const char *what)
 
 /* ---- one character ---- */
 
-static enum lm_rc parse_either(struct split_parser *p, struct node **ret);
-
 static enum lm_rc parse_set(struct split_parser *p, struct node **ret)
 {
     uint16_t set;
     uint32_t literal;
     LM_TRY(lm_split_parse_set(p, &set, &literal));
-    *ret = node_new(p, SET, NULL, NULL);
+    *ret = lm_split_node(p, SET, NULL, NULL);
     (*ret)->set = set;
     (*ret)->literal = p->any_case ? literal : 0;
     return LM_OK;
@@ -65,7 +50,7 @@ static enum lm_rc parse_set(struct split_parser *p, struct node **ret)
 
 static struct node *look_new(struct split_parser *p, uint16_t set, bool end, bool negated)
 {
-    struct node *n = node_new(p, LOOK, NULL, NULL);
+    struct node *n = lm_split_node(p, LOOK, NULL, NULL);
     n->set = set;
     n->end = end;
     n->negated = negated;
@@ -89,6 +74,13 @@ static enum lm_rc close_group(struct split_parser *p)
     return lm_split_take(p, ")") ? LM_OK : lm_split_refuse(p, "a group without its end");
 }
 
+static bool is_one_character(const struct node *n)
+{
+    if (n->kind == EITHER)
+        return is_one_character(n->a) && is_one_character(n->b);
+    return n->kind == SET || (n->kind == LOOK && !n->negated);
+}
+
 /* Alternatives of one character, or of the end, as what may come. */
 static enum lm_rc as_look(struct split_parser *p, const struct node *n, struct node **ret)
 {
@@ -98,8 +90,6 @@ static enum lm_rc as_look(struct split_parser *p, const struct node *n, struct n
         *ret = look_new(p, n->set, n->kind == LOOK && n->end, false);
         return LM_OK;
     }
-    if (n->kind != EITHER)
-        return lm_split_refuse(p, "looking ahead at more than one character before what stands");
     LM_TRY(as_look(p, n->a, &a));
     LM_TRY(as_look(p, n->b, &b));
     LM_ASSERT(a && b);
@@ -111,8 +101,11 @@ static enum lm_rc as_look(struct split_parser *p, const struct node *n, struct n
 static enum lm_rc parse_look(struct split_parser *p, bool negated, struct node **ret)
 {
     struct node *inner = NULL;
-    LM_TRY(parse_either(p, &inner));
-    LM_TRY(as_look(p, inner, ret));
+    LM_TRY(lm_split_parse_either(p, &inner));
+    if (is_one_character(inner))
+        LM_TRY(as_look(p, inner, ret));
+    else
+        LM_TRY(lm_split_ask_ahead(p, inner, ret));
     (*ret)->negated = negated;
     return close_group(p);
 }
@@ -138,6 +131,15 @@ static enum lm_rc parse_options(struct split_parser *p, bool *ret_rest)
     return lm_split_refuse(p, "a group of this kind");
 }
 
+static enum lm_rc parse_behind(struct split_parser *p, bool negated, struct node **ret)
+{
+    struct node *inner = NULL;
+    LM_TRY(lm_split_parse_either(p, &inner));
+    LM_TRY(lm_split_ask_behind(p, inner, ret));
+    (*ret)->negated = negated;
+    return close_group(p);
+}
+
 static bool take_name(struct split_parser *p)
 {
     const char *end = lm_str_starts(p->rest, LM_STR("?<")) ? memchr(p->rest.ptr, '>', p->rest.len) : NULL;
@@ -156,14 +158,18 @@ static enum lm_rc parse_group(struct split_parser *p, struct node **ret)
         return parse_look(p, true, ret);
     if (lm_split_take(p, "?="))
         return parse_look(p, false, ret);
+    if (lm_split_take(p, "?<!"))
+        return parse_behind(p, true, ret);
+    if (lm_split_take(p, "?<="))
+        return parse_behind(p, false, ret);
     const bool atomic = lm_split_take(p, "?>");
     if (!atomic && !take_name(p) && lm_split_take(p, "?"))
         LM_TRY(parse_options(p, &rest));
     if (rest)
         LM_TRY(close_group(p));
-    LM_TRY(parse_either(p, ret));
+    LM_TRY(lm_split_parse_either(p, ret));
     if (atomic)
-        *ret = node_new(p, ATOMIC, *ret, NULL);
+        *ret = lm_split_node(p, ATOMIC, *ret, NULL);
     p->any_case = any_case;
     p->any_char = any_char;
     return rest ? LM_OK : close_group(p);   // else the group around it ends here, too
@@ -182,7 +188,11 @@ static enum lm_rc parse_atom(struct split_parser *p, struct node **ret)
         return parse_end(p, true, ret);
     if (lm_split_take(p, "\\z"))
         return parse_end(p, false, ret);
-    static const char *const refused[] = { "^", "*", "+", "?", "{", "\\A", "\\b", "\\B", "\\G", "\\Z" };
+    bool asks;
+    LM_TRY(lm_split_parse_ask(p, ret, &asks));
+    if (asks)
+        return LM_OK;
+    static const char *const refused[] = { "*", "+", "?", "{", "\\G" };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (lm_str_starts(p->rest, lm_str(refused[i])))
             return lm_split_refuse(p, "the operator");
@@ -217,7 +227,7 @@ static enum lm_rc parse_counts(struct split_parser *p, struct node *n)
 
 static struct node *repeat_new(struct split_parser *p, struct node *n, uint32_t min, uint32_t max)
 {
-    struct node *repeat = node_new(p, REPEAT, n, NULL);
+    struct node *repeat = lm_split_node(p, REPEAT, n, NULL);
     repeat->min = min;
     repeat->max = max;
     return repeat;
@@ -227,14 +237,14 @@ static struct node *repeat_new(struct split_parser *p, struct node *n, uint32_t 
 static struct node *possessive(struct split_parser *p, struct node *n)
 {
     if (n->a->kind != SET)
-        return node_new(p, ATOMIC, n, NULL);
+        return lm_split_node(p, ATOMIC, n, NULL);
     struct node *last = look_new(p, n->a->set, false, true);
-    return n->max == 1 ? node_new(p, EITHER, n->a, last) : node_new(p, JOIN, n, last);
+    return n->max == 1 ? lm_split_node(p, EITHER, n->a, last) : lm_split_node(p, JOIN, n, last);
 }
 
 static bool has_characters(const struct node *n)
 {
-    return n->kind != EMPTY && n->kind != LOOK;
+    return n->kind != EMPTY && n->kind != LOOK && n->kind != ASK;
 }
 
 /* One operator behind *ret, if there is one. */
@@ -317,7 +327,7 @@ static size_t ligature_at(struct node *const *items, size_t count, size_t at, si
 
 static enum lm_rc join(struct split_parser *p, struct node *const *items, size_t count, struct node **ret)
 {
-    *ret = node_new(p, EMPTY, NULL, NULL);
+    *ret = lm_split_node(p, EMPTY, NULL, NULL);
     for (size_t i = 0; i < count;) {
         size_t which = 0, other;
         const size_t len = ligature_at(items, count, i, &which);
@@ -325,14 +335,14 @@ static enum lm_rc join(struct split_parser *p, struct node *const *items, size_t
         for (size_t k = 1; k < len; k++) {
             if (k > 1 || len == 3 || ligature_at(items, count, i + k, &other))
                 return lm_split_refuse(p, "(?i) with ligatures of more than one reading before what stands");
-            next = node_new(p, JOIN, next, items[i + k]);
+            next = lm_split_node(p, JOIN, next, items[i + k]);
         }
         if (len > 0) {
-            struct node *one = node_new(p, SET, NULL, NULL);
+            struct node *one = lm_split_node(p, SET, NULL, NULL);
             LM_TRY(lm_split_set_of(p, ligatures[which].same, 1 + (ligatures[which].same[1] > 0), &one->set));
-            next = node_new(p, EITHER, next, one);
+            next = lm_split_node(p, EITHER, next, one);
         }
-        *ret = (*ret)->kind == EMPTY ? next : node_new(p, JOIN, *ret, next);
+        *ret = (*ret)->kind == EMPTY ? next : lm_split_node(p, JOIN, *ret, next);
         i += len > 0 ? len : 1;
     }
     return LM_OK;
@@ -355,13 +365,13 @@ static enum lm_rc parse_join(struct split_parser *p, struct node **ret)
     return rc;
 }
 
-static enum lm_rc parse_either(struct split_parser *p, struct node **ret)
+enum lm_rc lm_split_parse_either(struct split_parser *p, struct node **ret)
 {
     LM_TRY(parse_join(p, ret));
     while (lm_split_take(p, "|")) {
         struct node *next = NULL;
         LM_TRY(parse_join(p, &next));
-        *ret = node_new(p, EITHER, *ret, next);
+        *ret = lm_split_node(p, EITHER, *ret, next);
     }
     return LM_OK;
 }
@@ -395,6 +405,7 @@ static enum lm_rc compile_repeat(struct split_parser *p, const struct node *n, u
         LM_TRY(fork_to(p, n->lazy, 0, next, &loop));
         LM_TRY(compile(p, n->a, loop, &body));
         *(n->lazy ? &p->p->code[loop].other : &p->p->code[loop].to) = body;
+        p->p->code[loop].loop = !n->lazy;
         at = loop;
     }
     for (uint32_t i = n->min; n->max != UINT32_MAX && i < n->max; i++) {
@@ -411,15 +422,27 @@ static enum lm_rc compile_repeat(struct split_parser *p, const struct node *n, u
 /* Whether there is more than one way to match. */
 static bool chooses(const struct node *n)
 {
+    if (n->kind == ASK)
+        return false;
     if (n->kind == EITHER || (n->kind == REPEAT && n->min != n->max))
         return true;
     return (n->a && chooses(n->a)) || (n->b && chooses(n->b));
+}
+
+static enum lm_rc compile_ask(struct split_parser *p, const struct node *n, uint16_t next, uint16_t *ret)
+{
+    if (n->a)   // what is looked ahead at is a program of its own
+        LM_TRY(compile(p, n->a, p->match, &p->p->questions[n->set].start));
+    return emit(p, (struct split_inst){ .op = SPLIT_ASK, .set = n->set, .negated = n->negated, .to = next },
+                ret);
 }
 
 static enum lm_rc compile(struct split_parser *p, const struct node *n, uint16_t next, uint16_t *ret)
 {
     uint16_t a, b;
     switch (n->kind) {
+    case ASK:
+        return compile_ask(p, n, next, ret);
     case SET:
         return emit(p, (struct split_inst){ .op = SPLIT_CHAR, .set = n->set, .to = next }, ret);
     case LOOK:
@@ -455,16 +478,15 @@ enum lm_rc lm_split_parse(struct lm_str pattern, struct split_program *ret, stru
 {
     struct split_parser p = { .rest = pattern, .p = ret, .err = err };
     struct node *tree = NULL;
-    uint16_t match = 0;
     if (pattern.len > PATTERN_BYTES_MAX)
         return lm_fail(err, LM_ELIMIT, "it has more than %d bytes", PATTERN_BYTES_MAX);
-    enum lm_rc rc = parse_either(&p, &tree);
+    enum lm_rc rc = lm_split_parse_either(&p, &tree);
     if (rc == LM_OK && p.rest.len > 0)
         rc = lm_split_refuse(&p, "what is left over");
     if (rc == LM_OK)
-        rc = emit(&p, (struct split_inst){ .op = SPLIT_MATCH }, &match);
+        rc = emit(&p, (struct split_inst){ .op = SPLIT_MATCH }, &p.match);
     if (rc == LM_OK)
-        rc = compile(&p, tree, match, &ret->start);
+        rc = compile(&p, tree, p.match, &ret->start);
     lm_arena_release(&p.arena);
     return rc;
 }

@@ -12,6 +12,9 @@ enum {
     SPLIT_STATES_MAX = 2048,
     SPLIT_REPEAT_MAX = 255,
     SPLIT_DEPTH_MAX = 32,
+    SPLIT_QUESTIONS_MAX = 16,
+    SPLIT_BEHIND_MAX = 8,   // characters that are looked back at
+    SPLIT_WAYS_MAX = 16,    // of different characters
 };
 
 struct split_range {
@@ -31,14 +34,59 @@ struct split_set {
     size_t range_count, range_cap;
 };
 
-enum split_op { SPLIT_CHAR, SPLIT_FORK, SPLIT_LOOK, SPLIT_MATCH };
+/* What is asked of a place beside the character that comes: split_ask.c. */
+enum split_question_kind {
+    SPLIT_TEXT_START,   // \A
+    SPLIT_LINE_START,   // ^: behind a line end too, if text follows
+    SPLIT_WORD_EDGE,    // \b
+    SPLIT_BEHIND,       // (?<=..)
+    SPLIT_AHEAD,        // (?=..) of more than one character
+};
+
+/* Characters that stand before a place, the last one last. */
+struct split_way {
+    uint16_t sets[SPLIT_BEHIND_MAX];
+    size_t len;
+    bool starts, line;   // the text starts before them, or a line does: behind
+    uint16_t newline;    // such a character
+};
+
+struct split_question {
+    enum split_question_kind kind;
+    uint16_t set;                            // WORD_EDGE: what words are made of
+    uint16_t start;                          // AHEAD: of its program; of its state once that is made
+    struct split_way ways[SPLIT_WAYS_MAX];   // BEHIND
+    size_t way_count;
+};
+
+/* What an automaton with questions has beside its table. */
+struct lm_split_asks {
+    struct {
+        uint16_t question;   // 1 + which, before the character is looked at; 0: none
+        uint16_t yes, no;    // the states that follow
+    } * states;
+    struct split_question questions[SPLIT_QUESTIONS_MAX];
+    size_t count;
+    uint64_t members[256];   // [symbol]: the sets it is of
+};
+
+/* The state behind all questions at a place. */
+size_t lm_split_ask(const struct lm_split_dfa *d, const uint8_t *s, size_t at, size_t end, bool bytes,
+                    size_t state);
+
+/* The symbol at a place, and the bytes that it takes. */
+uint32_t lm_split_symbol(const struct lm_split_dfa *d, const uint8_t *s, size_t at, size_t end, bool bytes,
+                         size_t *ret_len);
+
+enum split_op { SPLIT_CHAR, SPLIT_FORK, SPLIT_LOOK, SPLIT_ASK, SPLIT_MATCH };
 
 struct split_inst {
     enum split_op op;
-    uint16_t set;         // CHAR, LOOK
+    uint16_t set;         // CHAR, LOOK; ASK: the question
     uint16_t to, other;   // FORK: `to` is tried first
+    bool loop;            // FORK: `to` comes back here
     bool end;             // LOOK: the end of the text is of the set
-    bool negated;         // LOOK: what comes is not of the set
+    bool negated;         // LOOK: what comes is not of the set; ASK: the answer must be no
 };
 
 struct split_program {
@@ -47,6 +95,8 @@ struct split_program {
     struct split_inst code[SPLIT_PROGRAM_MAX];
     size_t len;
     uint16_t start;
+    struct split_question questions[SPLIT_QUESTIONS_MAX];
+    size_t question_count;
 };
 
 /* Categories of Unicode 16.0, which Hugging Face's patterns know, where they are not those of 14.0. */
