@@ -1,8 +1,9 @@
-"""check_tokenizer_characters.py LOOM WORK [NAME...]: every character in every component that asks what it is.
+"""check_tokenizer_characters.py LOOM WORK [NAME...|all]: every character in every component that asks what it is.
 
 The 1,112,064 characters, each between two letters, go through the normalisers, the pre-tokenisers and the sets of
 patterns of tokenizers and of loom.  What comes out are the tokens of a vocabulary, so that equal ids are equal pieces:
-WordLevel for a chain of components, byte-level BPE that ignores merges for what stands before ByteLevel.
+WordLevel for a chain of components, byte-level BPE that ignores merges for what stands before ByteLevel.  Without a
+NAME some sets are asked, with "all" all of them.
 """
 import json
 import os
@@ -21,6 +22,7 @@ CHARACTERS = [chr(c) for c in range(0x110000) if not 0xd800 <= c < 0xe000]
 CATEGORIES = ("L Lu Ll Lt Lm Lo M Mn Me Mc N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc Cf Cn Co "
               "Han Hiragana Katakana Hangul Latin Greek Cyrillic Arabic Hebrew Thai Devanagari Common Inherited").split()
 POSIX = "alpha alnum digit xdigit upper lower punct space blank cntrl graph print word ascii".split()
+FEW = ["\\p{alpha}", "\\p{L}", "[[:punct:]]", "\\w", "(?i:k)", "[^\\s\\p{L}\\p{N}]"]
 SETS = [f"\\p{{{c}}}" for c in CATEGORIES + POSIX] + [f"[[:{c}:]]" for c in POSIX] + [
     "\\s", "\\w", "\\d", "\\h", ".", "[\\w]", "[\\s]", "(?i:k)", "(?i:[a-z])", "(?i:\u00e5)", "[^\\s\\p{L}\\p{N}]"]
 
@@ -91,7 +93,7 @@ def components():
     space = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": True}
     for cut in [digits, punctuation, level, space, *others]:
         yield cut["type"], chain_file, None, cut
-    for pattern in SETS:
+    for pattern in SETS if names else FEW:
         cut = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
         yield pattern, bytes_file, None, cut
 
@@ -99,7 +101,7 @@ def components():
 texts = ["a" + "a".join(CHARACTERS[i:i + CHUNK]) + "a" for i in range(0, len(CHARACTERS), CHUNK)]
 wrong, refused, compared = [], [], 0
 for name, way, normalizer, cut in components():
-    if names and name not in names:
+    if names not in ([], ["all"]) and name not in names:
         continue
     other = differences(name, way, normalizer, cut, texts)
     compared += other is not None

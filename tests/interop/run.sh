@@ -171,6 +171,7 @@ check tokenizer_tiktoken "$loom" "$documents" "$work"
 check tokenizer_mistral "$loom" "$documents"
 check tokenizer_components "$loom" "$work/components" 300
 check tokenizer_patterns "$loom" "$work/patterns" 300
+check tokenizer_characters "$loom" "$work/characters"
 check tokenizer_training "$documents" "${tokenizers[@]}"
 check_cassandra
 check chat_template "$loom" "$model"
