@@ -57,13 +57,20 @@ static void *map_pages(struct pages *p, size_t bytes)
     const size_t spare = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : 0;
     p->bytes = bytes + spare;
     p->ptr = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    LM_ASSERT(p->ptr != MAP_FAILED);   // out of addresses
+    if (p->ptr == MAP_FAILED) {   // where addresses count as memory; it says so if there is none
+        p->ptr = lm_slab_alloc(bytes);
+        p->bytes = 0;
+        return p->ptr;
+    }
     return (char *)p->ptr + (spare ? HUGE_PAGE - (uintptr_t)p->ptr % HUGE_PAGE : 0);
 }
 
 static void unmap_pages(struct pages *p)
 {
-    munmap(p->ptr, p->bytes);
+    if (p->bytes)
+        munmap(p->ptr, p->bytes);
+    else
+        free(p->ptr);
 }
 
 static struct lm_cache_data *data_new(void)
