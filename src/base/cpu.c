@@ -207,6 +207,23 @@ void lm_threads_set(int threads)
     threads_set = threads;
 }
 
+bool lm_thread_beside(pthread_t *ret, void *(*work)(void *), void *argument)
+{
+    cpu_set_t allowed;
+    pthread_attr_t attributes;
+    const int here = sched_getcpu();
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    if (here >= 0 && sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
+        CPU_CLR(here, &allowed);
+        if (CPU_COUNT(&allowed) > 0)
+            (void)pthread_attr_setaffinity_np(&attributes, sizeof(allowed), &allowed);   // a hint
+    }
+    const bool made = pthread_create(ret, &attributes, work, argument) == 0;
+    pthread_attr_destroy(&attributes);
+    return made;
+}
+
 /* ---- memory ---- */
 
 uint64_t lm_rss_bytes(void)

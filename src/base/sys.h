@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <pthread.h>
+
 /* ---- clock ---- */
 
 uint64_t lm_now_ns(void);     // monotonic, for durations
@@ -55,7 +57,11 @@ const char *lm_isa_name(enum lm_isa isa);
 const char *lm_cpu_name(void);      // "AMD EPYC ..." or "unknown"
 int lm_threads(void);               // for OpenMP loops: set value or the cores this process may use
 void lm_threads_set(int threads);   // 0 = all; results never depend on it
-uint64_t lm_rss_bytes(void);        // resident size of this process
+/* A thread for a short piece of work beside the caller's, who joins it.  It may use the processors of the
+ * process but the one that the caller is on: started there, it would wait for the caller.  False: there is
+ * none. */
+bool lm_thread_beside(pthread_t *ret, void *(*work)(void *), void *argument);
+uint64_t lm_rss_bytes(void);   // resident size of this process
 uint64_t lm_rss_peak_bytes(void);
 uint64_t lm_ram_bytes(void);
 

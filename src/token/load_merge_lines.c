@@ -100,7 +100,7 @@ void lm_load_merges_start(struct lm_token_load *l, struct lm_str json)
     enum { LARGE = 1 << 20 };
     struct lm_merge_lines *m = &l->lines;
     *m = (struct lm_merge_lines){ .l = l, .json = json };
-    m->running = json.len >= LARGE && lm_threads() > 1 && pthread_create(&m->thread, NULL, run, m) == 0;
+    m->running = json.len >= LARGE && lm_threads() > 1 && lm_thread_beside(&m->thread, run, m);
 }
 
 enum lm_rc lm_load_merges_wait(struct lm_token_load *l, struct lm_err *err)

@@ -258,7 +258,7 @@ static void start_half(struct half *h, struct lm_token_load *l, struct short_map
     h->b = lm_arena_alloc(&l->arena, sizeof(*h->b));
     h->b->shorts = shorts;
     h->ids = lm_alloc((count - h->first) * sizeof(*h->ids));
-    h->running = pthread_create(&h->thread, NULL, find_half, h) == 0;
+    h->running = lm_thread_beside(&h->thread, find_half, h);
 }
 
 static void end_half(struct half *h)

@@ -20,8 +20,7 @@ static struct lm_token_plan *make(const struct lm_tokenizer *t)
     struct lm_token_plan *plan = lm_zalloc(1, sizeof(*plan));
     pthread_t thread;
     plan->bpe.bpe = &t->bpe;
-    const bool apart =
-        t->bpe.len >= MANY && lm_threads() > 1 && pthread_create(&thread, NULL, make_wide, plan) == 0;
+    const bool apart = t->bpe.len >= MANY && lm_threads() > 1 && lm_thread_beside(&thread, make_wide, plan);
     if (t->bpe.slots && !apart)
         make_wide(plan);
     plan->cuts = lm_cuts_make(t);

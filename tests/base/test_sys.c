@@ -3,6 +3,7 @@
 #include "base/sys.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,28 @@ static void threads_and_memory_are_plausible(void **state)
     assert_string_equal(lm_version, LOOM_VERSION);
 }
 
+static void *note_processors(void *ret)
+{
+    cpu_set_t *own = ret;
+    return sched_getaffinity(0, sizeof(*own), own) == 0 ? ret : NULL;
+}
+
+static void a_thread_beside_has_all_processors_but_one(void **state)
+{
+    (void)state;
+    cpu_set_t all, own;
+    pthread_t thread;
+    void *done = NULL;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    assert_true(lm_thread_beside(&thread, note_processors, &own));
+    assert_int_equal(pthread_join(thread, &done), 0);
+    assert_ptr_equal(done, &own);
+    const int count = CPU_COUNT(&all);
+    assert_int_equal(CPU_COUNT(&own), count > 1 ? count - 1 : 1);
+    CPU_AND(&own, &own, &all);
+    assert_int_equal(CPU_COUNT(&own), count > 1 ? count - 1 : 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +240,7 @@ int main(void)
         cmocka_unit_test(the_instruction_set_agrees_with_proc_cpuinfo),
         cmocka_unit_test(a_processor_has_what_is_below_its_best_and_nothing_of_the_other_family),
         cmocka_unit_test(threads_and_memory_are_plausible),
+        cmocka_unit_test(a_thread_beside_has_all_processors_but_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
