@@ -79,6 +79,11 @@ const char *lm_load_type(const json_t *component);   // of "type"; never NULL
 bool lm_load_is(const json_t *component, const char *type);
 
 extern const char lm_gpt2_pattern[];   // of ByteLevel with use_regex: load_splits.c
+
+/* The pattern of a Split whose pieces are its matches and what lies between, if that is not removed; else
+ * NULL. */
+json_t *lm_load_split_regex(const json_t *component);
+
 enum lm_rc lm_load_refuse(struct lm_token_load *l, const char *part, const json_t *component,
                           struct lm_err *err);
 enum lm_rc lm_load_refuse_option(struct lm_token_load *l, const char *part, const json_t *component,

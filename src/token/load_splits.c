@@ -69,6 +69,16 @@ static enum lm_rc read_split(struct lm_token_load *l, const json_t *c, struct st
     return invert && s->behavior != LM_SPLIT_ISOLATED ? refuse_option(l, c, "invert", err) : LM_OK;
 }
 
+json_t *lm_load_split_regex(const json_t *c)
+{
+    const char *behavior = json_string_value(json_object_get(c, "behavior"));
+    const bool invert = json_is_true(json_object_get(c, "invert"));
+    json_t *regex = json_object_get(json_object_get(c, "pattern"), "Regex");
+    if (!lm_load_is(c, "Split") || !behavior || !json_is_string(regex))
+        return NULL;
+    return strcmp(behavior, "Isolated") == 0 || (invert && strcmp(behavior, "Removed") == 0) ? regex : NULL;
+}
+
 static enum lm_rc read_digits(struct lm_token_load *l, const json_t *c, struct stage *s, struct lm_err *err)
 {
     (void)l, (void)err;
@@ -138,13 +148,14 @@ static bool is_isolated(const struct stage *s)
     return s->behavior == LM_SPLIT_ISOLATED && !s->bytes;
 }
 
-/* Whether the stages are exactly the patterns of a grammar of lm_known. */
+/* Whether the stages are exactly the patterns of a grammar of lm_known.  A pattern that stands alone there
+ * matches every character: nothing would be removed. */
 static bool is_known(size_t known, const struct stages *s)
 {
     const char *const *patterns = lm_known_patterns[known];
     size_t i = 0;
     for (; i < s->len && patterns[i]; i++)
-        if (!is_isolated(&s->items[i]) || s->items[i].removed || !s->items[i].pattern ||
+        if (!is_isolated(&s->items[i]) || (s->items[i].removed && patterns[1]) || !s->items[i].pattern ||
             strcmp(s->items[i].pattern, patterns[i]) != 0)
             return false;
     return i == s->len && !patterns[i];

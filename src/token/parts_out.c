@@ -177,11 +177,8 @@ static json_t *patterns_of(const json_t *pre)
         return NULL;
     json_t *patterns = json_array();
     for (size_t i = 0; i + 1 < count; i++) {
-        const json_t *split = json_array_get(list, i);
-        const char *behavior = json_string_value(json_object_get(split, "behavior"));
-        json_t *regex = json_object_get(json_object_get(split, "pattern"), "Regex");
-        if (!lm_load_is(split, "Split") || !behavior || strcmp(behavior, "Isolated") != 0 ||
-            json_is_true(json_object_get(split, "invert")) || !json_is_string(regex)) {
+        json_t *regex = lm_load_split_regex(json_array_get(list, i));
+        if (!regex) {
             json_decref(patterns);
             return NULL;
         }

@@ -130,10 +130,8 @@ static enum lm_rc find_pattern(const json_t *pre, struct lm_str *ret, struct lm_
         *ret = lm_str(lm_gpt2_pattern);
         return LM_OK;
     }
-    const json_t *regex = json_object_get(json_object_get(split, "pattern"), "Regex");
-    const char *behavior = json_string_value(json_object_get(split, "behavior"));
-    if (count != 2 || own || !lm_load_is(split, "Split") || !json_is_string(regex) || !behavior ||
-        strcmp(behavior, "Isolated") != 0 || json_is_true(json_object_get(split, "invert")))
+    const json_t *regex = lm_load_split_regex(split);
+    if (count != 2 || own || !regex)
         return refuse("its pre-tokeniser is more than one pattern", err);
     *ret = text_of(regex);
     return check_dialect(*ret, err);

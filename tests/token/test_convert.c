@@ -134,6 +134,29 @@ static void every_format_goes_there_and_back(void **state)
     }
 }
 
+/* What a pattern matches is kept, as tiktoken means it, instead of what is cut at its matches. */
+static void a_pattern_may_name_what_is_kept(void **state)
+{
+    (void)state;
+    static const char cut[] = "\"behavior\":\"Isolated\",\"invert\":false",
+                      kept[] = "\"behavior\":\"Removed\",\"invert\":true";
+    struct lm_buf json = { 0 }, changed = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    assert_int_equal(lm_file_read(LOOM_TEST_DIR "/golden/token/llama3.tokenizer.json", 1 << 24, &json, NULL),
+                     LM_OK);
+    const ptrdiff_t at = lm_str_find(lm_buf_str(&json), lm_str(cut));
+    assert_true(at > 0);
+    lm_buf_add(&changed, json.ptr, (size_t)at);
+    lm_buf_puts(&changed, kept);
+    lm_buf_puts(&changed, json.ptr + at + strlen(cut));
+    assert_ok_err(lm_tokenizer_parse(lm_buf_str(&changed), "kept", &t, &err), &err);
+    goes_there_and_back(t, "tiktoken", "tiktoken.json");
+    lm_tokenizer_free(t);
+    lm_buf_release(&json);
+    lm_buf_release(&changed);
+}
+
 static void what_a_format_cannot_say_is_refused(void **state)
 {
     (void)state;
@@ -183,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_goes_there_and_back),
+        cmocka_unit_test(a_pattern_may_name_what_is_kept),
         cmocka_unit_test(what_a_format_cannot_say_is_refused),
         cmocka_unit_test(unigram_goes_into_gguf_and_back),
     };
