@@ -1,7 +1,7 @@
 /* AVX2 row: codes widen to 16 bits, VPMADDWD adds pairs of products.  Codes of an input block: 32 values of
  * 16 bits, as in the scalar row. */
+#include "base/each.h"
 #include "infer/blocks.h"
-#include "infer/each.h"
 
 #include <immintrin.h>
 

@@ -3,8 +3,8 @@
  *
  * A tile keeps one accumulator of integers and one of floats for each row and panel.  In a group first the
  * high bytes are multiplied, the sum shifted by 8 bits, then the low bytes added to it. */
+#include "base/each.h"
 #include "infer/blocks.h"
-#include "infer/each.h"
 
 #include <immintrin.h>
 

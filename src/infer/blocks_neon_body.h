@@ -7,8 +7,8 @@
  *
  * No include guard: it is a template, like panels_body.h. */
 
+#include "base/each.h"
 #include "infer/blocks.h"
-#include "infer/each.h"
 
 #include <arm_neon.h>
 

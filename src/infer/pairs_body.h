@@ -5,7 +5,7 @@
  * and may define w_round(to, from): VN floats to BF16.
  * No include guard: it is a template. */
 
-#include "infer/each.h"
+#include "base/each.h"
 
 enum { PANEL = 16, PER_PANEL = PANEL / VN, PANEL_BYTES = 64, ROWS_MAX = 6, VECTORS_MAX = 8 };
 

@@ -6,7 +6,7 @@
  *
  * What happens to an element is, step by step, what panels.c does to it. */
 
-#include "infer/each.h"
+#include "base/each.h"
 
 enum { PER_PANEL = LM_PANEL / VN, TILE_ROWS_MAX = 6 };
 

@@ -2,13 +2,11 @@
 #define LM_TENSOR_BF16_SIMD_H
 /* tensor/bf16_simd.h - what the AVX-512 rows of bf16.h share: loads, stores, exp, tiles of products. */
 
+#include "base/each.h"
 #include "tensor/bf16.h"
 
 #include <immintrin.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#define EACH(i, count) _Pragma("GCC unroll 32") for (size_t i = 0; i < (count); i++)
 
 enum { LANES = 16, TILE_SUMS = 24 };
 
