@@ -116,16 +116,11 @@ static void put_piece(struct lm_buf *model, struct lm_str text, float score, int
     lm_buf_release(&piece);
 }
 
+#define BLANK "\xe2\x96\x81"
+
 static void put_model(struct lm_buf *ret, int kind, struct lm_str charsmap)
 {
-    static const char *const pieces[] = { "\xe2\x96\x81",
-                                          "a",
-                                          "b",
-                                          "c",
-                                          "ab",
-                                          "\xe2\x96\x81"
-                                          "ab",
-                                          "bc" };
+    static const char *const pieces[] = { BLANK, "a", "b", "c", "ab", BLANK "ab", "bc" };
     struct lm_buf trainer = { 0 }, normalizer = { 0 };
     put_piece(ret, LM_STR("<unk>"), 0, 2);
     put_piece(ret, LM_STR("<s>"), 0, 3);
