@@ -52,7 +52,7 @@ static void add_escaped(struct lm_buf *buf, const char *at, const char *end)
 void lm_json_str(struct lm_buf *buf, struct lm_str s)
 {
     lm_buf_putc(buf, '"');
-    const char *at = s.ptr, *end = s.ptr + s.len;
+    const char *at = s.len > 0 ? s.ptr : "", *end = at + s.len;
     while (at < end) {
         const char *good = lm_json_utf8_end(at, end);
         add_escaped(buf, at, good);

@@ -156,7 +156,8 @@ static void put_part(const struct lm_cli_encoding *w, const struct part *p, bool
     put_others(NULL, w->pad_id, p->pad_before, offsets, separator, ret);
     put_others(w->around.ids, 0, p->before, offsets, separator, ret);
     put_own(w, p->ids, offsets, separator, ret);
-    put_others(w->around.ids + p->before, 0, p->after, offsets, separator, ret);
+    if (p->after > 0)
+        put_others(w->around.ids + p->before, 0, p->after, offsets, separator, ret);
     put_others(NULL, w->pad_id, p->pad_after, offsets, separator, ret);
 }
 

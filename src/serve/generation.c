@@ -246,7 +246,8 @@ static enum lm_finish collect(struct lm_generation *g, struct lm_buf *ret_fresh)
     lm_buf_reset(&g->mail);
     for (size_t i = 0; i < g->mail_tokens.len; i++) {
         const struct token *t = &g->mail_tokens.items[i];
-        add_token(&g->tokens, t->token, g->mail_tokens.tops + t->top_start, t->top_count);
+        add_token(&g->tokens, t->token, t->top_count ? g->mail_tokens.tops + t->top_start : NULL,
+                  t->top_count);
         note_token_end(g);
     }
     g->mail_tokens.len = g->mail_tokens.tops_len = 0;

@@ -148,6 +148,19 @@ static bool is_isolated(const struct stage *s)
     return s->behavior == LM_SPLIT_ISOLATED && !s->bytes;
 }
 
+/* The same pattern: line ends may stand in it as they are, instead of as \r and \n. */
+static bool is_pattern(const char *found, const char *wanted)
+{
+    for (; *found; found++) {
+        const bool line_end = *found == '\r' || *found == '\n';
+        if (line_end && *wanted++ != '\\')
+            return false;
+        if (*wanted++ != (*found == '\r' ? 'r' : *found == '\n' ? 'n' : *found))
+            return false;
+    }
+    return !*wanted;
+}
+
 /* Whether the stages are exactly the patterns of a grammar of lm_known.  A pattern that stands alone there
  * matches every character: nothing would be removed. */
 static bool is_known(size_t known, const struct stages *s)
@@ -156,7 +169,7 @@ static bool is_known(size_t known, const struct stages *s)
     size_t i = 0;
     for (; i < s->len && patterns[i]; i++)
         if (!is_isolated(&s->items[i]) || (s->items[i].removed && patterns[1]) || !s->items[i].pattern ||
-            strcmp(s->items[i].pattern, patterns[i]) != 0)
+            !is_pattern(s->items[i].pattern, patterns[i]))
             return false;
     return i == s->len && !patterns[i];
 }
@@ -170,7 +183,7 @@ static bool is_row(const struct lm_grammar *row, const struct stages *s)
         return false;
     if (!row->pattern)
         return s->items[i].own_regex;
-    return s->items[i].pattern && strcmp(row->pattern, s->items[i].pattern) == 0;
+    return s->items[i].pattern && is_pattern(s->items[i].pattern, row->pattern);
 }
 
 static void escape(const char *text, struct lm_buf *ret)

@@ -33,34 +33,12 @@ const struct lm_grammar lm_known[LM_KNOWN_COUNT] = {
     [LM_KNOWN_DEEPSEEK] = { DEEPSEEK, .scan = scan_deepseek },
 };
 
-#define CASED(short, digits)                                                                                               \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" short "|[^"                \
-                                                                                                      "\\r"                \
-                                                                                                      "\\n"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "L}"                 \
-                                                                                                      "\\p{"               \
-                                                                                                      "N}]?"               \
-                                                                                                      "[\\p"               \
-                                                                                                      "{Lu}"               \
-                                                                                                      "\\p{"               \
-                                                                                                      "Lt}"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "Lm}"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "Lo}"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "M}]+"               \
-                                                                                                      "[\\p"               \
-                                                                                                      "{Ll}"               \
-                                                                                                      "\\p{"               \
-                                                                                                      "Lm}"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "Lo}"                \
-                                                                                                      "\\p{"               \
-                                                                                                      "M}]"                \
-                                                                                                      "*" short "|" digits \
-                                                                                                                "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define BEFORE "[^\\r\\n\\p{L}\\p{N}]?"
+#define CAPITALS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define SIGNS_AND_BLANKS " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define WORD(capitals, small, short) BEFORE CAPITALS capitals SMALL small short "|"
+#define CASED(short, digits) WORD("*", "+", short) WORD("+", "*", short) digits "|" SIGNS_AND_BLANKS
 #define HAN_KANA "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+"
 #define APART                                                                                                \
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"      \

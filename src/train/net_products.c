@@ -202,7 +202,8 @@ static void run_forward(const struct lm_net *n, size_t layer, enum lm_net_bundle
         const size_t at = b->at[i];
         p.n = b->count > 1 ? b->at[i + 1] - at : whole->n;
         p.b += at / PANEL * whole->b_stride;
-        p.c16 += whole->c16 ? at : 0;
+        if (whole->c16)
+            p.c16 += at;
         if (adapted(n, b->kind[i])) {
             p.low_a = n->kept[layer].low[kind] + b->low_at[i];
             p.low_a_stride = b->low_all;

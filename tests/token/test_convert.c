@@ -4,6 +4,7 @@
 #include "parts_file.h"
 #include "text/text.h"
 #include "token/convert.h"
+#include "token/tokenizer_impl.h"
 
 static struct lm_tokenizer *llama(void)
 {
@@ -157,6 +158,33 @@ static void a_pattern_may_name_what_is_kept(void **state)
     lm_buf_release(&changed);
 }
 
+/* DeepSeek's file has line ends in its patterns as they are. */
+static void line_ends_in_a_pattern_may_be_escaped_or_not(void **state)
+{
+    (void)state;
+    struct lm_buf json = { 0 }, changed = { 0 };
+    struct lm_tokenizer *t = NULL;
+    struct lm_err err = { 0 };
+    assert_int_equal(lm_file_read(LOOM_TEST_DIR "/golden/token/llama3.tokenizer.json", 1 << 24, &json, NULL),
+                     LM_OK);
+    const ptrdiff_t end = lm_str_find(lm_buf_str(&json), LM_STR("\"post_processor\""));
+    size_t count = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        const bool escaped = (ptrdiff_t)i < end && strncmp(json.ptr + i, "\\\\", 2) == 0 &&
+                             (json.ptr[i + 2] == 'r' || json.ptr[i + 2] == 'n');
+        i += escaped;
+        count += escaped;
+        lm_buf_putc(&changed, json.ptr[i]);
+    }
+    assert_true(count > 2);
+    assert_ok_err(lm_tokenizer_parse(lm_buf_str(&changed), "raw", &t, &err), &err);
+    assert_ptr_equal(t->grammar, &lm_grammars[LM_GRAMMAR_LLAMA3]);
+    assert_null(t->split);
+    lm_tokenizer_free(t);
+    lm_buf_release(&json);
+    lm_buf_release(&changed);
+}
+
 static void what_a_format_cannot_say_is_refused(void **state)
 {
     (void)state;
@@ -207,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_goes_there_and_back),
         cmocka_unit_test(a_pattern_may_name_what_is_kept),
+        cmocka_unit_test(line_ends_in_a_pattern_may_be_escaped_or_not),
         cmocka_unit_test(what_a_format_cannot_say_is_refused),
         cmocka_unit_test(unigram_goes_into_gguf_and_back),
     };
