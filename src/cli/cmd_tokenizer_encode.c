@@ -277,7 +277,8 @@ static enum lm_rc print_ids(void *user, size_t file, const uint32_t *ids, size_t
         put_ids(f, w->around.ids, before);
     put_ids(f, ids, count);
     if (last) {
-        put_ids(f, w->around.ids + before, after);
+        if (after > 0)
+            put_ids(f, w->around.ids + before, after);
         if (w->shape->count)
             lm_buf_printf(&f->line, "%llu", (unsigned long long)f->count);
         lm_buf_putc(&f->line, '\n');

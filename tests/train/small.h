@@ -19,9 +19,12 @@ static inline struct lm_str small_text(struct lm_arena *arena, uint64_t number)
     struct lm_rng rng = lm_rng_make(number, 1);
     struct lm_buf text = { 0 };
     const uint64_t sentences = 2 + lm_rng_below(&rng, 12);
-    for (uint64_t i = 0; i < sentences; i++)
-        lm_buf_printf(&text, "The %s %s a %s. ", nouns[lm_rng_below(&rng, 8)], verbs[lm_rng_below(&rng, 6)],
-                      nouns[lm_rng_below(&rng, 8)]);
+    for (uint64_t i = 0; i < sentences; i++) {   // one draw a statement: arguments have no order
+        const char *object = nouns[lm_rng_below(&rng, 8)];
+        const char *verb = verbs[lm_rng_below(&rng, 6)];
+        const char *subject = nouns[lm_rng_below(&rng, 8)];
+        lm_buf_printf(&text, "The %s %s a %s. ", subject, verb, object);
+    }
     char *copy = lm_arena_strndup(arena, text.ptr, text.len);
     const struct lm_str made = { copy, text.len };
     lm_buf_release(&text);
