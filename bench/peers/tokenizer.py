@@ -3,14 +3,16 @@ own; the medians go to RESULTS/<machine>-tokenizer.csv.
 
     python3 bench/peers/tokenizer.py build/release/loom RESULTS NAME tokenizer.json text.txt [--peer=gigatoken|hf|sentencepiece] [--turns=5]
 
-cold: the first text of a new tokenizer; warm: the same text again.  The number of ids is compared.  Needs the peer's
-package: gigatoken, tokenizers or sentencepiece.
+cold: the first text of a new tokenizer; warm: the same text again.  The number of ids is compared.  first words: what
+`loom tokenizer encode` of two words takes longer than `loom --version`, with the file as it is and compiled.  Needs the
+peer's package: gigatoken, tokenizers or sentencepiece.
 """
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from results import keep
@@ -49,6 +51,26 @@ def run(command, threads):
     return json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
 
 
+def milliseconds(*command):
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return (time.perf_counter() - start) * 1000
+
+
+def first_words(loom, path):
+    """File as it is, compiled: medians of 31 processes, by turns."""
+    times = {"": [], path: [], "compiled": []}
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = f"{folder}/compiled.lmtok"
+        subprocess.run([loom, "tokenizer", "compile", path, compiled, "--quiet"], check=True, capture_output=True)
+        for _ in range(31):
+            times[""].append(milliseconds(loom, "--version"))
+            for key, file in ((path, path), ("compiled", compiled)):
+                times[key].append(milliseconds(loom, "tokenizer", "encode", "two words", f"--tokenizer={file}", "--quiet"))
+    start, *medians = map(statistics.median, times.values())
+    return [median - start for median in medians]
+
+
 def main():
     loom, results, name, path, text = args
     rows = []
@@ -76,6 +98,8 @@ def main():
     row("encode 2 threads loom", two, "MB/s")
     row("encode 2 threads / 1 thread loom", two / one, "times as fast")
     row("decode loom", median(ours["decode"]), "MB/s")
+    for kind, value in zip(("file", "compiled"), first_words(loom, path)):
+        rows.append((f"{name.split()[0]} first words of a process, {kind}, loom", value, "ms", 31))
     keep(results, "tokenizer", rows)
 
 
