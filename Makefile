@@ -71,7 +71,7 @@ bench: release
 peers: deps-interop
 	bash bench/peers/setup.sh build
 
-vocabularies:
+vocabularies: deps-interop
 	bash tests/interop/fetch_vocabularies.sh build/vocabularies
 
 bench-peers: peers release
